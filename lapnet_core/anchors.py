@@ -1,0 +1,140 @@
+"""Per-class anchors by k-means on box sizes (paper 3.1), and the grid they are laid on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
+
+MAX_ITERATIONS = 300
+FILL_FACTOR = 1.25
+"""Paper is silent on a class with fewer than A distinct sizes: each of its sizes is an anchor, and the rest are these
+sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A copy would never win an object, since ties go to the first."""
+
+
+def cluster_anchors(
+    sizes: Float[Tensor, "G 2"],
+    labels: Int[Tensor, " G"],
+    num_classes: int,
+    per_class: int = 10,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+) -> Float[Tensor, "C A 2"]:
+    """Cluster the (w, h) of each class's objects with YOLOv2's k-means: distance 1 - IoU of boxes with one centre.
+
+    Args:
+        sizes: (w, h) in pixels of the network input, that is after the resize.
+        labels: class of each object, from 0.
+        num_classes, per_class: C and A.
+        seed: the result is the same for the same seed, whatever else has drawn random numbers.
+        class_names: only for the error messages.
+
+    Returns:
+        (w, h) of A anchors per class, sorted by area.
+
+    Raises:
+        ValueError: a class without objects, a size that is not positive and finite, or a label out of range.
+    """
+    if len(sizes) and not bool(((sizes > 0) & sizes.isfinite()).all()):
+        n = int((~((sizes > 0) & sizes.isfinite()).all(-1)).nonzero()[0])
+        raise ValueError(f"object {n} has size {sizes[n].tolist()}; both sides have to be positive and finite")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(f"labels span {int(labels.min())}..{int(labels.max())}, expected 0..{num_classes - 1}")
+    shapes = []
+    for c in range(num_classes):
+        own = sizes[labels == c].detach().to("cpu", torch.float64)
+        if not len(own):
+            name = f"{c} ({class_names[c]})" if class_names else str(c)
+            raise ValueError(f"class {name} has no object to cluster anchors from: leave the class out, or add data")
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + c)
+        centers = kmeans(own, per_class, generator)
+        shapes.append(centers[centers.prod(-1).argsort(stable=True)])
+    return torch.stack(shapes).to(torch.float32)
+
+
+def kmeans(sizes: Float[Tensor, "n 2"], k: int, generator: torch.Generator) -> Float[Tensor, "k 2"]:
+    """k-means with distance 1 - IoU; seeded as k-means++, a centre is the mean (w, h) of its cluster."""
+    distinct = sizes.unique(dim=0)
+    if len(distinct) <= k:
+        return _fill(distinct, k)
+    centers = sizes[torch.randint(len(sizes), (1,), generator=generator)]
+    while len(centers) < k:
+        distance = (1 - shape_iou(sizes, centers)).amin(1).clamp(min=0)
+        centers = torch.cat((centers, sizes[torch.multinomial(distance**2, 1, generator=generator)]))
+    nearest = None
+    for _ in range(MAX_ITERATIONS):
+        iou = shape_iou(sizes, centers)
+        previous, nearest = nearest, iou.argmax(1)
+        if previous is not None and torch.equal(previous, nearest):
+            break
+        for j in range(k):
+            members = sizes[nearest == j]
+            # A centre that lost all its boxes starts again at the box that is served worst.
+            centers[j] = members.mean(0) if len(members) else sizes[iou.amax(1).argmin()]
+    return centers
+
+
+def _fill(distinct: Float[Tensor, "d 2"], k: int) -> Float[Tensor, "k 2"]:
+    """k shapes from d <= k distinct ones; see FILL_FACTOR."""
+    factors = [1.0]
+    while len(factors) * len(distinct) < k:
+        power = len(factors) // 2 + 1
+        factors.append(FILL_FACTOR**power if len(factors) % 2 else FILL_FACTOR**-power)
+    return torch.cat([distinct * factor for factor in factors])[:k]
+
+
+def average_iou(
+    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], shapes: Float[Tensor, "C A 2"]
+) -> Float[Tensor, " C"]:
+    """Mean over each class's objects of the IoU with the class's best anchor, centres aligned; nan without objects."""
+    means = [shape_iou(sizes[labels == c], anchors).amax(1).mean() for c, anchors in enumerate(shapes)]
+    return torch.stack(means)
+
+
+def anchor_boxes(
+    shapes: Float[Tensor, "C A 2"], grid_size: tuple[int, int], stride: int = STRIDE
+) -> Float[Tensor, "C A H W 4"]:
+    """Every anchor as an `xyxy` box in pixels, centred at ((j + 0.5) * stride, (i + 0.5) * stride) in cell (i, j).
+
+    For tests and figures only: assignment, loss and prediction never need the dense grid.
+    """
+    y = cell_centers(grid_size[0], stride, shapes.device)
+    x = cell_centers(grid_size[1], stride, shapes.device)
+    center = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    half = shapes[:, :, None, None] / 2
+    return torch.cat((center - half, center + half), -1)
+
+
+@dataclass(frozen=True)
+class AnchorFile:
+    """Anchors with what is needed to use them: made by `lapnet anchors`, read by `lapnet train --anchors FILE`."""
+
+    class_names: tuple[str, ...]
+    input_size: tuple[int, int]
+    """(height, width) of the network input that the shapes are for, in pixels."""
+    shapes: Float[Tensor, "C A 2"]
+    made_by: str = ""
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON, rounded to a hundredth of a pixel."""
+        shapes = [[[round(side, 2) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
+        content = {"made_by": self.made_by, "input_size": self.input_size, "anchors": dict(zip(self.class_names, shapes, strict=True))}
+        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "AnchorFile":
+        """Read what `save` wrote; ValueError names the file where it is something else."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            shapes = torch.tensor(list(content["anchors"].values()), dtype=torch.float32)
+            height, width = content["input_size"]
+            if shapes.ndim != 3 or shapes.shape[2] != 2 or not bool((shapes > 0).all()):
+                raise ValueError(f"anchors have shape {tuple(shapes.shape)}, expected (classes, anchors, 2), all positive")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no anchor file: {error}") from error
+        return cls(tuple(content["anchors"]), (int(height), int(width)), shapes, str(content.get("made_by", "")))

@@ -1,0 +1,221 @@
+"""Which anchor is trained on which object: AO and PONO maps, clusters, the rescue (paper 3.2, eq. 1) and AMS (eq. 3).
+
+Objects of a whole batch come flat and ragged: `boxes` (G, 4), `labels` (G,), `image_index` (G,). An anchor competes
+for the objects of its own image and class only, so a plane (image, class) without an object is never computed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
+
+POSITIVE_THRESHOLD = 0.5
+"""An anchor is a positive of the localisation loss where O > 0.5 (eq. 2), of the score where O * O_hat > 0.5 (eq. 3)."""
+
+Overlap = Literal["pono", "ao"]
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The P anchors with overlap above the threshold, in the order of the flattened [B, C, A, H, W] map."""
+
+    flat: Int[Tensor, " P"]
+    """Index into the flattened [B, C, A, H, W] map."""
+    image: Int[Tensor, " P"]
+    label: Int[Tensor, " P"]
+    anchor: Int[Tensor, " P"]
+    row: Int[Tensor, " P"]
+    column: Int[Tensor, " P"]
+    object_index: Int[Tensor, " P"]
+    overlap: Float[Tensor, " P"]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Result of `assign`. Only the S planes (image, class) that hold an object are stored."""
+
+    shape: tuple[int, int, int, int, int]
+    """(B, C, A, H, W)."""
+    planes: Int[Tensor, " S"]
+    """b * C + c of each stored plane, ascending."""
+    plane_overlap: Float[Tensor, "S A H W"]
+    plane_object: Int[Tensor, "S A H W"]
+    rescued: Bool[Tensor, " G"]
+    """Which objects had an empty cluster. With overlap="pono" and rescue=True they were given an anchor."""
+
+    @cached_property
+    def overlap(self) -> Float[Tensor, "B C A H W"]:
+        """The map O (PONO) or the plain overlap (AO); 0 where nothing is assigned."""
+        return self._dense(self.plane_overlap, 0)
+
+    @cached_property
+    def object_index(self) -> Int[Tensor, "B C A H W"]:
+        """Index of the object that each anchor belongs to, into the flat objects; -1 where none."""
+        return self._dense(self.plane_object, -1)
+
+    def _dense(self, planes: Tensor, fill: int) -> Tensor:
+        batch, classes, *rest = self.shape
+        dense = planes.new_full((batch * classes, *rest), fill)
+        dense[self.planes] = planes
+        return dense.view(self.shape)
+
+    def positives(self, threshold: float = POSITIVE_THRESHOLD) -> Positives:
+        """The anchors with overlap > threshold."""
+        _, classes, anchors, height, width = self.shape
+        found = (self.plane_overlap > threshold).nonzero()
+        plane, anchor, row, column = found.unbind(1)
+        which = self.planes[plane]
+        here = (plane, anchor, row, column)
+        return Positives(
+            flat=((which * anchors + anchor) * height + row) * width + column,
+            image=which // classes,
+            label=which % classes,
+            anchor=anchor,
+            row=row,
+            column=column,
+            object_index=self.plane_object[here],
+            overlap=self.plane_overlap[here],
+        )
+
+
+def ams_labels(overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"]) -> Bool[Tensor, " P"]:
+    """Ambiguity Management Strategy, eq. 3: P = 1 where O * O_hat > 0.5. A label, so nothing flows back through it."""
+    return overlap * predicted_overlap.detach() > POSITIVE_THRESHOLD
+
+
+@torch.no_grad()
+def assign(
+    shapes: Float[Tensor, "C A 2"],
+    grid_size: tuple[int, int],
+    boxes: Float[Tensor, "G 4"],
+    labels: Int[Tensor, " G"],
+    image_index: Int[Tensor, " G"] | None = None,
+    num_images: int = 1,
+    *,
+    stride: int = STRIDE,
+    overlap: Overlap = "pono",
+    rescue: bool = True,
+) -> Assignment:
+    """Assign every anchor of a batch to at most one object of its own class, and measure the overlap (paper 3.2).
+
+    Args:
+        shapes: (w, h) of the anchors in pixels, as `anchors.cluster_anchors` gives them.
+        grid_size: (H, W) cells of the output map.
+        boxes: `xyxy` objects in pixels of the network input, of all images one after the other.
+        labels: class of each object, from 0.
+        image_index: image of each object, 0 <= index < num_images; all in image 0 when left out.
+        num_images: B.
+        stride: pixels per cell.
+        overlap: "pono" divides by the largest overlap of the object's cluster (eq. 1); "ao" leaves the IoU as it is.
+        rescue: what becomes of an object whose every anchor overlaps another object of its class more (its cluster is
+            empty: equal or nested boxes), or that touches no anchor at all. The paper passes over it. True: the object
+            takes its own best free anchor, where O is 1. An anchor is free if it is not the best anchor of another
+            object, so a rescue never takes an object's last or best anchor. "Best" is by IoU, and by generalised IoU
+            where no free anchor touches the object. False: the literal paper; the object is missed. AO, the baseline,
+            is never rescued.
+
+    An anchor belongs to the object of highest IoU if that is above 0, the first listed where several are equal.
+
+    Returns:
+        Assignment, with maps of shape [B, C, A, H, W]; float32 on the device of `shapes`, without gradient.
+
+    Raises:
+        ValueError: a label or an image index out of range, or a box without area or not finite, by its number.
+    """
+    shapes, boxes = shapes.detach().float(), boxes.detach().float()
+    classes, anchors, _ = shapes.shape
+    height, width = grid_size
+    if image_index is None:
+        image_index = torch.zeros_like(labels)
+    _check(boxes, labels, image_index, classes, num_images)
+
+    planes, plane_of = torch.unique(image_index * classes + labels, return_inverse=True)
+    best = boxes.new_zeros((len(planes), anchors, height, width))
+    owner = torch.full(best.shape, -1, dtype=torch.int64, device=boxes.device)
+    # Objects of different planes do not compete. Round r compares the r-th object of every plane with the best so far,
+    # in one batch; strictly greater, so the first listed wins a tie. The dense anchors x objects matrix never exists.
+    for number, objects in enumerate(_rounds(plane_of)):
+        where, ids = plane_of[objects], objects[:, None, None, None]
+        iou = grid_iou(shapes[labels[objects]], boxes[objects], grid_size, stride)
+        if number == 0:  # one object in every plane, in the planes' order, and nothing to beat yet
+            best, owner = iou, torch.where(iou > 0, ids, -1)
+        else:
+            previous = best[where]
+            owner[where] = torch.where(iou > previous, ids, owner[where])
+            best[where] = torch.maximum(iou, previous)
+
+    peak = _cluster_peaks(best, owner, len(boxes))
+    empty = peak == 0
+    if overlap == "pono":
+        if rescue and bool(empty.any()):
+            _rescue(best, owner, peak, shapes, boxes, labels, plane_of, stride)
+        # -1 (nobody's anchor) reads the last peak, but its overlap is 0 whatever it is divided by.
+        best = best / torch.where(peak > 0, peak, 1)[owner] if len(boxes) else best
+    return Assignment((num_images, classes, anchors, height, width), planes, best, owner, empty)
+
+
+def _check(boxes: Tensor, labels: Tensor, image_index: Tensor, classes: int, num_images: int) -> None:
+    problems = {
+        f"label is not in 0..{classes - 1}": (labels < 0) | (labels >= classes),
+        f"image index is not in 0..{num_images - 1}": (image_index < 0) | (image_index >= num_images),
+        "box is not finite": ~boxes.isfinite().all(-1),
+        "box has no area (x2 <= x1 or y2 <= y1)": ~(boxes[:, 2:] > boxes[:, :2]).all(-1),
+    }
+    if bool(torch.stack(list(problems.values())).any()):
+        what, bad = next((what, bad) for what, bad in problems.items() if bool(bad.any()))
+        n = int(bad.nonzero()[0])
+        raise ValueError(f"object {n} of image {int(image_index[n])}: {what}; box {boxes[n].tolist()}")
+
+
+def _rounds(plane_of: Int[Tensor, " G"]) -> list[Int[Tensor, " _"]]:
+    """Part r has the r-th listed object of every plane that has so many, ordered by plane."""
+    by_plane = plane_of.argsort(stable=True)
+    counts = plane_of.bincount()
+    starts = counts.cumsum(0) - counts
+    rank = torch.arange(len(by_plane), device=by_plane.device) - starts[plane_of[by_plane]]
+    return list(by_plane[rank.argsort(stable=True)].split(rank.bincount().tolist()))
+
+
+def _cluster_peaks(best: Tensor, owner: Tensor, objects: int) -> Float[Tensor, " G"]:
+    """The largest IoU in each object's cluster; 0 for an empty cluster."""
+    # One bin more than objects takes the anchors that belong to nobody (-1).
+    peaks = best.new_zeros(objects + 1)
+    bins = torch.where(owner < 0, objects, owner)
+    return peaks.scatter_reduce_(0, bins.flatten(), best.flatten(), "amax")[:objects]
+
+
+def _rescue(
+    best: Float[Tensor, "S A H W"],
+    owner: Int[Tensor, "S A H W"],
+    peak: Float[Tensor, " G"],
+    shapes: Float[Tensor, "C A 2"],
+    boxes: Float[Tensor, "G 4"],
+    labels: Int[Tensor, " G"],
+    plane_of: Int[Tensor, " G"],
+    stride: int,
+) -> None:
+    """Give each object with an empty cluster its own best free anchor, in place. Rare, so one object at a time."""
+    missed = (peak == 0).nonzero().flatten()
+    for plane in plane_of[missed].unique().tolist():
+        ious, owners = best[plane].view(-1), owner[plane].view(-1)
+        taken = torch.zeros_like(owners, dtype=torch.bool)
+        for rival in ((plane_of == plane) & (peak > 0)).nonzero().flatten().tolist():
+            taken[torch.where(owners == rival, ious, 0).argmax()] = True
+        for n in missed[plane_of[missed] == plane].tolist():
+            if bool(taken.all()):
+                break  # more objects than anchors: nothing is left to give
+            shape, box, grid_size = shapes[labels[n]], boxes[n], (best.shape[2], best.shape[3])
+            own = grid_iou(shape[None], box[None], grid_size, stride).flatten()
+            rank = torch.where(taken, 0, own)
+            if not bool(rank.any()):
+                rank = torch.where(taken, -torch.inf, grid_giou(shape, box, grid_size, stride).flatten())
+            claimed = int(rank.argmax())
+            taken[claimed] = True
+            owners[claimed] = n
+            # An anchor that does not touch the object still has to be its peak: any positive value becomes O = 1.
+            ious[claimed] = peak[n] = own[claimed].clamp(min=torch.finfo(own.dtype).tiny)

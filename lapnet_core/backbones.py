@@ -1,0 +1,159 @@
+"""Encoders: images in, the maps C3, C4, C5 out, at strides 8, 16, 32 exactly (paper 3.1, fig. 2).
+
+`light` is ours, for two CPU cores and training from scratch; every other name is a timm model.
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lapnet_core.data.transforms import MEAN, STD
+
+STRIDES = (8, 16, 32)
+LIGHT_WIDTHS = (16, 32, 64, 96, 128)
+"""Channels of the light backbone at strides 2, 4, 8, 16, 32."""
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, batch normalisation, activation; "same" padding. The block of everything here but the outputs."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.1, inplace=True),  # DarkNet's
+        )
+
+
+class Residual(nn.Module):
+    """x + two 3x3 convolutions of x."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(ConvNormAct(width, width), ConvNormAct(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class LightEncoder(nn.Module):
+    """A narrow residual network: a strided convolution per scale, residual blocks from stride 4 on."""
+
+    def __init__(self, blocks: tuple[int, ...] = (0, 1, 1, 1, 1)) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        inputs = 3
+        for width, count in zip(LIGHT_WIDTHS, blocks, strict=True):
+            self.stages.append(
+                nn.Sequential(ConvNormAct(inputs, width, stride=2), *(Residual(width) for _ in range(count)))
+            )
+            inputs = width
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = []
+        for stage in self.stages:
+            images = stage(images)
+            maps.append(images)
+        return maps[2:]
+
+
+class Backbone(nn.Module):
+    """An encoder with its channel widths, which checks on every call that the strides are what the anchors assume.
+
+    Args:
+        name: "light", or any timm model that offers maps at strides 8, 16 and 32.
+        weights: "none" trains from scratch, as the light backbone always does; "imagenet" takes timm's weights, with a notice and training from scratch
+            where they cannot be had; otherwise a file or URL with weights for the timm model.
+    """
+
+    widths: tuple[int, int, int]
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, name: str = "light", weights: str = "none") -> None:
+        super().__init__()
+        self.name = name
+        if name == "light":
+            if weights not in ("none", "imagenet"):
+                raise ValueError('no weights are published for the light backbone; it trains from scratch')
+            self.encoder: nn.Module = LightEncoder()
+            self.widths = LIGHT_WIDTHS[2:]
+            mean, std = MEAN, STD
+        else:
+            self.encoder = _timm_encoder(name, weights)
+            self.widths = tuple(self.encoder.feature_info.channels())  # pyright: ignore
+            config = timm.get_pretrained_cfg(name)
+            mean, std = (config.mean, config.std) if config else (MEAN, STD)
+        # Images come normalised by ImageNet's mean and standard deviation; some encoders (Inception) expect others.
+        own_mean, own_std, mean, std = (torch.tensor(x).view(3, 1, 1) for x in (mean, std, MEAN, STD))
+        self.register_buffer("scale", std / own_std, persistent=False)
+        self.register_buffer("shift", (mean - own_mean) / own_std, persistent=False)
+
+    def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B _ _ _"]]:
+        """C3, C4, C5.
+
+        Raises:
+            ValueError: the height or width of the images is not a multiple of 32.
+            RuntimeError: the encoder's strides are not 8, 16, 32.
+        """
+        height, width = images.shape[-2:]
+        if height % 32 or width % 32 or not height or not width:
+            raise ValueError(f"images are {height}x{width}; height and width have to be multiples of 32")
+        maps = self.encoder(images * self.scale + self.shift)
+        for level, stride in zip(maps, STRIDES, strict=True):
+            if level.shape[-2:] != (height // stride, width // stride):
+                raise RuntimeError(
+                    f"{self.name} gives a {tuple(level.shape[-2:])} map where stride {stride} of a {height}x{width} "
+                    f"image needs {(height // stride, width // stride)}"
+                )
+        return maps
+
+
+def _timm_encoder(name: str, weights: str) -> nn.Module:
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name}*")[:5] or ["darknet53", "inception_resnet_v2"]
+        raise ValueError(f'no backbone is called "{name}"; try light, {", ".join(close)}')
+    try:
+        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+    except (RuntimeError, AttributeError, AssertionError) as error:
+        raise ValueError(f"{name} offers no feature maps: {error}") from error
+    if not set(STRIDES) <= set(reductions):
+        raise ValueError(f"{name} offers maps at strides {reductions}; LapNet needs {STRIDES}")
+    # The last map of each stride: the deepest.
+    indices = [max(i for i, r in enumerate(reductions) if r == stride) for stride in STRIDES]
+    encoder = _with_weights(partial(timm.create_model, name, features_only=True, out_indices=indices), weights)
+    return pad_valid_convolutions(encoder) if name == "inception_resnet_v2" else encoder
+
+
+def _with_weights(create: Callable[..., nn.Module], weights: str) -> nn.Module:
+    if weights == "none":
+        return create()
+    if weights != "imagenet":
+        source = {"url": weights, "hf_hub_id": None} if "://" in weights else {"file": str(Path(weights).expanduser())}
+        return create(pretrained=True, pretrained_cfg_overlay=source)
+    try:
+        return create(pretrained=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        warnings.warn(f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}", stacklevel=2)
+        return create()
+
+
+def pad_valid_convolutions(encoder: nn.Module) -> nn.Module:
+    """Give every unpadded convolution and pooling "same" padding, so that the strides are exact.
+
+    timm's Inception-ResNet-v2 is unpadded ("valid"): a 512 px image gives 61, 30 and 14 cells where 64, 32 and 16 are
+    due, and a cell's centre lies off the place that its anchors assume. The weights are untouched.
+    """
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding = tuple(size // 2 for size in module.kernel_size)
+        elif isinstance(module, nn.MaxPool2d):
+            module.padding = 1
+    return encoder

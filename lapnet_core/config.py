@@ -1,0 +1,176 @@
+"""Everything that a training depends on, in one frozen dataclass; presets are functions."""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lapnet_core.assign import Overlap
+from lapnet_core.losses import Balance
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training, from the data to the last step. `lapnet train --help` shows these as flags."""
+
+    data: str = "scenes"
+    """scenes, bccd, voc, coco, coco_tiny, or a folder in VOC layout."""
+    split: str = "train"
+    """The part of the data that is trained on: train, or trainval where the data has it."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a faulty annotation or image does: stop with an error, or be skipped, counted and reported."""
+    image_size: tuple[int, int] = (192, 192)
+    """(height, width) of the network input in pixels, multiples of 32. Images are stretched to it."""
+    backbone: str = "light"
+    """light, darknet53, inception_resnet_v2, or any timm model with maps at strides 8, 16 and 32."""
+    weights: str = "none"
+    """Start of the backbone: none, imagenet, a file or a URL."""
+    anchors_per_class: int = 10
+    """A (paper 4: 10)."""
+    anchors: str = ""
+    """File made by `lapnet anchors`; empty: cluster them on the training data."""
+
+    overlap: Overlap = "pono"
+    """Assignment map: pono (eq. 1) or ao, the baseline."""
+    rescue: bool = True
+    """Give an object with an empty cluster its best free anchor; false is the literal paper."""
+    ams: bool = True
+    """Let the network reject anchors that it cannot fit (eq. 3)."""
+    balance: Balance = "learned"
+    """Rows of Table 2b: learned, loss, focal, retina, ones."""
+
+    batch_size: int = 8
+    """Images per step, over all processes."""
+    steps: int = 2000
+    """Optimiser steps."""
+    lr: float = 0.005
+    """Initial learning rate; it falls to zero as (1 - step/steps)^power."""
+    momentum: float = 0.9
+    power: float = 0.9
+    weight_decay: float = 0.0005
+    """On convolution weights only; paper is silent, this is DarkNet's. Never on a balance weight, a bias or a norm."""
+    warmup: int = 0
+    """Steps over which the learning rate rises from zero. Paper is silent: none."""
+    balance_lr: float | None = None
+    """Multiplier on the learning rate of the anchor weights; none derives it, see `train.balance_multipliers`."""
+    loss_weight_lr: float | None = None
+    """The same for the two loss weights."""
+    clip_norm: float = 0.0
+    """Gradients of the network are clipped to this norm; 0 turns it off."""
+    scale: tuple[float, float] = (0.5, 1.5)
+    """Random scale of an image about the network input (paper 4; range is ours)."""
+    color: float = 0.0
+    """Strength of random brightness, contrast and saturation; the paper has none."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+
+    seed: int = 0
+    workers: int = 0
+    """Processes that load images beside the training. The result does not depend on it."""
+    device: str = "auto"
+    """auto takes CUDA where there is one."""
+    amp: bool = False
+    """bfloat16 autocast of the network; the losses stay float32."""
+    out: str = ""
+    """Folder of the run; empty: runs/<data>-<backbone>-<seed>."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    log_every: int = 20
+    """Steps between lines of the log."""
+
+    def __post_init__(self) -> None:
+        height, width = self.image_size
+        checks = {
+            "image_size: multiples of 32": height % 32 == 0 and width % 32 == 0 and height > 0 and width > 0,
+            "batch_size, steps, anchors_per_class, save_every, log_every: at least 1": min(
+                self.batch_size, self.steps, self.anchors_per_class, self.save_every, self.log_every
+            )
+            >= 1,
+            "lr: above 0": self.lr > 0,
+            "scale: 0 < low <= high": 0 < self.scale[0] <= self.scale[1],
+            "flip: 0 to 1": 0 <= self.flip <= 1,
+            f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
+            f"overlap: one of {get_args(Overlap)}": self.overlap in get_args(Overlap),
+        }
+        for rule, holds in checks.items():
+            if not holds:
+                raise ValueError(f"config: {rule}; got {self}")
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the run."""
+        return Path(self.out or f"runs/{Path(self.data).name}-{self.backbone}-{self.seed}")
+
+    def to_json(self) -> str:
+        """As JSON; `from_json` reads it back."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """ValueError for a field that this version does not know."""
+        values: dict[str, Any] = json.loads(text)
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def laptop_scenes() -> TrainConfig:
+    """The embedded scenes, minutes on two CPU cores."""
+    return TrainConfig(data="scenes", image_size=(192, 192), batch_size=8, steps=1500, lr=0.02, warmup=50, clip_norm=10.0)
+
+
+def laptop_bccd() -> TrainConfig:
+    """BCCD blood cells from scratch, under 20 minutes on two CPU cores."""
+    return TrainConfig(
+        data="bccd", split="trainval", image_size=(288, 384), batch_size=8, steps=3000, lr=0.02, warmup=100, clip_norm=10.0
+    )
+
+
+def paper_voc_darknet53() -> TrainConfig:
+    """Paper 4.1: VOC 2007+2012 trainval, 512 px, 120K iterations, 4 GPUs with a global batch of 28."""
+    return TrainConfig(
+        data="voc", split="trainval", image_size=(512, 512), backbone="darknet53", weights="imagenet", batch_size=28,
+        steps=120_000, lr=0.005, balance_lr=1.0, loss_weight_lr=1.0, workers=8, save_every=5000, log_every=50,
+    )  # fmt: skip
+
+
+def paper_voc_inception_resnet_v2() -> TrainConfig:
+    """Paper 4.1 with Inception-ResNet-v2: a global batch of 16."""
+    return replace(paper_voc_darknet53(), backbone="inception_resnet_v2", batch_size=16)
+
+
+def paper_coco_darknet53() -> TrainConfig:
+    """Paper 4.2: COCO 2017, 512 px, 500K iterations."""
+    return replace(paper_voc_darknet53(), data="coco", split="train", steps=500_000)
+
+
+def paper_coco_darknet53_608() -> TrainConfig:
+    """Paper 4.2: COCO 2017 at 608 px."""
+    return replace(paper_coco_darknet53(), image_size=(608, 608))
+
+
+PRESETS = {
+    preset.__name__: preset
+    for preset in (
+        laptop_scenes,
+        laptop_bccd,
+        paper_voc_darknet53,
+        paper_voc_inception_resnet_v2,
+        paper_coco_darknet53,
+        paper_coco_darknet53_608,
+    )
+}
+
+
+def preset_for(data: str) -> TrainConfig:
+    """Where `lapnet train --data DATA` starts from."""
+    match data:
+        case "scenes":
+            return laptop_scenes()
+        case "voc":
+            return paper_voc_darknet53()
+        case "coco":
+            return paper_coco_darknet53()
+        case _:
+            return replace(laptop_bccd(), data=data)

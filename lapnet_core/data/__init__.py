@@ -1,0 +1,37 @@
+"""Samples in: data sets, transforms and collation. A data set yields (image, target); see `Target`."""
+
+from lapnet_core.data.coco import CocoDetection, coco2017
+from lapnet_core.data.collate import Batch, collate, flatten_targets
+from lapnet_core.data.common import DetectionDataset, Transform
+from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir, download
+from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
+from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target
+from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_trainval
+
+__all__ = [
+    "DOWNLOADS",
+    "VOC_CLASSES",
+    "Batch",
+    "CocoDetection",
+    "DataError",
+    "DetectionDataset",
+    "Download",
+    "DownloadError",
+    "Sample",
+    "SkipReport",
+    "Skipped",
+    "Target",
+    "Transform",
+    "VOCDetection",
+    "boxes_to_original",
+    "coco2017",
+    "collate",
+    "data_dir",
+    "denormalize",
+    "download",
+    "eval_transform",
+    "flatten_targets",
+    "train_transform",
+    "voc07_test",
+    "voc0712_trainval",
+]

@@ -1,0 +1,264 @@
+"""COCO's instances: one JSON file of images, annotations and categories beside a folder of images."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from lapnet_core.data.common import DetectionDataset, ImageRecord, Transform, clip_boxes, files_in, safe_name
+from lapnet_core.data.download import data_dir as default_data_dir
+from lapnet_core.data.types import DataError, OnError, SkipReport
+
+# Any box of some area is taken: COCO has objects of a few tenths of a pixel.
+MIN_AREA = 0.0
+
+# Greater coordinates and ids are no data: they would only overflow further on.
+MAX_COORDINATE = 1e9
+MAX_ID = 2**63 - 1
+
+
+class CocoDetection(DetectionDataset):
+    """Images and boxes of a COCO instances file, read and checked at once; images are decoded when asked for.
+
+    A crowd (iscrowd = 1) becomes a difficult object. Images without objects stay, with no box. COCO's (x, y, w, h) is
+    continuous already and becomes (x, y, x + w, y + h).
+
+    Attributes:
+        category_ids: the category id of each label, for the results file.
+        annotation_file: for pycocotools.
+
+    Args:
+        image_dir: the folder of the images.
+        annotation_file: a file like instances_val2017.json.
+        class_names: the classes to read, in the order of their labels; objects of other classes are left out without
+            a word. None takes all, in the order of their category ids.
+        annotated: False reads a file without annotations, such as image_info_test-dev2017.json.
+        on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
+        transform: called as transform(image, target).
+
+    Raises:
+        DataError: a fault under "raise"; under either policy a file that is no such JSON, faulty categories, an
+            unreadable folder, or no usable image.
+    """
+
+    def __init__(
+        self,
+        image_dir: str | Path,
+        annotation_file: str | Path,
+        *,
+        class_names: Sequence[str] | None = None,
+        annotated: bool = True,
+        on_error: OnError = "raise",
+        transform: Transform | None = None,
+    ) -> None:
+        path, report = Path(annotation_file), SkipReport(on_error)
+        content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
+        all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
+        images, index_of = _read_images(path, content["images"], Path(image_dir), report)
+        label_of = {category: label for label, category in enumerate(category_ids)}
+        found = _Annotations(path, index_of, all_names, label_of, report)
+        found.read(content["annotations"] if annotated else [])
+        del content
+        index = np.array(found.image_index, dtype=np.int64)
+        sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
+        boxes = np.array(found.boxes, dtype=np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        boxes, usable = clip_boxes(boxes, sizes, report, found.describe, min_area=MIN_AREA)
+        super().__init__(
+            images,
+            index[usable],
+            boxes[usable],
+            np.array(found.labels, dtype=np.int64)[usable],
+            np.array(found.crowd, dtype=bool)[usable],
+            class_names=names,
+            report=report,
+            transform=transform,
+        )
+        self.category_ids: tuple[int, ...] = category_ids
+        self.annotation_file = path
+
+
+def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
+    # The polygons are nine tenths of the file and are never used: dropped as they are read, they need no memory.
+    entry.pop("segmentation", None)
+    return entry
+
+
+def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """The JSON file as a dict whose `keys` are lists."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = json.load(file, object_hook=_drop_segmentation)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot read this JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: must be an object with {', '.join(keys)}, not a {type(content).__name__}")
+    for key in keys:
+        if not isinstance(content.get(key), list):
+            raise DataError(f"{path}: {key!r} must be there and be a list")
+    return content
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    return type(value) is int and -MAX_ID <= value <= MAX_ID
+
+
+def _read_categories(
+    path: Path, entries: list[Any], class_names: Sequence[str] | None
+) -> tuple[dict[int, str], list[str], tuple[int, ...]]:
+    """All names of the file by category id; names and category ids of the labels 0, 1, ..."""
+    names: dict[int, str] = {}
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
+            raise DataError(f"{path}: category number {number} must have an integer id and a name")
+        if entry["id"] in names or entry["name"] in names.values():
+            raise DataError(f"{path}: category {entry['id']} ({entry['name']}) is there twice")
+        names[entry["id"]] = entry["name"]
+    ids = {name: category for category, name in sorted(names.items())}
+    wanted = list(ids) if class_names is None else list(class_names)
+    unknown = [name for name in wanted if name not in ids]
+    if unknown or not wanted:
+        raise DataError(
+            f"{path}: no category named {', '.join(unknown) or 'at all'}; it has {', '.join(ids) or 'none'}"
+        )
+    return names, wanted, tuple(ids[name] for name in wanted)
+
+
+def _read_images(
+    path: Path, entries: list[Any], folder: Path, report: SkipReport
+) -> tuple[list[ImageRecord], dict[int, int]]:
+    """The usable images, and the index of each image id; -1 for an image that is left out."""
+    files = files_in(folder)
+    images: list[ImageRecord] = []
+    index_of: dict[int, int] = {}
+    for number, entry in enumerate(entries, 1):
+        image_id = entry.get("id") if isinstance(entry, dict) else None
+        if not _is_id(image_id):
+            report.fault("image", f"{path}: image number {number} must be an object with an integer id")
+            continue
+        if image_id in index_of:
+            report.fault("image", f"{path}: image {image_id} is there twice")
+            continue
+        problem = _image_problem(entry, folder, files)
+        if problem:
+            index_of[image_id] = -1
+            report.fault("image", f"{path}: image {image_id}: {problem}")
+            continue
+        index_of[image_id] = len(images)
+        images.append(ImageRecord(str(folder / entry["file_name"]), image_id, entry["height"], entry["width"]))
+    if not images:
+        raise DataError(f"{path}: no usable image. {report.summary()}")
+    return images, index_of
+
+
+def _image_problem(entry: dict[str, Any], folder: Path, files: set[str]) -> str | None:
+    name = entry.get("file_name")
+    if not isinstance(name, str) or not name:
+        return "has no file_name"
+    if not safe_name(name):
+        return f"file_name {name!r} would lead out of the folder"
+    for side in ("height", "width"):
+        if type(entry.get(side)) is not int or not 0 < entry[side] < MAX_COORDINATE:
+            return f"{side} must be a positive integer, not {str(entry.get(side))[:40]}"
+    if name not in files and not (folder / name).is_file():
+        return f"the file {folder / name} is missing"
+    return None
+
+
+class _Annotations:
+    """The annotations of a file as columns, with what is needed to name each one in a message."""
+
+    def __init__(
+        self, path: Path, index_of: dict[int, int], names: dict[int, str], label_of: dict[int, int], report: SkipReport
+    ) -> None:
+        self.path, self.index_of, self.names, self.label_of, self.report = path, index_of, names, label_of, report
+        self.ids: list[int] = []
+        self.image_index: list[int] = []
+        self.boxes: list[list[float]] = []
+        self.labels: list[int] = []
+        self.crowd: list[bool] = []
+
+    def describe(self, row: int) -> str:
+        name = next(self.names[category] for category, label in self.label_of.items() if label == self.labels[row])
+        return f"{self.path}: annotation {self.ids[row]} ({name})"
+
+    def read(self, entries: list[Any]) -> None:
+        """Appends the usable annotations; the others are faults of kind "object"."""
+        seen: set[int] = set()
+        for number, entry in enumerate(entries, 1):
+            problem = self._problem(entry, seen)
+            if problem:
+                self.report.fault("object", f"{self.path}: {self._title(entry, number)}: {problem}")
+                continue
+            seen.add(entry["id"])
+            index, label = self.index_of[entry["image_id"]], self.label_of.get(entry["category_id"], -1)
+            if index < 0 or label < 0:  # its image is left out, or its class is not wanted
+                continue
+            self.ids.append(entry["id"])
+            self.image_index.append(index)
+            self.boxes.append(entry["bbox"])
+            self.labels.append(label)
+            self.crowd.append(bool(entry.get("iscrowd", 0)))
+
+    def _title(self, entry: Any, number: int) -> str:
+        if not isinstance(entry, dict) or not _is_id(entry.get("id")):
+            return f"annotation number {number} of the file"
+        category = entry.get("category_id")
+        name = self.names.get(category) if _is_id(category) else None
+        return f"annotation {entry['id']} ({name or 'no known class'}, number {number} of the file)"
+
+    def _problem(self, entry: Any, seen: set[int]) -> str | None:
+        if not isinstance(entry, dict):
+            return "must be an object"
+        image_id, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+        if not _is_id(entry.get("id")):
+            return "id must be an integer"
+        if entry["id"] in seen:
+            return "this id is there twice"
+        if not _is_id(image_id) or image_id not in self.index_of:
+            return f"there is no image {str(image_id)[:40]}"
+        if not _is_id(category) or category not in self.names:
+            return f"there is no category {str(category)[:40]}"
+        if type(entry.get("iscrowd", 0)) is not int or entry.get("iscrowd", 0) not in (0, 1):
+            return "iscrowd must be 0 or 1"
+        if type(box) is not list or len(box) != 4 or not all(map(_is_coordinate, box)):
+            return f"bbox must be four finite numbers (x, y, w, h), not {str(box)[:80]}"
+        if box[2] <= 0 or box[3] <= 0:
+            return f"bbox {box} (x, y, w, h) has no extent"
+        return None
+
+
+def _is_coordinate(value: Any) -> bool:
+    # the comparison is false for NaN, and works for integers that are too great for a float
+    return (type(value) is float or type(value) is int) and -MAX_COORDINATE < value < MAX_COORDINATE
+
+
+def coco2017(
+    split: str,
+    data_dir: str | Path | None = None,
+    *,
+    on_error: OnError = "raise",
+    transform: Transform | None = None,
+) -> CocoDetection:
+    """COCO 2017 where `download` puts it.
+
+    Args:
+        split: "train" (118,287 images), "val" (5,000) or "test-dev" (20,288, without annotations).
+        data_dir: the folder of all data sets; None takes `download.data_dir()`.
+        on_error: as in `CocoDetection`.
+        transform: as in `CocoDetection`.
+
+    Raises:
+        DataError: it is not there, or has a fault.
+        ValueError: another split.
+    """
+    if split not in ("train", "val", "test-dev"):
+        raise ValueError(f'split must be "train", "val" or "test-dev", not {split!r}')
+    base = (default_data_dir() if data_dir is None else Path(data_dir)) / "coco"
+    if split == "test-dev":
+        annotations, images = base / "annotations-test" / "image_info_test-dev2017.json", base / "test2017"
+    else:
+        annotations, images = base / "annotations" / f"instances_{split}2017.json", base / f"{split}2017"
+    return CocoDetection(images, annotations, annotated=split != "test-dev", on_error=on_error, transform=transform)

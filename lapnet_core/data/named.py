@@ -1,0 +1,75 @@
+"""The data sets that have a name: what `--data` takes."""
+
+from pathlib import Path
+from typing import Protocol
+
+from lapnet_core.data.coco import CocoDetection
+from lapnet_core.data.common import Transform
+from lapnet_core.data.download import data_dir
+from lapnet_core.data.scenes import Scenes
+from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target
+from lapnet_core.data.voc import VOCDetection, voc07_test, voc0712_trainval
+
+SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
+"""Pictures per split of the embedded scenes."""
+
+
+class Images(Protocol):
+    """What training and evaluation ask of a data set."""
+
+    class_names: tuple[str, ...]
+    transform: Transform | None
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Sample | Skipped: ...
+    def target(self, index: int, /) -> Target: ...
+
+
+def open_dataset(
+    name: str,
+    split: str,
+    *,
+    image_size: tuple[int, int] = (192, 192),
+    class_names: tuple[str, ...] | None = None,
+    on_error: OnError = "raise",
+    transform: Transform | None = None,
+) -> Images:
+    """One split of a named data set.
+
+    Args:
+        name: "scenes" (embedded); "bccd", "voc", "coco" or "coco_tiny" under `download.data_dir()`; or the path of a
+            folder in VOC layout.
+        split: train, val, trainval or test, as far as the data has it.
+        image_size: (height, width) in pixels that scenes are rendered at; images from files keep their own size.
+        class_names: order of the labels where the data itself fixes none (BCCD, own folders); None: sorted by name.
+
+    Raises:
+        DataError: the data is not there, or faulty with on_error="raise".
+    """
+    if name == "scenes":
+        if split not in SCENE_COUNTS:
+            raise DataError(f'scenes have no split "{split}"; they have {", ".join(SCENE_COUNTS)}')
+        return Scenes(SCENE_COUNTS[split], size=image_size, split=split, transform=transform)
+    folder = data_dir()
+    if name == "voc":
+        if split not in ("trainval", "test"):
+            raise DataError(f'voc has no split "{split}"; the paper trains on trainval (2007+2012) and tests on test (2007)')
+        opened = voc0712_trainval if split == "trainval" else voc07_test
+        return opened(folder, on_error=on_error, transform=transform)
+    if name in ("coco", "coco_tiny"):
+        root = folder / name
+        images, annotations = root / f"{split}2017", root / "annotations" / f"instances_{split}2017.json"
+        if not annotations.is_file():
+            raise DataError(_missing(name, annotations))
+        return CocoDetection(images, annotations, on_error=on_error, transform=transform)
+    root = folder / name if (folder / name).is_dir() else Path(name).expanduser()
+    if not (root / "ImageSets").is_dir():
+        raise DataError(_missing(name, root / "ImageSets"))
+    return VOCDetection(root, split, class_names=class_names, on_error=on_error, transform=transform)
+
+
+def _missing(name: str, path: Path) -> str:
+    return (
+        f'data "{name}": {path} does not exist. Set LAPNET_DATA to the folder that holds "{name}", fetch public data with '
+        "`lapnet data get`, or give the path of a folder in VOC layout. `--data scenes` needs no files."
+    )

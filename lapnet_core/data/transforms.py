@@ -1,0 +1,131 @@
+"""From the pixels of a file to the network's input, with the boxes; and back."""
+
+import math
+
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from lapnet_core.data.types import Target
+
+# Of ImageNet, in RGB and in [0, 1]: what the pretrained backbones were trained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+# Of an object that the random crop cuts, less than this share of its area is no example of its class: it is dropped.
+MIN_KEPT_AREA = 0.25
+
+
+class TrainTransform:
+    """Random scale, crop, flip and colour; see `train_transform`."""
+
+    def __init__(self, size: tuple[int, int], scale: tuple[float, float], flip: float, color: float) -> None:
+        self.size, self.scale = size, scale
+        fill = [round(255 * mean) for mean in MEAN]
+        self.place = v2.Compose(
+            [
+                v2.RandomCrop(size, pad_if_needed=True, fill=fill),
+                v2.RandomHorizontalFlip(flip),
+                v2.ClampBoundingBoxes(),
+            ]
+        )
+        jitter = [v2.ColorJitter(brightness=color, contrast=color, saturation=color)] if color else []
+        self.finish = v2.Compose([*jitter, *_to_input()])
+
+    def __call__(
+        self, image: UInt8[tv_tensors.Image, "3 H W"], target: Target
+    ) -> tuple[Float32[Tensor, "3 h w"], Target]:
+        """Transforms one sample. Objects that lie outside the crop, or keep too little of themselves, are gone."""
+        low, high = self.scale
+        factor = low * (high / low) ** torch.rand(()).item()
+        scaled = [max(1, round(side * factor)) for side in self.size]
+        image = v2.functional.resize(image, scaled, antialias=True)
+        boxes = v2.functional.resize(target["boxes"], scaled)
+        whole = _areas(boxes)
+        image, boxes = self.place(image, boxes)
+        keep = (_areas(boxes) > 0) & (_areas(boxes) >= MIN_KEPT_AREA * whole)
+        kept = Target(
+            boxes=tv_tensors.wrap(boxes[keep], like=boxes),
+            labels=target["labels"][keep],
+            difficult=target["difficult"][keep],
+            image_id=target["image_id"],
+            original_size=target["original_size"],
+        )
+        return self.finish(image), kept
+
+
+def train_transform(
+    size: tuple[int, int], *, scale: tuple[float, float] = (0.5, 1.5), flip: float = 0.5, color: float = 0.0
+) -> TrainTransform:
+    """The augmentation of training: random scale and horizontal flip, as in the paper, and a crop to one size.
+
+    The image is stretched once, from the file's pixels to `size` times a random factor, so at factor 1 exactly as
+    `eval_transform` does. Then a window of `size` is cut at a random place, the image padded with ImageNet's mean
+    colour where it is smaller. An object that keeps less than `MIN_KEPT_AREA` of its area is dropped, also from the
+    labels. Random numbers come from torch's global generator, which a DataLoader seeds in each worker.
+
+    Args:
+        size: (height, width) of the network's input, px.
+        scale: least and greatest factor; log-uniform between them. (1, 1) turns it off.
+        flip: probability of the flip.
+        color: strength of the jitter of brightness, contrast and saturation; 0 turns it off.
+
+    Returns:
+        A callable (image (3, H, W) uint8, target) -> (image (3, *size) float32 normalised, target), for
+        `DetectionDataset.transform`.
+    """
+    _check_size(size)
+    if not 0 < scale[0] <= scale[1] < math.inf:
+        raise ValueError(f"scale must be 0 < least <= greatest, not {scale}")
+    return TrainTransform(size, scale, flip, color)
+
+
+def eval_transform(size: tuple[int, int]) -> v2.Compose:
+    """Stretches the image to `size` (height, width) in px and normalises it; no object is dropped.
+
+    Returns:
+        A callable as that of `train_transform`, without anything random.
+    """
+    _check_size(size)
+    return v2.Compose([v2.Resize(list(size), antialias=True), *_to_input()])
+
+
+def denormalize(images: Float[Tensor, "*B 3 H W"]) -> UInt8[Tensor, "*B 3 H W"]:
+    """Undoes the normalisation of network inputs, for drawing: RGB, 0 to 255."""
+    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(3, 1, 1)
+    return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def boxes_to_original(
+    boxes: Float[Tensor, "*N 4"], input_size: tuple[int, int], original_size: tuple[int, int]
+) -> Float[Tensor, "*N 4"]:
+    """Undoes the stretch of `eval_transform` on boxes.
+
+    Args:
+        boxes: (..., 4) xyxy in pixels of the network's input.
+        input_size: (height, width) of the network's input.
+        original_size: (height, width) of the image file, as in `Target`.
+
+    Returns:
+        (..., 4) xyxy in pixels of the file, not clipped to it.
+    """
+    (from_height, from_width), (to_height, to_width) = input_size, original_size
+    x, y = to_width / from_width, to_height / from_height
+    return boxes * boxes.new_tensor([x, y, x, y])
+
+
+def _to_input() -> list[torch.nn.Module]:
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(MEAN), list(STD))]
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    x1, y1, x2, y2 = boxes.as_subclass(Tensor).unbind(-1)
+    return (x2 - x1) * (y2 - y1)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (height, width) in pixels, not {size}")

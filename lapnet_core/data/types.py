@@ -1,0 +1,93 @@
+"""What a data set hands on: the sample, the target, and how faults in the data are told."""
+
+from collections import Counter
+from typing import Literal, TypedDict
+
+from jaxtyping import Bool, Float, Int64, Num
+from torch import Tensor
+from torchvision import tv_tensors
+
+OnError = Literal["raise", "skip"]
+
+# Counts in a report stay exact; of the messages only so many are kept, so that a hostile file cannot fill the memory.
+MESSAGES_KEPT = 1000
+
+
+class Target(TypedDict):
+    """The objects of one image.
+
+    boxes: (G, 4) float32, xyxy in pixels of the image beside it, continuous: the left edge of the first pixel is 0
+    and the right edge of the last is the width. A `BoundingBoxes` until collation, a plain tensor in a batch.
+    labels: (G,) int64 from 0. difficult: (G,) bool; such objects are neither trained on nor counted in evaluation.
+    image_id: what the annotations call the image. original_size: (height, width) of the image file, in pixels.
+    """
+
+    boxes: tv_tensors.BoundingBoxes | Float[Tensor, "G 4"]
+    labels: Int64[Tensor, " G"]
+    difficult: Bool[Tensor, " G"]
+    image_id: int | str
+    original_size: tuple[int, int]
+
+
+# The image is uint8 RGB as it comes from a data set, float32 after the transforms.
+Sample = tuple[Num[Tensor, "3 H W"], Target]
+
+
+class DataError(ValueError):
+    """Data that cannot be used. The message names the file and, where it applies, the object and its class."""
+
+
+class Skipped:
+    """Stands in for a sample whose image turned out to be unusable when it was loaded (`on_error="skip"`)."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"Skipped({self.message!r})"
+
+
+class SkipReport:
+    """What a data set left out or changed, counted by kind.
+
+    Kinds: "image" (a whole image left out), "object" (one object left out, its image stays) and "clipped" (a box that
+    reached beyond its image and was cut at the border, which happens under either policy).
+
+    Args:
+        on_error: "raise" makes `fault` raise at once, "skip" makes it count.
+    """
+
+    def __init__(self, on_error: OnError = "raise") -> None:
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
+        self.on_error: OnError = on_error
+        self.counts: Counter[str] = Counter()
+        self.messages: dict[str, list[str]] = {}
+
+    def fault(self, kind: str, message: str) -> None:
+        """Counts a fault of this kind, or raises it as `DataError` under the policy "raise"."""
+        if self.on_error == "raise":
+            raise DataError(message)
+        self.note(kind, message)
+
+    def note(self, kind: str, message: str) -> None:
+        """Counts something that is no error under either policy."""
+        self.counts[kind] += 1
+        kept = self.messages.setdefault(kind, [])
+        if len(kept) < MESSAGES_KEPT:
+            kept.append(message)
+
+    def summary(self, limit: int = 3) -> str:
+        """One paragraph: how much of each kind, with the first `limit` messages of each."""
+        if not self.counts:
+            return "Every image and every object is in use; no box was clipped."
+        told = {"image": "images left out", "object": "objects left out", "clipped": "boxes clipped to their image"}
+        parts = []
+        for kind in sorted(self.counts):
+            count, messages = self.counts[kind], self.messages[kind][:limit]
+            more = f"; and {count - len(messages)} more" if count > len(messages) else ""
+            parts.append(f"{count} {told.get(kind, kind)}: " + "; ".join(messages) + more + ".")
+        return " ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"SkipReport({dict(self.counts)})"

@@ -1,0 +1,238 @@
+"""The losses of LapNet (paper 3.3, eqs. 2 to 7) and the baselines of Table 2b.
+
+Since O_hat <= 1, only anchors with O > 0.5 can be positive in either loss. So boxes are decoded and compared at those
+anchors only, and the one dense piece of work is the cross-entropy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torchvision.ops import sigmoid_focal_loss
+
+from lapnet_core.assign import Assignment, Overlap, Positives, ams_labels, assign
+from lapnet_core.boxes import STRIDE, decode, paired_iou
+from lapnet_core.data import Target, flatten_targets
+
+Balance = Literal["learned", "loss", "retina", "focal", "ones"]
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+INITIAL_S = 1.0
+"""Start of every s = log(1/lambda) (paper 4). The paper writes s = log(lambda) there and s = log(1/lambda) in 3.3; only
+the second agrees with eq. 7."""
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """What `LapNetLoss` computed for one batch. P is the number of localisation positives, O > 0.5."""
+
+    total: Float[Tensor, ""]
+    """loc + cls + reg, the number to minimise."""
+    loc: Float[Tensor, ""]
+    """Weighted localisation loss, eq. 5."""
+    cls: Float[Tensor, ""]
+    """Weighted classification loss, eq. 6."""
+    reg: Float[Tensor, ""]
+    """Regularisation of the weights, eq. 7; 0 where no weight is learned."""
+    labels: Bool[Tensor, "B C A H W"]
+    """P of eq. 3 for every anchor."""
+    predicted_overlap: Float[Tensor, " P"]
+    """O_hat at the localisation positives, without gradient."""
+    positives: Positives
+    assignment: Assignment
+    object_count: int
+
+
+def localization_loss(predicted_overlap: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
+    """Eq. 2 at the anchors with O > 0.5: (1 - O_hat)^2."""
+    return (1 - predicted_overlap) ** 2
+
+
+def classification_loss(
+    scores: Float[Tensor, "B C A H W"], labels: Bool[Tensor, "B C A H W"], balance: Balance
+) -> Float[Tensor, "B C A H W"]:
+    """Eq. 4 on every anchor: binary cross-entropy of sigmoid(score) against the label; focal loss for that baseline."""
+    target = labels.to(scores.dtype)
+    if balance == "focal":
+        return sigmoid_focal_loss(scores, target, alpha=FOCAL_ALPHA, gamma=FOCAL_GAMMA)
+    return F.binary_cross_entropy_with_logits(scores, target, reduction="none")
+
+
+class LapNetLoss(nn.Module):
+    """Assignment, losses and balance weights for one batch (paper 3.2 and 3.3).
+
+    Args:
+        num_classes, per_class: C and A.
+        balance: the rows of Table 2b, from last to first: "learned" loss and anchor weights; "loss": learned loss
+            weights, anchor weights 1; "focal": focal loss with R = N/N+; "retina": cross-entropy with R; "ones".
+        ams: let the network reject anchors that it cannot fit (eq. 3). Without, P = [O > 0.5].
+        overlap, rescue, stride: as in `assign.assign`.
+
+    The trainable variables are s = log(1/lambda), so lambda = exp(-s), and start at 1. They act in training only.
+    A grid (c, a) without a positive in the batch has an exactly zero gradient for its two s. That is enough under plain
+    SGD; `hold_without_positives` makes it true for an optimiser with momentum, weight decay or adaptive state.
+    """
+
+    seen_loc: Tensor
+    seen_cls: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        per_class: int,
+        *,
+        balance: Balance = "learned",
+        ams: bool = True,
+        overlap: Overlap = "pono",
+        rescue: bool = True,
+        stride: int = STRIDE,
+    ) -> None:
+        super().__init__()
+        if balance not in ("learned", "loss", "retina", "focal", "ones"):
+            raise ValueError(f'balance is "{balance}", expected learned, loss, retina, focal or ones')
+        self.balance: Balance = balance
+        self.ams, self.overlap, self.rescue, self.stride = ams, overlap, rescue, stride
+        grid = (num_classes, per_class)
+        learns_loss, learns_anchor = balance in ("learned", "loss"), balance == "learned"
+        # s = 0, that is lambda = 1, where a weight is not learned.
+        self.s_loc = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
+        self.s_cls = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
+        self.s_loc_anchor = nn.Parameter(torch.full(grid, INITIAL_S * learns_anchor), requires_grad=learns_anchor)
+        self.s_cls_anchor = nn.Parameter(torch.full(grid, INITIAL_S * learns_anchor), requires_grad=learns_anchor)
+        # Grids with a positive in any batch since the optimiser's last step.
+        self.register_buffer("seen_loc", torch.zeros(grid, dtype=torch.bool), persistent=False)
+        self.register_buffer("seen_cls", torch.zeros(grid, dtype=torch.bool), persistent=False)
+
+    def forward(
+        self,
+        scores: Float[Tensor, "B C A H W"],
+        offsets: Float[Tensor, "B C A 4 H W"],
+        shapes: Float[Tensor, "C A 2"],
+        targets: Sequence[Target],
+    ) -> LossTerms:
+        """Losses of a batch.
+
+        Args:
+            scores: logits.
+            offsets: (dx, dy, dw, dh) per anchor.
+            shapes: (w, h) of the anchors in pixels.
+            targets: one dict an image, boxes `xyxy` in pixels of the network input; objects marked difficult are left
+                out. No object in an image, or in the batch, is fine.
+
+        In a process group N, N+ and the grids with positives are counted over all processes, and the data terms are
+        scaled so that the average of the gradients (DDP) is the gradient of the loss of the whole batch.
+        """
+        if len(targets) != len(scores):
+            raise ValueError(f"{len(scores)} images but {len(targets)} targets")
+        with torch.autocast(scores.device.type, enabled=False):
+            return self._forward(scores, offsets, shapes.float(), targets)
+
+    def _forward(self, scores: Tensor, offsets: Tensor, shapes: Tensor, targets: Sequence[Target]) -> LossTerms:
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        classes, anchors = scores.shape[1:3]
+        boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
+        assignment = assign(
+            shapes,
+            (scores.shape[3], scores.shape[4]),
+            boxes,
+            labels,
+            image_index,
+            len(scores),
+            stride=self.stride,
+            overlap=self.overlap,
+            rescue=self.rescue,
+        )
+        at = assignment.positives()
+        predicted = decode(
+            offsets[at.image, at.label, at.anchor, :, at.row, at.column],
+            shapes[at.label, at.anchor],
+            at.row,
+            at.column,
+            self.stride,
+        )
+        predicted_overlap = paired_iou(predicted, boxes[at.object_index].to(predicted.dtype))
+        positive = ams_labels(at.overlap, predicted_overlap) if self.ams else torch.ones_like(at.flat, dtype=torch.bool)
+        is_positive = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        is_positive.view(-1)[at.flat] = positive
+
+        grid = at.label * anchors + at.anchor
+        loc_counts, cls_counts, images = _global_counts(grid, positive, classes * anchors, len(scores))
+        n_loc = loc_counts.sum().clamp(min=1)  # no object in the whole batch: the sum is 0 anyway
+        n_all = images * scores[0].numel() if len(scores) else images.clamp(min=1)
+        s_loc, s_cls = self._anchor_weights(loc_counts, cls_counts)
+
+        per_grid_loc = predicted_overlap.new_zeros(classes * anchors)
+        per_grid_loc = per_grid_loc.index_add(0, grid, localization_loss(predicted_overlap)).view(classes, anchors)
+        per_grid_cls = classification_loss(scores, is_positive, self.balance).sum((0, 3, 4))
+        lam_cls = n_all / n_loc if self.balance in ("retina", "focal") else (-self.s_cls).exp()
+        processes = _world_size()
+        loc = (-self.s_loc).exp() * processes / n_loc * ((-s_loc).exp() * per_grid_loc).sum()  # eq. 5
+        cls = lam_cls * processes / n_all * ((-s_cls).exp() * per_grid_cls).sum()  # eq. 6
+        reg = self.s_loc + self.s_cls + (s_loc + s_cls).sum() / (classes * anchors)  # eq. 7
+        return LossTerms(
+            loc + cls + reg, loc, cls, reg, is_positive, predicted_overlap.detach(), at, assignment, len(boxes)
+        )
+
+    def _anchor_weights(self, loc_counts: Tensor, cls_counts: Tensor) -> tuple[Tensor, Tensor]:
+        """s of the anchor weights, cut from the gradient where the grid has no positive in this batch (paper 3.3)."""
+        shape = self.s_loc_anchor.shape
+        has_loc, has_cls = (loc_counts > 0).view(shape), (cls_counts > 0).view(shape)
+        if self.training:
+            self.seen_loc |= has_loc
+            self.seen_cls |= has_cls
+        return (
+            torch.where(has_loc, self.s_loc_anchor, self.s_loc_anchor.detach()),
+            torch.where(has_cls, self.s_cls_anchor, self.s_cls_anchor.detach()),
+        )
+
+    def hold_without_positives(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make `optimizer.step` leave the anchor weights of grids without a positive exactly where they are.
+
+        A zero gradient is not enough for an optimiser with momentum, weight decay or adaptive state. Counts every
+        batch since the last step, so it is also right when gradients are accumulated. Call once per optimiser.
+        """
+        kept: list[Tensor] = []
+
+        def before(*_: object) -> None:
+            kept[:] = [self.s_loc_anchor.detach().clone(), self.s_cls_anchor.detach().clone()]
+
+        @torch.no_grad()
+        def after(*_: object) -> None:
+            for s, seen, old in zip(
+                (self.s_loc_anchor, self.s_cls_anchor), (self.seen_loc, self.seen_cls), kept, strict=True
+            ):
+                s.copy_(torch.where(seen, s, old))
+                seen.zero_()
+
+        optimizer.register_step_pre_hook(before)
+        optimizer.register_step_post_hook(after)
+
+    @property
+    def loss_weights(self) -> tuple[Tensor, Tensor]:
+        """(lambda_loc, lambda_cls), scalars. The baselines "retina" and "focal" use R = N/N+ for the second."""
+        return (-self.s_loc).exp().detach(), (-self.s_cls).exp().detach()
+
+    @property
+    def anchor_weights(self) -> tuple[Tensor, Tensor]:
+        """(lambda_loc[c, a], lambda_cls[c, a]), each of shape [C, A]."""
+        return (-self.s_loc_anchor).exp().detach(), (-self.s_cls_anchor).exp().detach()
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _global_counts(
+    grid: Int[Tensor, " P"], positive: Bool[Tensor, " P"], grids: int, images: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Positives of either loss per grid (c, a), and images, summed over all processes."""
+    counts = torch.cat(
+        (grid.bincount(minlength=grids), grid[positive].bincount(minlength=grids), grid.new_tensor([images]))
+    )
+    if _world_size() > 1:
+        dist.all_reduce(counts)
+    return counts[:grids], counts[grids:-1], counts[-1]

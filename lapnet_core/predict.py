@@ -1,0 +1,67 @@
+"""From scores and offsets to detections (paper 3.1): best anchors, decode, non-maximum suppression per class."""
+
+import math
+from typing import TypedDict
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from lapnet_core.boxes import STRIDE, decode
+
+
+class Detection(TypedDict):
+    """The detections of one image, best first."""
+
+    boxes: Float[Tensor, "D 4"]
+    """`xyxy` in pixels."""
+    scores: Float[Tensor, " D"]
+    labels: Int[Tensor, " D"]
+
+
+@torch.no_grad()
+def detect(
+    scores: Float[Tensor, "B C A H W"],
+    offsets: Float[Tensor, "B C A 4 H W"],
+    shapes: Float[Tensor, "C A 2"],
+    *,
+    score_threshold: float = 0.01,
+    nms_iou: float = 0.5,
+    candidates: int = 1000,
+    max_detections: int = 100,
+    stride: int = STRIDE,
+) -> list[Detection]:
+    """Detections of each image of a batch, from what `model.LapNet` returns.
+
+    Args:
+        scores: logits.
+        offsets: (dx, dy, dw, dh) per anchor.
+        shapes: (w, h) of the anchors in pixels.
+        score_threshold: only anchors whose probability is above it.
+        nms_iou: of two detections of one class with a larger IoU the weaker goes.
+        candidates: the best so many anchors of an image are decoded.
+        max_detections: kept per image; COCO's limit.
+        stride: pixels per cell.
+
+    Returns:
+        One dict an image; boxes in pixels of the network input, clipped to it. The balance weights play no part.
+        Paper is silent on all four numbers; these are what evaluations of single-shot detectors commonly use.
+    """
+    _, classes, anchors, height, width = scores.shape
+    shapes = shapes.float()
+    threshold = math.log(score_threshold / (1 - score_threshold)) if score_threshold > 0 else -math.inf
+    detections: list[Detection] = []
+    for image_scores, image_offsets in zip(scores, offsets, strict=True):
+        logits = image_scores.float().flatten()
+        passing = (logits > threshold).nonzero().flatten()
+        best, order = logits[passing].topk(min(candidates, len(passing)))
+        label, anchor, row, column = torch.unravel_index(passing[order], (classes, anchors, height, width))
+        boxes = decode(image_offsets[label, anchor, :, row, column], shapes[label, anchor], row, column, stride)
+        boxes = clip_boxes_to_image(boxes, (height * stride, width * stride))
+        # An anchor may be moved out of the image altogether; nothing is left of its box then.
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        boxes, probability, label = boxes[inside], best[inside].sigmoid(), label[inside]
+        keep = batched_nms(boxes, probability, label, nms_iou)[:max_detections]
+        detections.append({"boxes": boxes[keep], "scores": probability[keep], "labels": label[keep]})
+    return detections
