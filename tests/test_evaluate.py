@@ -372,6 +372,7 @@ class TestCocoMap:
         found = [detection([], []), detection([[0, 0, 20, 12]], [0.8])]
         result = coco_map(found, instances, image_ids=[20, 10], category_ids=[7])
         assert (result.ap, result.ap50, result.ap75) == pytest.approx((0.3, 1, 0))
+        assert result.class_ap.tolist() == pytest.approx([0.3])
 
     def test_records_and_file_give_the_same_and_stay_as_they_are(self, instances, tmp_path):
         records = coco_results(self.found, **IDS)

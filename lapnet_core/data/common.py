@@ -35,6 +35,11 @@ class ImageRecord(NamedTuple):
     width: int
 
 
+def as_boxes(boxes: Float32[Tensor, "G 4"], size: tuple[int, int]) -> Float32[tv_tensors.BoundingBoxes, "G 4"]:
+    """Marks (G, 4) xyxy boxes as lying in an image of this (height, width), so that transforms move them with it."""
+    return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)  # pyright: ignore[reportCallIssue]
+
+
 def safe_name(name: str) -> bool:
     """Whether a file name taken from the data stays inside the folder that it is joined to."""
     parts = PurePosixPath(name).parts
@@ -175,9 +180,8 @@ class DetectionDataset(Dataset[Sample | Skipped]):
         index = range(len(self))[index]
         objects = slice(int(self._first[index]), int(self._first[index + 1]))
         size = (record.height, record.width)
-        boxes: Tensor = self._boxes[objects].clone()
         return Target(
-            boxes=tv_tensors.BoundingBoxes(boxes, format=tv_tensors.BoundingBoxFormat.XYXY, canvas_size=size),
+            boxes=as_boxes(self._boxes[objects].clone(), size),
             labels=self._labels[objects].clone(),
             difficult=self._difficult[objects].clone(),
             image_id=record.image_id,

@@ -119,7 +119,7 @@ def bus_side(rng: np.random.Generator) -> Sprite:
         b.box(half - 3.2, 2.68, half - 1.2, 2.9, (40, 40, 40))
         b.limb([(half - 3.0, 2.79), (half - 1.5, 2.79)], 0.1, (255, 190, 70))
         for x in (-half * 0.58, half * 0.56):
-            b.ellipse(x, 0.5, 0.6, 0.6, shade(paint, -0.55))
+            b.ellipse(x, 0.53, 0.57, 0.57, shade(paint, -0.55))
             b.ellipse(x, 0.47, 0.47, 0.47, TYRE)
             b.ellipse(x, 0.47, 0.25, 0.25, METAL)
         b.ellipse(half - 0.12, 0.82, 0.1, 0.13, (255, 246, 210))

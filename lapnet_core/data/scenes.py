@@ -6,8 +6,8 @@ stand in crowds that hide each other, cars are parked in rows, and a class has b
 A scene is a ground plane seen by a level camera: things stand on it and shrink with distance. They are painted from
 back to front, twice: in colour, and as numbers into a buffer that then tells how much of each is still visible.
 
-Boxes are xyxy in continuous pixels, and amodal: tight around the whole painted shape as if nothing stood before it,
-clipped to the picture. They are measured on the painted pixels (to half a pixel), never computed from the layout.
+Boxes are xyxy in continuous pixels: tight around the part of the painted shape that lies within the frame, as if
+nothing stood before it (amodal). They are measured on painted pixels, to half a pixel, never taken from the layout.
 A thing is not listed where others hide all but 8 % of what the frame would show of it, or if its box is a sliver of
 less than 2 pixels. It is difficult if less than 25 % of the whole shape is visible, hidden or cut off by the frame, or
 less than 16 pixels.
@@ -117,17 +117,18 @@ def _paint_actors(stage: Stage, canvas: Image.Image | None) -> Annotation:
         if canvas is not None:
             canvas.paste(brush.image, (brush.left, brush.top), brush.image)
         shape = brush.image.getchannel("A")
-        extent = shape.getbbox()
         number = 0
-        if actor.kind is not None and extent is not None and len(boxes) < 255:
-            x1, x2 = (min(max(x + brush.left, 0), camera.width) for x in extent[::2])
-            y1, y2 = (min(max(y + brush.top, 0), camera.height) for y in extent[1::2])
+        if actor.kind is not None and len(boxes) < 255:  # as many numbers as a byte has; crowds stay far below
+            left, top = max(brush.left, 0), max(brush.top, 0)
+            right, bottom = min(brush.left + shape.width, camera.width), min(brush.top + shape.height, camera.height)
+            moved = (left - brush.left, top - brush.top, right - brush.left, bottom - brush.top)
+            inside = shape.crop(moved) if right > left and bottom > top else Image.new("L", (1, 1))
+            x1, y1, x2, y2 = inside.getbbox() or (0, 0, 0, 0)
             if min(x2 - x1, y2 - y1) >= LEAST_SIDE * SUPERSAMPLE:
-                boxes.append((x1, y1, x2, y2))
+                boxes.append((x1 + left, y1 + top, x2 + left, y2 + top))
                 labels.append(SCENE_CLASSES.index(actor.kind))
                 whole.append(shape.histogram()[255])
-                inside = shape.crop((x1 - brush.left, y1 - brush.top, x2 - brush.left, y2 - brush.top))
-                framed.append(max(1, inside.histogram()[255]))
+                framed.append(inside.histogram()[255])
                 number = len(boxes)
         ids.paste(number, (brush.left, brush.top), shape)
     seen = np.array(ids.histogram()[1 : len(boxes) + 1], dtype=np.float64)

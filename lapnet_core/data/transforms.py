@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from lapnet_core.data.common import as_boxes
 from lapnet_core.data.types import Target
 
 # Of ImageNet, in RGB and in [0, 1]: what the pretrained backbones were trained with.
@@ -41,19 +42,19 @@ class TrainTransform:
         low, high = self.scale
         factor = low * (high / low) ** torch.rand(()).item()
         scaled = [max(1, round(side * factor)) for side in self.size]
-        image = v2.functional.resize(image, scaled, antialias=True)
+        resized = v2.functional.resize(image, scaled, antialias=True)
         boxes = v2.functional.resize(target["boxes"], scaled)
         whole = _areas(boxes)
-        image, boxes = self.place(image, boxes)
+        placed, boxes = self.place(resized, boxes)
         keep = (_areas(boxes) > 0) & (_areas(boxes) >= MIN_KEPT_AREA * whole)
         kept = Target(
-            boxes=tv_tensors.wrap(boxes[keep], like=boxes),
+            boxes=as_boxes(boxes[keep], self.size),
             labels=target["labels"][keep],
             difficult=target["difficult"][keep],
             image_id=target["image_id"],
             original_size=target["original_size"],
         )
-        return self.finish(image), kept
+        return self.finish(placed), kept
 
 
 def train_transform(

@@ -1,0 +1,143 @@
+"""The truth, slowly: each equation of the paper as plain loops over anchors and objects. No torch operators beyond
+reading numbers, so that nothing is shared with the code that is tested."""
+
+import math
+
+import numpy as np
+
+F = np.float32
+
+
+def anchor_box(shape, i, j, stride=8):
+    """xyxy of the anchor (w, h) in cell (i, j)."""
+    w, h = shape
+    cx, cy = (j + 0.5) * stride, (i + 0.5) * stride
+    return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+
+
+def iou(a, b, number=float):
+    """IoU of two xyxy boxes. number=np.float32 divides once in float32: exact where both areas are."""
+    w = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    h = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h
+    return number(w * h) / number(union) if union > 0 else number(0)
+
+
+def giou(a, b):
+    """Generalised IoU of two xyxy boxes."""
+    w = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    h = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    return w * h / union - (hull - union) / hull
+
+
+def assign(shapes, grid, boxes, labels, images, num_images, overlap="pono", rescue=True, stride=8):
+    """Section 3.2 and eq. 1, word by word. Returns (O, owner, empty) as numpy arrays [B, C, A, H, W] and [G]."""
+    classes, anchors = len(shapes), len(shapes[0])
+    height, width = grid
+    size = (num_images, classes, anchors, height, width)
+    absolute, owner = np.zeros(size, F), np.full(size, -1)
+    for b in range(num_images):
+        for c in range(classes):
+            rivals = [n for n in range(len(boxes)) if labels[n] == c and images[n] == b]
+            for a in range(anchors):
+                for i in range(height):
+                    for j in range(width):
+                        for n in rivals:
+                            value = iou(anchor_box(shapes[c][a], i, j, stride), boxes[n], F)
+                            if value > absolute[b, c, a, i, j]:
+                                absolute[b, c, a, i, j], owner[b, c, a, i, j] = value, n
+    empty = np.array([not (owner == n).any() for n in range(len(boxes))], dtype=bool)
+    if overlap == "ao":
+        return absolute, owner, empty
+    out = absolute.copy()
+    best = {}
+    for n in range(len(boxes)):
+        if not empty[n]:
+            cluster = [tuple(k) for k in np.argwhere(owner == n)]
+            peak = max(absolute[k] for k in cluster)
+            best[n] = next(k for k in cluster if absolute[k] == peak)
+            for k in cluster:
+                out[k] = absolute[k] / peak
+    if rescue:
+        for n in np.flatnonzero(empty):
+            b, c = images[n], labels[n]
+            free = [
+                (b, c, a, i, j)
+                for a in range(anchors)
+                for i in range(height)
+                for j in range(width)
+                if (b, c, a, i, j) not in best.values()
+            ]
+            if not free:
+                continue
+            value = {k: iou(anchor_box(shapes[c][k[2]], k[3], k[4], stride), boxes[n], F) for k in free}
+            if max(value.values()) == 0:
+                value = {k: giou(anchor_box(shapes[c][k[2]], k[3], k[4], stride), boxes[n]) for k in free}
+            k = max(free, key=lambda k: value[k])  # the first of equals
+            best[n], owner[k], out[k] = k, n, 1
+    return out, owner, empty
+
+
+def decode(offset, shape, i, j, stride=8, limit=math.log(1000 / 16)):
+    """Faster R-CNN's offsets applied to the anchor in cell (i, j)."""
+    dx, dy, dw, dh = offset
+    w_a, h_a = shape
+    cx, cy = (j + 0.5) * stride + dx * w_a, (i + 0.5) * stride + dy * h_a
+    w, h = w_a * math.exp(min(dw, limit)), h_a * math.exp(min(dh, limit))
+    return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+
+
+def cross_entropy(logit, label):
+    """-log of the probability that sigmoid(logit) gives to the label, without overflow."""
+    return math.log1p(math.exp(-abs(logit))) + max(-logit if label else logit, 0.0)
+
+
+def focal(logit, label, alpha=0.25, gamma=2.0):
+    """Focal loss (Lin et al., 2017, eq. 5)."""
+    p = 1 / (1 + math.exp(-logit))
+    p_t, alpha_t = (p, alpha) if label else (1 - p, 1 - alpha)
+    return alpha_t * (1 - p_t) ** gamma * cross_entropy(logit, label)
+
+
+def losses(scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, **how):
+    """Eqs. 2 to 7 by loops. s = (s_loc, s_cls, s_loc_anchor [C, A], s_cls_anchor [C, A]), lambda = exp(-s).
+
+    Returns a dict: loc, cls, reg, total, P (numpy bool map), n_loc.
+    """
+    size = scores.shape
+    overlap, owner, _ = assign(shapes, size[3:], boxes, labels, images, size[0], **how)
+    s_loc, s_cls, s_loc_anchor, s_cls_anchor = s
+    positives, sum_loc, sum_cls = 0, 0.0, 0.0
+    chosen = np.zeros(size, bool)
+    for k in np.ndindex(*size):
+        b, c, a, i, j = k
+        if overlap[k] > 0.5:
+            positives += 1
+            o_hat = iou(decode(offsets[b, c, a, :, i, j], shapes[c][a], i, j), boxes[owner[k]])
+            sum_loc += math.exp(-s_loc_anchor[c][a]) * (1 - o_hat) ** 2
+            chosen[k] = overlap[k] * o_hat > 0.5 if ams else True
+        entropy = focal if balance == "focal" else cross_entropy
+        sum_cls += math.exp(-s_cls_anchor[c][a]) * entropy(float(scores[k]), bool(chosen[k]))
+    n_all, n_loc = scores.size, max(positives, 1)
+    lam_cls = n_all / n_loc if balance in ("retina", "focal") else math.exp(-s_cls)
+    loc = math.exp(-s_loc) / n_loc * sum_loc
+    cls = lam_cls / n_all * sum_cls
+    reg = s_loc + s_cls + (np.sum(s_loc_anchor) + np.sum(s_cls_anchor)) / (size[1] * size[2])
+    return {"loc": loc, "cls": cls, "reg": reg, "total": loc + cls + reg, "P": chosen, "n_loc": positives}
+
+
+def centred_iou(a, b):
+    """IoU of two (w, h) with one centre."""
+    inter = min(a[0], b[0]) * min(a[1], b[1])
+    return inter / (a[0] * a[1] + b[0] * b[1] - inter)
+
+
+def nms(boxes, scores, labels, limit):
+    """Greedy suppression per class: indices kept, best first."""
+    kept = []
+    for n in sorted(range(len(boxes)), key=lambda n: -scores[n]):
+        if all(labels[n] != labels[m] or iou(boxes[n], boxes[m]) <= limit for m in kept):
+            kept.append(n)
+    return kept
