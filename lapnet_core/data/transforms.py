@@ -58,7 +58,11 @@ class TrainTransform:
 
 
 def train_transform(
-    size: tuple[int, int], *, scale: tuple[float, float] = (0.5, 1.5), flip: float = 0.5, color: float = 0.0
+    size: tuple[int, int],
+    *,
+    scale: tuple[float | int, float | int] = (0.5, 1.5),
+    flip: float | int = 0.5,
+    color: float | int = 0.0,
 ) -> TrainTransform:
     """The augmentation of training: random scale and horizontal flip, as in the paper, and a crop to one size.
 
@@ -80,7 +84,7 @@ def train_transform(
     _check_size(size)
     if not 0 < scale[0] <= scale[1] < math.inf:
         raise ValueError(f"scale must be 0 < least <= greatest, not {scale}")
-    return TrainTransform(size, scale, flip, color)
+    return TrainTransform(size, (float(scale[0]), float(scale[1])), float(flip), float(color))
 
 
 def eval_transform(size: tuple[int, int]) -> v2.Compose:

@@ -1,0 +1,36 @@
+# `make lab` and `make test` do all the set-up: an environment in .venv, made again only when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made
+
+.PHONY: lab test env notebooks bench clean
+
+lab: $(STAMP)  ## open the walkthrough in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb
+
+test: $(STAMP)  ## lint, types, every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest
+
+env: $(STAMP)
+
+notebooks: $(STAMP)  ## execute the notebooks again, after an edit of their .py
+	$(BIN)/python notebooks/build.py
+
+bench: $(STAMP)  ## timings against the library that one would take instead
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf $(VENV)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name it with: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
+	@echo 'Making the environment in $(VENV): about 6 GB, a few minutes. This happens once.'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[lab,test]'
+	@touch $@

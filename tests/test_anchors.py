@@ -1,0 +1,88 @@
+import oracles
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lapnet_core.anchors import AnchorFile, anchor_boxes, average_iou, cluster_anchors
+
+sizes_strategy = st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), min_size=1, max_size=40)
+
+
+@given(sizes_strategy, st.integers(1, 12))
+@settings(max_examples=80)
+def test_every_class_gets_usable_distinct_shapes_sorted_by_area(sizes, k):
+    t = torch.tensor(sizes, dtype=torch.float32)
+    shapes = cluster_anchors(t, torch.zeros(len(t), dtype=torch.int64), 1, k)
+    assert shapes.shape == (1, k, 2)
+    assert bool((shapes > 0).all())
+    areas = shapes[0].prod(-1)
+    assert torch.equal(areas, areas.sort().values)
+    distinct = t.unique(dim=0)
+    if len(distinct) <= k:  # each size is served perfectly
+        assert average_iou(t, torch.zeros(len(t), dtype=torch.int64), shapes).item() == pytest.approx(1, abs=1e-6)
+
+
+@given(sizes_strategy.filter(lambda s: len(set(s)) > 4), st.integers(0, 5))
+@settings(max_examples=60)
+def test_k_means_has_converged(sizes, seed):
+    """The definition of the result: every centre is the mean of the boxes that are nearest to it by 1 - IoU."""
+    t = torch.tensor(sizes, dtype=torch.float32)
+    shapes = cluster_anchors(t, torch.zeros(len(t), dtype=torch.int64), 1, 3, seed)[0].tolist()
+    ious = [[oracles.centred_iou(size, shape) for shape in shapes] for size in sizes]
+    if any(sorted(row)[-1] - sorted(row)[-2] < 1e-5 for row in ious):
+        return  # a tie: either side is right
+    nearest = [max(range(3), key=row.__getitem__) for row in ious]
+    for j, shape in enumerate(shapes):
+        members = [sizes[n] for n in range(len(sizes)) if nearest[n] == j]
+        assert members
+        for axis in (0, 1):
+            assert shape[axis] == pytest.approx(sum(m[axis] for m in members) / len(members), rel=1e-4)
+
+
+def test_classes_are_clustered_apart_and_a_seed_fixes_the_result():
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.rand(400, 2, generator=generator) * 50 + 1
+    labels = torch.arange(400) % 2
+    sizes[labels == 1] *= 4
+    first = cluster_anchors(sizes, labels, 2, 10, seed=3)
+    torch.manual_seed(99)  # the global generator plays no part
+    assert torch.equal(first, cluster_anchors(sizes, labels, 2, 10, seed=3))
+    assert torch.equal(first[0], cluster_anchors(sizes[labels == 0], labels[labels == 0], 1, 10, seed=3)[0])
+    assert first[1].mean() > 2 * first[0].mean()
+    single = cluster_anchors(sizes, labels, 2, 1)
+    mean = sizes[labels == 0].mean(0)
+    assert single[0, 0].tolist() == pytest.approx(mean.tolist(), rel=1e-5)
+    assert bool((average_iou(sizes, labels, first) > average_iou(sizes, labels, single)).all())
+
+
+def test_bad_input_is_named():
+    sizes, labels = torch.ones(2, 2), torch.tensor([0, 2])
+    with pytest.raises(ValueError, match=r"class 1 \(cat\) has no object"):
+        cluster_anchors(sizes, labels, 3, class_names=["dog", "cat", "cow"])
+    with pytest.raises(ValueError, match="labels span 0..2"):
+        cluster_anchors(sizes, labels, 2)
+    with pytest.raises(ValueError, match="object 1 has size"):
+        cluster_anchors(torch.tensor([[1.0, 1], [0, 5]]), labels, 3)
+
+
+def test_the_grid_is_centred_on_the_cells():
+    shapes = torch.tensor([[[6.0, 4.0], [10.0, 20.0]]])
+    boxes = anchor_boxes(shapes, (2, 3))
+    assert boxes.shape == (1, 2, 2, 3, 4)
+    for a in range(2):
+        for i in range(2):
+            for j in range(3):
+                assert boxes[0, a, i, j].tolist() == list(oracles.anchor_box(shapes[0, a].tolist(), i, j))
+
+
+def test_an_anchor_file_comes_back_and_anything_else_is_refused(tmp_path):
+    shapes = torch.tensor([[[6.0, 4.25]], [[10.0, 20.5]]])
+    AnchorFile(("a", "b"), (64, 96), shapes, "a test").save(tmp_path / "x.json")
+    back = AnchorFile.load(tmp_path / "x.json")
+    assert (back.class_names, back.input_size, back.made_by) == (("a", "b"), (64, 96), "a test")
+    assert torch.equal(back.shapes, shapes)
+    for text in ("", "[]", '{"anchors": {"a": [[1, -2]]}, "input_size": [1, 2]}', '{"anchors": {"a": 3}, "input_size": [1, 2]}'):
+        (tmp_path / "y.json").write_text(text)
+        with pytest.raises(ValueError, match=r"y\.json is no anchor file"):
+            AnchorFile.load(tmp_path / "y.json")

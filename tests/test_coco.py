@@ -1,0 +1,301 @@
+"""The COCO reader against pycocotools on real files, and what it says about faulty ones."""
+
+import contextlib
+import copy
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lapnet_core.data import CocoDetection, DataError, Skipped, coco2017
+from PIL import Image
+from pycocotools.coco import COCO
+
+CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 90, "name": "toothbrush"}]
+
+
+def shared_data() -> Path:
+    named = os.environ.get("LAPNET_DATA")
+    return Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+
+
+def image_entry(number: int) -> dict:
+    return {"id": number, "file_name": f"{number}.jpg", "width": 40, "height": 30}
+
+
+def annotation(number: int, image: int, category: int, box: list, **more) -> dict:
+    entry = {"id": number, "image_id": image, "category_id": category, "bbox": box, "iscrowd": 0, **more}
+    return {**entry, "segmentation": [[1, 2, 3, 4]], "area": 1.0}
+
+
+def content() -> dict:
+    return {
+        "images": [image_entry(7), image_entry(5), image_entry(6)],
+        "categories": copy.deepcopy(CATEGORIES),
+        "annotations": [
+            annotation(100, 5, 18, [1.5, 2, 10.25, 5]),
+            annotation(101, 7, 90, [0, 0, 40, 30], iscrowd=1),
+            annotation(102, 5, 3, [3, 4, 5, 6]),
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with 5.jpg, 6.jpg and 7.jpg."""
+    path = tmp_path_factory.mktemp("images")
+    for number in (5, 6, 7):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(path / f"{number}.jpg")
+    return path
+
+
+def write(path: Path, data: object) -> Path:
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+@pytest.fixture
+def read(folder, tmp_path):
+    return lambda data, **options: CocoDetection(folder, write(tmp_path / "instances.json", data), **options)
+
+
+def test_boxes_labels_and_crowds(read, tmp_path):
+    data = read(content())
+    assert data.class_names == ("car", "dog", "toothbrush")
+    assert data.category_ids == (3, 18, 90)
+    assert data.annotation_file == tmp_path / "instances.json"
+    assert [data.target(i)["image_id"] for i in range(len(data))] == [7, 5, 6]
+    crowd, two, none = (data.target(i) for i in range(3))
+    assert crowd["difficult"].tolist() == [True]
+    assert two["boxes"].tolist() == [[1.5, 2, 11.75, 7], [3, 4, 8, 10]]
+    assert two["labels"].tolist() == [1, 0]
+    assert two["difficult"].tolist() == [False, False]
+    assert none["boxes"].shape == (0, 4)
+    image, target = data[1]
+    assert image.shape == (3, 30, 40)
+    assert target["original_size"] == (30, 40)
+    assert data.report.counts == {}
+
+
+def test_a_choice_of_classes_sets_the_labels(read):
+    data = read(content(), class_names=["toothbrush", "car"])
+    assert data.category_ids == (90, 3)
+    assert [data.target(i)["labels"].tolist() for i in range(3)] == [[0], [1], []]
+    assert data.report.counts == {}
+    with pytest.raises(DataError, match="no category named yak; it has car, dog, toothbrush"):
+        read(content(), class_names=["car", "yak"], on_error="skip")
+
+
+def entry(number: int, **changes) -> dict:
+    return {**annotation(number, 5, 18, [1, 2, 3, 4]), **changes}
+
+
+def without(data: dict, key: str) -> dict:
+    return {name: value for name, value in data.items() if name != key}
+
+
+ANNOTATION_FAULTS = {
+    "no object": ("text", "annotation number 2 of the file: must be an object"),
+    "no id": (without(entry(9), "id"), "number 2 of the file: id must be an integer"),
+    "id is text": (entry(9, id="9"), "id must be an integer"),
+    "id is true": (entry(9, id=True), "id must be an integer"),
+    "id there twice": (entry(100), r"annotation 100 \(dog, number 2 of the file\): this id is there twice"),
+    "unknown image": (entry(9, image_id=4), r"annotation 9 \(dog, .*there is no image 4"),
+    "no image": (without(entry(9), "image_id"), "there is no image None"),
+    "unknown category": (entry(9, category_id=4), "annotation 9 .*there is no category 4"),
+    "category is a list": (entry(9, category_id=[18]), r"there is no category \[18\]"),
+    "crowd": (entry(9, iscrowd=2), "iscrowd must be 0 or 1"),
+    "no box": (without(entry(9), "bbox"), "bbox must be four finite numbers"),
+    "three numbers": (entry(9, bbox=[1, 2, 3]), "bbox must be four finite numbers"),
+    "text": (entry(9, bbox=[1, 2, "3", 4]), "bbox must be four finite numbers"),
+    "boolean": (entry(9, bbox=[1, 2, True, 4]), "bbox must be four finite numbers"),
+    "not a number": (entry(9, bbox=[1, 2, float("nan"), 4]), "bbox must be four finite numbers"),
+    "infinite": (entry(9, bbox=[1, float("-inf"), 3, 4]), "bbox must be four finite numbers"),
+    "huge": (entry(9, bbox=[1, 2, 10**400, 4]), "bbox must be four finite numbers"),
+    "no width": (entry(9, bbox=[1, 2, 0, 4]), r"annotation 9 \(dog, .*has no extent"),
+    "negative height": (entry(9, bbox=[1, 20, 3, -4]), "has no extent"),
+    "outside": (entry(9, bbox=[41, 2, 3, 4]), r"annotation 9 \(dog\): box \(41, 2, 44, 6\)"),
+    "vanishing width": (entry(9, bbox=[30, 2, 1e-9, 4]), r"annotation 9 \(dog\): box"),
+}
+
+
+@pytest.mark.parametrize("fault", ANNOTATION_FAULTS)
+def test_a_faulty_annotation_is_named_or_skipped_alone(read, fault):
+    faulty, message = ANNOTATION_FAULTS[fault]
+    data = content()
+    data["annotations"].insert(1, faulty)
+    with pytest.raises(DataError, match=r"instances\.json: .*" + message):
+        read(data)
+    skipping, clean = read(data, on_error="skip"), read(content())
+    assert skipping.report.counts == {"object": 1}
+    for index in range(3):
+        assert skipping.target(index)["boxes"].tolist() == clean.target(index)["boxes"].tolist()
+        assert skipping.target(index)["labels"].tolist() == clean.target(index)["labels"].tolist()
+
+
+IMAGE_FAULTS = {
+    "no object": (3, "image number 3 must be an object"),
+    "id is a list": ({**image_entry(6), "id": [6]}, "image number 3 must be"),
+    "id too great": ({**image_entry(6), "id": 2**70}, "image number 3 must be"),
+    "there twice": (image_entry(5), "image 5 is there twice"),
+    "no name": (without(image_entry(6), "file_name"), "image 6: has no file_name"),
+    "path": ({**image_entry(6), "file_name": "../../etc/passwd"}, "image 6: file_name '../../etc/passwd' would lead"),
+    "absolute path": ({**image_entry(6), "file_name": "/etc/passwd"}, "image 6: file_name '/etc/passwd' would lead"),
+    "backslashes": ({**image_entry(6), "file_name": "..\\6.jpg"}, "image 6: file_name .* would lead out"),
+    "no such file": ({**image_entry(6), "file_name": "8.jpg"}, r"image 6: the file .*8\.jpg is missing"),
+    "height zero": ({**image_entry(6), "height": 0}, "image 6: height must be a positive integer, not 0"),
+    "width is text": ({**image_entry(6), "width": "40"}, "image 6: width must be"),
+    "width is huge": ({**image_entry(6), "width": 10**30}, "image 6: width must be"),
+}
+
+
+@pytest.mark.parametrize("fault", IMAGE_FAULTS)
+def test_a_faulty_image_is_named_or_skipped_as_a_whole(read, fault):
+    faulty, message = IMAGE_FAULTS[fault]
+    data = content()
+    data["images"][2] = faulty
+    with pytest.raises(DataError, match=r"instances\.json: " + message):
+        read(data)
+    skipping = read(data, on_error="skip")
+    assert [skipping.target(i)["image_id"] for i in range(len(skipping))] == [7, 5]
+    assert [len(skipping.target(i)["labels"]) for i in range(2)] == [1, 2]
+    assert skipping.report.counts == {"image": 1}
+
+
+def test_annotations_of_a_skipped_image_are_no_faults_of_their_own(read):
+    data = content()
+    data["images"][1]["file_name"] = "lost.jpg"
+    skipping = read(data, on_error="skip")
+    assert skipping.report.counts == {"image": 1}
+    assert [len(skipping.target(i)["labels"]) for i in range(len(skipping))] == [1, 0]
+
+
+def changed(key: str, value: object) -> dict:
+    return {**content(), key: value}
+
+
+FILE_FAULTS = {
+    "no JSON": ("{", "cannot read this JSON"),
+    "empty": ("", "cannot read this JSON"),
+    "deep": ("[" * 100_000 + "]" * 100_000, "cannot read this JSON"),
+    "endless number": ('{"images": ' + "9" * 5000 + "}", "cannot read this JSON"),
+    "list": ([], "must be an object with images, categories, annotations, not a list"),
+    "no images": (without(content(), "images"), "'images' must be there"),
+    "no annotations": (without(content(), "annotations"), "'annotations' must be there"),
+    "annotations by id": (changed("annotations", {"1": {}}), "'annotations' must be there and be a list"),
+    "category text": (changed("categories", ["dog"]), "category number 1 must have"),
+    "category without name": (changed("categories", [{"id": 1}]), "category number 1 must have"),
+    "category id twice": (changed("categories", [*CATEGORIES, {"id": 3, "name": "x"}]), r"category 3 \(x\) is there"),
+    "category name twice": (changed("categories", [*CATEGORIES, {"id": 4, "name": "car"}]), r"category 4 \(car\) is"),
+    "no categories": (changed("categories", []), "no category named at all"),
+    "no image at all": (changed("images", []), "no usable image"),
+}
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_a_faulty_file_is_an_error_under_either_policy(read, fault, policy):
+    data, message = FILE_FAULTS[fault]
+    with pytest.raises(DataError, match=r"instances\.json: " + message):
+        read(data, on_error=policy)
+
+
+def test_a_missing_file_or_folder(folder, tmp_path):
+    with pytest.raises(DataError, match=r"none\.json: cannot read"):
+        CocoDetection(folder, tmp_path / "none.json")
+    with pytest.raises(DataError, match="nowhere: cannot read this folder"):
+        CocoDetection(tmp_path / "nowhere", write(tmp_path / "instances.json", content()))
+
+
+def test_boxes_beyond_the_border_are_cut_and_counted(read):
+    data = content()
+    data["annotations"] = [
+        annotation(1, 5, 3, [-2, 0, 10, 10]),
+        annotation(2, 5, 3, [30, 20, 10.01, 10.01]),  # rounding
+        annotation(3, 5, 18, [30, 20, 10, 11]),
+    ]
+    found = read(data)
+    assert found.target(1)["boxes"].tolist() == [[0, 0, 8, 10], [30, 20, 40, 30], [30, 20, 40, 30]]
+    assert found.report.counts == {"clipped": 2}
+    assert "annotation 1 (car)" in found.report.summary()
+    assert "annotation 3 (dog)" in found.report.summary()
+
+
+def test_a_damaged_image_file(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "5.jpg")
+    instances = write(tmp_path / "x.json", {"images": [image_entry(5)], "categories": CATEGORIES, "annotations": []})
+    (tmp_path / "5.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"5\.jpg: cannot read"):
+        CocoDetection(tmp_path, instances)[0]
+    assert isinstance(CocoDetection(tmp_path, instances, on_error="skip")[0], Skipped)
+
+
+def test_coco2017_is_found_where_download_puts_it(tmp_path):
+    for split in ("train2017", "test2017"):
+        (tmp_path / "coco" / split).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "coco" / split / "5.jpg")
+    for part in ("annotations", "annotations-test"):
+        (tmp_path / "coco" / part).mkdir()
+    only = {"images": [image_entry(5)], "categories": CATEGORIES}
+    write(tmp_path / "coco/annotations/instances_train2017.json", {**only, "annotations": [entry(1)]})
+    write(tmp_path / "coco/annotations-test/image_info_test-dev2017.json", only)
+    assert len(coco2017("train", tmp_path).target(0)["labels"]) == 1
+    test = coco2017("test-dev", tmp_path)
+    assert len(test.target(0)["labels"]) == 0
+    assert test[0][0].shape == (3, 30, 40)
+    with pytest.raises(DataError, match=r"instances_val2017\.json"):
+        coco2017("val", tmp_path)
+    with pytest.raises(ValueError, match="split"):
+        coco2017("test", tmp_path)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from([5, 18, 10**400]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+places = st.sampled_from([("images", k) for k in ("id", "file_name", "width")])
+places |= st.sampled_from([("categories", k) for k in ("id", "name")])
+places |= st.sampled_from([("annotations", k) for k in ("id", "image_id", "category_id", "bbox", "iscrowd")])
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=places, value=anything, policy=st.sampled_from(["raise", "skip"]))
+def test_whatever_a_field_holds_the_answer_is_a_data_set_or_a_data_error(read, place, value, policy):
+    data = content()
+    data[place[0]][0][place[1]] = value
+    with contextlib.suppress(DataError):  # any other exception fails the test
+        found = read(data, on_error=policy)
+        for index in range(len(found)):
+            x1, y1, x2, y2 = found.target(index)["boxes"].unbind(-1)
+            assert ((0 <= x1) & (x1 < x2) & (x2 <= 40) & (0 <= y1) & (y1 < y2) & (y2 <= 30)).all()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("split", ["train2017", "val2017"])
+def test_real_annotations_agree_with_pycocotools(split):
+    root = shared_data() / "coco_tiny"
+    if not root.is_dir():
+        pytest.skip(f"coco_tiny is not at {root}: set LAPNET_DATA")
+    data = CocoDetection(root / split, root / "annotations" / f"instances_{split}.json")
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(data.annotation_file))
+    assert (len(data), len(data.class_names)) == (80, 80)
+    assert data.report.counts == {}
+    assert [truth.cats[category]["name"] for category in data.category_ids] == list(data.class_names)
+    objects = 0
+    for index in range(len(data)):
+        image, target = data[index]
+        expected = truth.loadAnns(truth.getAnnIds(imgIds=[target["image_id"]]))
+        boxes = np.array([entry["bbox"] for entry in expected]).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        assert np.abs(target["boxes"].numpy() - boxes).max(initial=0) < 1e-3 + 0.02
+        assert [data.category_ids[label] for label in target["labels"]] == [entry["category_id"] for entry in expected]
+        assert target["difficult"].tolist() == [bool(entry["iscrowd"]) for entry in expected]
+        assert tuple(image.shape[1:]) == target["original_size"]
+        objects += len(expected)
+    assert objects == len(truth.anns)

@@ -1,0 +1,256 @@
+import math
+import os
+
+import numpy as np
+import oracles
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Scene, scenes
+
+from lapnet_core.losses import LapNetLoss
+
+BALANCES = ["learned", "loss", "retina", "focal", "ones"]
+
+
+def target(boxes, labels, difficult=None):
+    labels = torch.as_tensor(labels, dtype=torch.int64)
+    return {
+        "boxes": torch.as_tensor(boxes, dtype=torch.float32).view(-1, 4),
+        "labels": labels,
+        "difficult": torch.zeros(len(labels), dtype=torch.bool) if difficult is None else torch.tensor(difficult),
+        "image_id": 0,
+        "original_size": (64, 64),
+    }
+
+
+def targets_of(scene: Scene):
+    return [target(scene.boxes[scene.images == b], scene.labels[scene.images == b]) for b in range(scene.num_images)]
+
+
+def outputs(scene: Scene, seed: int, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    size = (scene.num_images, *scene.shapes.shape[:2])
+    scores = torch.randn(*size, *scene.grid, generator=generator, dtype=dtype) * 3
+    offsets = torch.randn(*size, 4, *scene.grid, generator=generator, dtype=dtype) * 0.4
+    return scores, offsets
+
+
+@given(scenes(max_images=8), st.integers(0, 1000), st.sampled_from(BALANCES), st.booleans(), st.sampled_from(["pono", "ao"]))
+@settings(max_examples=150)
+def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap):
+    loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance, ams=ams, overlap=overlap)
+    if balance == "learned":
+        generator = torch.Generator().manual_seed(seed)
+        for s in loss.parameters():
+            s.data = torch.randn(s.shape, generator=generator)
+    scores, offsets = outputs(scene, seed)
+    order = scene.images.argsort(stable=True)
+    args = (scene.boxes[order].tolist(), scene.labels[order].tolist(), scene.images[order].tolist())
+    s = (loss.s_loc.item(), loss.s_cls.item(), loss.s_loc_anchor.tolist(), loss.s_cls_anchor.tolist())
+    expected = oracles.losses(
+        scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, balance=balance, ams=ams, overlap=overlap
+    )
+    got = loss(scores, offsets, scene.shapes, targets_of(scene))
+    # A product within rounding of the threshold may fall on either side.
+    at = got.positives
+    close = ams and bool(((at.overlap * got.predicted_overlap - 0.5).abs() < 1e-5).any())
+    if not close:
+        assert np.array_equal(got.labels.numpy(), expected["P"])
+        assert len(at.flat) == expected["n_loc"]
+        for name in ("loc", "cls", "reg", "total"):
+            assert getattr(got, name).item() == pytest.approx(expected[name], rel=2e-4, abs=1e-5), name
+
+
+@given(scenes(), st.integers(0, 1000), st.sampled_from(BALANCES))
+@settings(max_examples=60)
+def test_gradients_are_finite_everywhere(scene, seed, balance):
+    loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance)
+    scores, offsets = (x.requires_grad_() for x in outputs(scene, seed))
+    with torch.no_grad():
+        offsets *= 40  # far beyond any clamp
+        scores *= 30
+    loss(scores, offsets, scene.shapes, targets_of(scene)).total.backward()
+    for x in (scores, offsets, *loss.parameters()):
+        assert x.grad is None or bool(x.grad.isfinite().all())
+
+
+SHAPES = torch.tensor([[[16.0, 16.0], [40.0, 24.0]], [[8.0, 24.0], [60.0, 60.0]]])
+
+
+def fixed(dtype=torch.float32):
+    scene = Scene(
+        SHAPES, (4, 4), torch.tensor([[2.0, 3, 19, 22], [8, 8, 30, 30], [1, 2, 12, 29]]),
+        torch.tensor([0, 0, 1]), torch.tensor([0, 0, 1]), 2,
+    )  # fmt: skip
+    return scene, *outputs(scene, 5, dtype)
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_gradient_against_finite_differences_in_double_precision(balance):
+    scene, scores, offsets = fixed(torch.float64)
+    offsets = offsets * 0.1
+    loss = LapNetLoss(2, 2, balance=balance).double()
+
+    def total(scores, offsets, *s):
+        return torch.func.functional_call(
+            loss, dict(zip(names, s, strict=True)), (scores, offsets, SHAPES, targets_of(scene))
+        ).total
+
+    names = [name for name, p in loss.named_parameters() if p.requires_grad]
+    inputs = [scores.requires_grad_(), offsets.requires_grad_()]
+    assert bool(loss(scores, offsets, SHAPES, targets_of(scene)).labels.any())
+    s = [p.detach().clone() for name, p in loss.named_parameters() if name in names]
+    assert torch.autograd.gradcheck(lambda a, b: total(a, b, *s), inputs)
+
+
+def test_gradient_of_the_weights_is_the_derivative_of_eqs_5_to_7():
+    scene, scores, offsets = fixed(torch.float64)
+    offsets = offsets * 0.1
+    loss = LapNetLoss(2, 2).double()
+    terms = loss(scores, offsets, SHAPES, targets_of(scene))
+    terms.total.backward()
+    assert loss.s_loc.grad.item() == pytest.approx(1 - terms.loc.item())
+    assert loss.s_cls.grad.item() == pytest.approx(1 - terms.cls.item())
+    lam = math.exp(-1) ** 2
+    at = terms.positives
+    for c in range(2):
+        for a in range(2):
+            mine = (at.label == c) & (at.anchor == a)
+            if bool(mine.any()):
+                part = lam * ((1 - terms.predicted_overlap[mine]) ** 2).sum() / len(at.flat)
+                assert loss.s_loc_anchor.grad[c, a].item() == pytest.approx(1 / 4 - part.item(), abs=1e-7)
+            else:
+                assert loss.s_loc_anchor.grad[c, a] == 0
+            if bool(terms.labels[:, c, a].any()):
+                entropy = sum(
+                    oracles.cross_entropy(x, p)
+                    for x, p in zip(scores[:, c, a].flatten().tolist(), terms.labels[:, c, a].flatten().tolist(), strict=True)
+                )
+                assert loss.s_cls_anchor.grad[c, a].item() == pytest.approx(1 / 4 - lam * entropy / scores.numel())
+            else:
+                assert loss.s_cls_anchor.grad[c, a] == 0
+
+
+def test_no_gradient_flows_through_the_labels():
+    scene, scores, offsets = fixed()
+    offsets = (offsets * 0.1).requires_grad_()
+    terms = LapNetLoss(2, 2)(scores, offsets, SHAPES, targets_of(scene))
+    assert bool(terms.labels.any())
+    assert torch.autograd.grad(terms.cls, offsets, allow_unused=True, retain_graph=True)[0] is None
+    assert torch.autograd.grad(terms.loc, offsets)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+        lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.1),
+    ],
+)
+def test_weights_without_a_positive_do_not_move_after_ten_momentum_steps(make):
+    scene, scores, offsets = fixed()
+    offsets = offsets * 0
+    loss = LapNetLoss(2, 2)
+    optimizer = make(loss.parameters())
+    loss.hold_without_positives(optimizer)
+
+    def step(targets):
+        optimizer.zero_grad()
+        terms = loss(scores, offsets, SHAPES, targets)
+        terms.total.backward()
+        optimizer.step()
+        at = terms.positives
+        has_loc = torch.zeros(2, 2, dtype=torch.bool)
+        has_loc[at.label, at.anchor] = True
+        return has_loc, terms.labels.sum((0, 3, 4)) > 0
+
+    everything = [target([[4.0, 4, 20, 20], [2, 2, 44, 28], [8, 0, 16, 24], [0, 0, 60, 60]], [0, 0, 1, 1])] * 2
+    has_loc, has_cls = step(everything)
+    assert bool(has_loc.all())
+    for _ in range(10):  # momentum and adaptive state build up on every grid
+        step(everything)
+    before = loss.s_loc_anchor.detach().clone(), loss.s_cls_anchor.detach().clone()
+    assert bool((before[0] != 1).all())
+    for _ in range(10):
+        has_loc, has_cls = step(targets_of(scene)[1:] * 2)  # class 1 only
+    assert not bool(has_loc[0].any())
+    assert torch.equal(loss.s_loc_anchor[~has_loc], before[0][~has_loc])
+    assert torch.equal(loss.s_cls_anchor[~has_cls], before[1][~has_cls])
+    assert bool((loss.s_loc_anchor[has_loc] != before[0][has_loc]).all())
+
+
+def test_a_batch_without_objects_trains_the_scores_only():
+    loss = LapNetLoss(2, 2)
+    scores, offsets = torch.zeros(2, 2, 2, 3, 3, requires_grad=True), torch.zeros(2, 2, 2, 4, 3, 3, requires_grad=True)
+    terms = loss(scores, offsets, SHAPES, [target([], [])] * 2)
+    terms.total.backward()
+    assert terms.loc.item() == 0
+    assert terms.cls.item() == pytest.approx(math.exp(-2) * math.log(2))
+    assert scores.grad.min() > 0
+    assert offsets.grad.abs().sum() == 0
+    assert loss.s_loc_anchor.grad.abs().sum() == 0
+
+
+def test_difficult_objects_are_not_trained_on():
+    scores, offsets = torch.zeros(1, 2, 2, 4, 4), torch.zeros(1, 2, 2, 4, 4, 4)
+    boxes = [[2.0, 3, 19, 22], [8, 8, 30, 30]]
+    both = LapNetLoss(2, 2)(scores, offsets, SHAPES, [target(boxes, [0, 1], [False, True])])
+    one = LapNetLoss(2, 2)(scores, offsets, SHAPES, [target(boxes[:1], [0])])
+    assert both.total.item() == one.total.item()
+    assert both.object_count == 1
+
+
+def test_losses_are_float32_under_autocast():
+    scene, scores, offsets = fixed()
+    plain = LapNetLoss(2, 2)(scores.bfloat16(), offsets.bfloat16(), SHAPES, targets_of(scene))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = LapNetLoss(2, 2)(scores.bfloat16(), offsets.bfloat16(), SHAPES, targets_of(scene))
+    assert cast.total.dtype == torch.float32
+    assert cast.total.item() == plain.total.item()
+
+
+def test_wrong_use_is_said():
+    with pytest.raises(ValueError, match="2 images but 1 targets"):
+        LapNetLoss(2, 2)(torch.zeros(2, 2, 2, 1, 1), torch.zeros(2, 2, 2, 4, 1, 1), SHAPES, [target([], [])])
+
+
+def test_weights_do_not_enter_what_the_model_returns():
+    loss = LapNetLoss(2, 2)
+    assert [tuple(w.shape) for w in (*loss.loss_weights, *loss.anchor_weights)] == [(), (), (2, 2), (2, 2)]
+    assert loss.anchor_weights[0][0, 0].item() == pytest.approx(math.exp(-1))
+
+
+def _worker(rank, world, port, folder):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=world)
+    gradients = _gradients(slice(rank, rank + 1))
+    for g in gradients:
+        dist.all_reduce(g)
+        g /= world  # what DDP does
+    if rank == 0:
+        torch.save(gradients, folder)
+    dist.destroy_process_group()
+
+
+def _gradients(part):
+    scene, scores, offsets = fixed()
+    weight = torch.ones((), requires_grad=True)  # stands for the network
+    loss = LapNetLoss(2, 2)
+    loss(scores[part] * weight, offsets[part] * weight, SHAPES, targets_of(scene)[part]).total.backward()
+    return [weight.grad, *(p.grad for p in loss.parameters())]
+
+
+def test_two_processes_have_the_gradient_of_one(tmp_path):
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(_worker, (2, port, str(tmp_path / "g.pt")), nprocs=2)
+    for got, expected in zip(torch.load(tmp_path / "g.pt"), _gradients(slice(None)), strict=True):
+        torch.testing.assert_close(got, expected)
