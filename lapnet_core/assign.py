@@ -58,6 +58,11 @@ class Assignment:
         """Index of the object that each anchor belongs to, into the flat objects; -1 where none."""
         return self._dense(self.plane_object, -1)
 
+    @property
+    def peaks(self) -> Float[Tensor, " G"]:
+        """The largest overlap among each object's anchors: 1 under PONO, the best IoU under AO, 0 for a missed one."""
+        return _cluster_peaks(self.plane_overlap, self.plane_object, len(self.rescued))
+
     def _dense(self, planes: Tensor, fill: int) -> Tensor:
         batch, classes, *rest = self.shape
         dense = planes.new_full((batch * classes, *rest), fill)

@@ -1,4 +1,3 @@
-import numpy as np
 import oracles
 import pytest
 import torch
@@ -142,10 +141,7 @@ def test_300_objects_of_one_class_and_more_objects_than_anchors():
     crowd = torch.cat((corner, corner + torch.rand(300, 2, generator=generator) * 40 + 1), 1)
     crowd[150:] = crowd[:150]  # half of them twins
     got = assign(SHAPES, (32, 32), crowd, torch.zeros(300, dtype=torch.int64))
-    peaks = torch.zeros(300).scatter_reduce(
-        0, got.object_index.clamp(min=0).flatten(), torch.where(got.object_index >= 0, got.overlap, 0).flatten(), "amax"
-    )
-    assert bool((peaks == 1).all())
+    assert bool((got.peaks == 1).all())
     assert bool(got.rescued[150:].all())
     few = assign(SHAPES[:1, :1], (2, 2), crowd[:1].repeat(6, 1) * 0.05, torch.zeros(6, dtype=torch.int64))
     assert int((few.overlap == 1).sum()) == 4  # four anchors for six objects: four are served
@@ -178,17 +174,3 @@ def test_ams_is_strict_and_carries_no_gradient():
     labels = ams_labels(overlap, predicted)
     assert labels.tolist() == [False, True, False, True]
     assert not labels.requires_grad
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(("name", "rescues"), [("voc07_test", 1)])
-def test_no_object_of_voc_is_missed(real_data, name, rescues):
-    """Coverage on real boxes; SPEC reports one rescue for the boxes of VOC07 test, whatever the exact anchors."""
-    from lapnet_core.analyse import coverage, read_boxes
-
-    table = read_boxes(real_data / "boxes" / f"{name}.csv.gz")
-    result = coverage(table, image_limit=400)
-    assert result.missed_pono == 0
-    assert result.missed_ao > 0
-    assert result.rescued <= 5 * rescues
-    assert np.isfinite(result.share_missed_ao)

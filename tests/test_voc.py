@@ -1,6 +1,5 @@
 """The VOC reader: its conventions, and what it says about faulty data. Also decoding, which COCO shares."""
 
-import os
 import pickle
 import struct
 import zlib
@@ -9,16 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lapnet_core.data import VOC_CLASSES, DataError, Skipped, VOCDetection, eval_transform, voc07_test, voc0712_trainval
 from PIL import Image
+
+from lapnet_core.data import VOC_CLASSES, DataError, Skipped, VOCDetection, eval_transform, voc07_test, voc0712_trainval
 
 WIDTH, HEIGHT = 40, 30
 GOOD = ("cat", (5, 6, 20, 25))
-
-
-def shared_data() -> Path:
-    named = os.environ.get("LAPNET_DATA")
-    return Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
 
 
 def box_xml(corners: tuple) -> str:
@@ -301,16 +296,9 @@ def test_official_and_downloaded_folders_are_found(tmp_path):
         voc07_test(tmp_path / "elsewhere")
 
 
-@pytest.fixture(scope="module")
-def bccd() -> Path:
-    root = shared_data() / "bccd"
-    if not root.is_dir():
-        pytest.skip(f"BCCD is not at {root}: set LAPNET_DATA")
-    return root
-
-
 @pytest.mark.data
-def test_bccd_has_two_cells_of_one_pixel_and_loads_without_them(bccd):
+def test_bccd_has_two_cells_of_one_pixel_and_loads_without_them(real_data):
+    bccd = real_data / "bccd"
     with pytest.raises(DataError, match=r"BloodImage_00338\.xml: object 13 \(RBC\)"):
         VOCDetection(bccd, class_names=None)
     data = VOCDetection(bccd, class_names=None, on_error="skip")
@@ -326,4 +314,4 @@ def test_bccd_has_two_cells_of_one_pixel_and_loads_without_them(bccd):
             image, target = part[index]
             assert image.shape == (3, 480, 640)
             x1, y1, x2, y2 = target["boxes"].unbind(-1)
-            assert ((0 <= x1) & (x1 < x2) & (x2 <= 640) & (0 <= y1) & (y1 < y2) & (y2 <= 480)).all()
+            assert ((x1 >= 0) & (x1 < x2) & (x2 <= 640) & (y1 >= 0) & (y1 < y2) & (y2 <= 480)).all()

@@ -1,9 +1,12 @@
-"""Samples in: data sets, transforms and collation. A data set yields (image, target); see `Target`."""
+"""Samples in: data sets, transforms and collation. A data set yields (image, target); see `Target`.
+
+The function `download.download` is not repeated here, as it would hide its module.
+"""
 
 from lapnet_core.data.coco import CocoDetection, coco2017
 from lapnet_core.data.collate import Batch, collate, flatten_targets
 from lapnet_core.data.common import DetectionDataset, Transform
-from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir, download
+from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
 from lapnet_core.data.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
 from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target
@@ -31,7 +34,6 @@ __all__ = [
     "collate",
     "data_dir",
     "denormalize",
-    "download",
     "eval_transform",
     "flatten_targets",
     "train_transform",

@@ -194,7 +194,8 @@ def _transfer(url: str, file: BinaryIO, size: int, progress: bool) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             start = 0
         with tqdm(
             total=size, initial=start, unit="B", unit_scale=True, desc=PurePosixPath(url).name, disable=not progress

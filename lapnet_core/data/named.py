@@ -1,9 +1,9 @@
 """The data sets that have a name: what `--data` takes."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from lapnet_core.data.coco import CocoDetection
+from lapnet_core.data.coco import CocoDetection, coco2017
 from lapnet_core.data.common import Transform
 from lapnet_core.data.download import data_dir
 from lapnet_core.data.scenes import Scenes
@@ -14,6 +14,7 @@ SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
 """Pictures per split of the embedded scenes."""
 
 
+@runtime_checkable
 class Images(Protocol):
     """What training and evaluation ask of a data set."""
 
@@ -56,9 +57,10 @@ def open_dataset(
             raise DataError(f'voc has no split "{split}"; the paper trains on trainval (2007+2012) and tests on test (2007)')
         opened = voc0712_trainval if split == "trainval" else voc07_test
         return opened(folder, on_error=on_error, transform=transform)
-    if name in ("coco", "coco_tiny"):
-        root = folder / name
-        images, annotations = root / f"{split}2017", root / "annotations" / f"instances_{split}2017.json"
+    if name == "coco":
+        return coco2017(split, folder, on_error=on_error, transform=transform)
+    if name == "coco_tiny":
+        images, annotations = (folder / name / part for part in (f"{split}2017", f"annotations/instances_{split}2017.json"))
         if not annotations.is_file():
             raise DataError(_missing(name, annotations))
         return CocoDetection(images, annotations, on_error=on_error, transform=transform)

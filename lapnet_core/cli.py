@@ -1,0 +1,304 @@
+"""The `lapnet` command: train, evaluate, predict, anchors, bench, data, doctor."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from torchvision.transforms.v2 import functional
+from torchvision.utils import draw_bounding_boxes
+from tqdm.auto import tqdm
+
+from lapnet_core.analyse import seconds_each
+from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
+from lapnet_core.config import PRESETS, TrainConfig, preset_for
+from lapnet_core.data import DOWNLOADS, CocoDetection, DataError, DownloadError, data_dir, download
+from lapnet_core.data.named import open_dataset
+from lapnet_core.detector import Detector
+from lapnet_core.doctor import report
+from lapnet_core.evaluate import coco_map, coco_results, voc_map, write_coco_results
+from lapnet_core.model import LapNet
+from lapnet_core.predict import Detection, detect
+from lapnet_core.train import object_sizes, pick_device, train
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+# Okabe and Ito's colours tell apart for the colour-blind.
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 1 for an error that is told in one line, 130 for Ctrl-C."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": _train,
+        "evaluate": lambda rest: _evaluate(tyro.cli(Evaluate, args=rest, prog="lapnet evaluate")),
+        "predict": lambda rest: _predict(tyro.cli(Predict, args=rest, prog="lapnet predict")),
+        "anchors": lambda rest: _anchors(tyro.cli(Anchors, args=rest, prog="lapnet anchors")),
+        "bench": lambda rest: _bench(tyro.cli(Bench, args=rest, prog="lapnet bench")),
+        "data": lambda rest: _data(tyro.cli(Data, args=rest, prog="lapnet data")),
+        "doctor": lambda rest: _doctor(tyro.cli(Doctor, args=rest, prog="lapnet doctor")),
+    }
+    if not args or args[0] not in commands:
+        asked_for_help = bool(args) and args[0] in ("-h", "--help")
+        print(f"usage: lapnet {{{','.join(commands)}}} ...   (lapnet COMMAND --help says more)\n")
+        print("\n".join(f"  {name:9} {HELP[name]}" for name in commands))
+        return 0 if asked_for_help else 2
+    try:
+        return commands[args[0]](args[1:])
+    except (ValueError, FloatingPointError, DownloadError, OSError) as error:
+        print(f"lapnet {args[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"lapnet {args[0]}: interrupted", file=sys.stderr)
+        return 130
+
+
+HELP = {
+    "train": "train a LapNet; --data scenes | bccd | voc | coco | coco_tiny | FOLDER, --preset NAME",
+    "evaluate": "mAP of a trained model on a split: VOC's both metrics, COCO's on COCO",
+    "predict": "detections in image files, drawn and as JSON",
+    "anchors": "cluster the anchors of a data set into a file",
+    "bench": "speed of inference on this machine",
+    "data": "what can be downloaded; get NAME ... fetches it",
+    "doctor": "what this machine can run, and how long it will take",
+}
+
+
+def _train(args: list[str]) -> int:
+    """Where the flags start from is given by --preset, or by --data; every other flag changes one field."""
+    given = [arg for arg in args if arg != "--resume"]
+    resume = len(given) < len(args)
+    preset, args = _take(given, "--preset")
+    if preset and preset not in PRESETS:
+        raise ValueError(f'no preset is called "{preset}"; there are {", ".join(PRESETS)}')
+    start = PRESETS[preset]() if preset else preset_for(_take(args, "--data")[0] or "scenes")
+    about = "Train a LapNet. --preset NAME starts from a preset, --resume goes on with the run in --out."
+    config = tyro.cli(TrainConfig, args=args, default=start, prog="lapnet train", description=about)
+    result = train(config, resume=resume)
+    if result.interrupted:
+        print(f"stopped; go on with: lapnet train {shlex.join([*given, '--resume'])}")
+        return 130
+    print(f"trained: {config.run_dir / 'model.safetensors'}; log.jsonl and anchors.json beside it")
+    return 0
+
+
+def _take(args: list[str], flag: str) -> tuple[str, list[str]]:
+    """The value of `--flag value` or `--flag=value` ("" where it is not given), and the other arguments."""
+    for k, arg in enumerate(args):
+        if arg.startswith(flag + "="):
+            return arg[len(flag) + 1 :], args[:k] + args[k + 1 :]
+        if arg == flag and k + 1 < len(args):
+            return args[k + 1], args[:k] + args[k + 2 :]
+    return "", args
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Mean average precision of a trained model on one split."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """model.safetensors, or the run folder that holds it."""
+    data: str
+    """As in `lapnet train`."""
+    split: str = "test"
+    on_error: Literal["raise", "skip"] = "raise"
+    batch_size: int = 8
+    workers: int = 0
+    device: str = "auto"
+    json: Path | None = None
+    """Write the figures here."""
+    results: Path | None = None
+    """Write COCO's results JSON here (COCO only), as the test-dev server takes it."""
+
+
+def _evaluate(args: Evaluate) -> int:
+    detector = Detector.load(args.model, pick_device(args.device))
+    names = detector.class_names
+    dataset = open_dataset(
+        args.data, args.split, image_size=detector.image_size, class_names=names, on_error=args.on_error
+    )
+    detections, targets, skipped = detector.predict_dataset(dataset, batch_size=args.batch_size, workers=args.workers)
+    figures: dict[str, Any] = {"model": str(args.model), "data": args.data, "split": args.split, "images": len(targets)}
+    coco = isinstance(dataset, CocoDetection)
+    ids: list[Any] = [target["image_id"] for target in targets]
+    if args.results is not None:
+        if not coco:
+            raise ValueError(f"--results writes COCO's format; {args.data} is not COCO")
+        write_coco_results(args.results, coco_results(detections, ids, dataset.category_ids))
+        print(f"wrote {args.results}")
+    if not coco or any(len(target["labels"]) for target in targets):
+        for metric in ("area", "11point"):
+            result = voc_map(detections, targets, len(names), metric=metric, class_names=names)
+            print(result if metric == "area" else f"11-point metric: {result.mean_ap:.4f}")
+            figures[f"voc_{metric}"] = result.mean_ap
+            figures[f"voc_{metric}_per_class"] = dict(zip(names, result.ap.tolist(), strict=True))
+    if coco and dataset.annotated:
+        measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
+        print(measured)
+        figures["coco_ap"], figures["coco_ap50"] = measured.ap, measured.ap50
+    if skipped:
+        print(f"{len(skipped)} images could not be read and are left out, first: {skipped[0]}")
+        figures["skipped"] = len(skipped)
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Detections in image files: a picture with boxes each, and detections.json."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """model.safetensors, or the run folder that holds it."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Image files, or folders of them."""
+    out: Path = Path("predictions")
+    score_threshold: float = 0.3
+    on_error: Literal["raise", "skip"] = "raise"
+    device: str = "auto"
+
+
+def _predict(args: Predict) -> int:
+    detector = Detector.load(args.model, pick_device(args.device))
+    files = [file for path in args.images for file in _image_files(path)]
+    if not files:
+        raise ValueError(f"no image in {', '.join(map(str, args.images)) or 'the arguments'}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    records, skipped, used = [], [], set[str]()
+    for file in tqdm(files, desc="predict", unit="image", disable=None):
+        try:
+            image, found = detector.predict_file(file, score_threshold=args.score_threshold)
+        except DataError as error:
+            if args.on_error == "raise":
+                raise
+            skipped.append(str(error))
+            continue
+        name = file.stem
+        while name in used:  # files of one name from several folders
+            name += "_"
+        used.add(name)
+        draw(functional.pil_to_tensor(image), found, detector.class_names).save(args.out / f"{name}.png")
+        for box, score, label in zip(found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True):
+            box = [round(side, 2) for side in box]
+            records.append({"file": str(file), "class": detector.class_names[label], "score": round(score, 4), "box_xyxy": box})
+    (args.out / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(records)} detections in {len(files) - len(skipped)} images: {args.out}")
+    if skipped:
+        print(f"{len(skipped)} files skipped, first: {skipped[0]}")
+    return 0
+
+
+def _image_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    return [path]
+
+
+def draw(image: torch.Tensor, found: Detection, class_names: Sequence[str]):  # noqa: ANN201
+    """The image (3, H, W) uint8 with boxes, class names and scores, as a PIL image."""
+    texts = [f"{class_names[c]} {s:.2f}" for c, s in zip(found["labels"].tolist(), found["scores"].tolist(), strict=True)]
+    colors = [COLORS[c % len(COLORS)] for c in found["labels"].tolist()]
+    if texts:
+        image = draw_bounding_boxes(image, found["boxes"], texts, colors=colors, width=2)
+    return functional.to_pil_image(image)
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Cluster the anchors of a data set (paper 3.1) into a JSON file for `lapnet train --anchors`."""
+
+    data: str
+    split: str = "trainval"
+    out: Path = Path("anchors.json")
+    image_size: tuple[int, int] = (512, 512)
+    """(height, width) of the network input in pixels."""
+    per_class: int = 10
+    seed: int = 0
+    on_error: Literal["raise", "skip"] = "raise"
+
+
+def _anchors(args: Anchors) -> int:
+    dataset = open_dataset(args.data, args.split, image_size=args.image_size, on_error=args.on_error)
+    names = tuple(dataset.class_names)
+    sizes, labels = object_sizes(dataset, args.image_size)
+    shapes = cluster_anchors(sizes, labels, len(names), args.per_class, args.seed, names)
+    made_by = f"lapnet anchors --data {args.data} --split {args.split} --per-class {args.per_class} --seed {args.seed}"
+    AnchorFile(names, args.image_size, shapes, made_by).save(args.out)
+    counts = labels.bincount(minlength=len(names)).tolist()
+    for name, count, fit in zip(names, counts, average_iou(sizes, labels, shapes).tolist(), strict=True):
+        print(f"{name:16} {count:7} objects, average IoU {fit:.3f}")
+    print(f"wrote {args.out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Time per image of inference: network, and detections from its outputs."""
+
+    backbone: str = "light"
+    image_size: tuple[int, int] = (512, 512)
+    num_classes: int = 20
+    repeats: int = 5
+    device: str = "auto"
+
+
+def _bench(args: Bench) -> int:
+    device = pick_device(args.device)
+    model = LapNet(args.num_classes, backbone=args.backbone).to(device, memory_format=torch.channels_last).eval()
+    images = torch.zeros(1, 3, *args.image_size, device=device).contiguous(memory_format=torch.channels_last)
+    shapes = torch.full((args.num_classes, model.per_class, 2), 32.0, device=device)
+    with torch.no_grad():
+        scores, offsets = model(images)
+        network = seconds_each(lambda: model(images), repeats=args.repeats)
+        post = seconds_each(lambda: detect(scores, offsets, shapes), repeats=args.repeats)
+    size = "x".join(map(str, args.image_size))
+    print(f"{args.backbone} {size}, {args.num_classes} classes, {device}, median of {args.repeats}")
+    print(f"network {network * 1e3:.1f} ms, detections {post * 1e3:.1f} ms, {1 / (network + post):.1f} images/s")
+    return 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """List what can be downloaded, or download it: `lapnet data get voc2007-test`."""
+
+    what: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Nothing, or get NAME ..."""
+
+
+def _data(args: Data) -> int:
+    if not args.what:
+        print(f"data folder: {data_dir()} (LAPNET_DATA names another)")
+        for name, entry in DOWNLOADS.items():
+            print(f"  {name:18} {entry.size / 1e9:5.1f} GB")
+        return 0
+    verb, *names = args.what
+    unknown = [name for name in names if name not in DOWNLOADS]
+    if verb != "get" or not names or unknown:
+        raise ValueError(f"expected: lapnet data get NAME ..., with names among {', '.join(DOWNLOADS)}")
+    for name in names:
+        print(f"{name}: {download(name)}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """What this machine has, what it can run, and how long that takes."""
+
+    quick: bool = False
+    """Leave the timing out."""
+
+
+def _doctor(args: Doctor) -> int:
+    print(report(args.quick))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

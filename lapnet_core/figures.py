@@ -1,0 +1,408 @@
+"""Numbers in, matplotlib figure out. Nothing is computed here beyond where a line goes; one style for every figure.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; where two things must not be confused they also
+differ in line style or marker. matplotlib is an optional dependency (`lab`), and this is the only module that needs it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import ArrayLike
+
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, BLACK = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
+)  # fmt: skip
+PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, YELLOW)
+"""Okabe and Ito, in the order in which classes and objects take them; from the start again after seven."""
+GREY = "#8a8a8a"
+HEAT = "viridis"
+"""Colour map of every overlap: 0 dark, 1 light, also in print."""
+
+STYLE: dict[str, Any] = {
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw under STYLE, whatever the session has set."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def color(index: int) -> str:
+    """Colour of a class or an object by its number."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def _panels(count: int, width: float = 3.1, height: float = 3.3) -> tuple[Figure, list[Axes]]:
+    """`count` panels in a row, each `width` x `height` inches."""
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+
+
+def _picture(ax: Axes, image: ArrayLike, title: str = "", fade: float = 0.0) -> None:
+    """An image (3, H, W), uint8 or 0..1, without axes; `fade` mixes it with white so that what lies on it is seen."""
+    pixels = np.moveaxis(np.asarray(image), 0, -1)
+    pixels = pixels / 255.0 if pixels.dtype == np.uint8 else pixels
+    height, width = pixels.shape[:2]
+    ax.imshow(pixels * (1 - fade) + fade, extent=(0, width, height, 0))
+    ax.set(xlim=(0, width), ylim=(height, 0), title=title)
+    ax.axis("off")
+
+
+def _box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool = False, width: float = 2.0) -> None:
+    """One `xyxy` box in pixels, with its label on top."""
+    x1, y1, x2, y2 = (float(v) for v in np.asarray(box))
+    for line, line_color in ((width + 1.6, "white"), (width, edge)):  # the white halo keeps it visible on any ground
+        style = (0, (3, 1.6)) if dashed and line_color == edge else "solid"
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=line_color, lw=line, ls=style))
+    if label:
+        ax.text(
+            x1, max(y1 - 2, 0), label, fontsize=7.5, va="bottom", color="black", clip_on=True,
+            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
+        )  # fmt: skip
+
+
+def _add_boxes(
+    ax: Axes, boxes: ArrayLike, labels: ArrayLike, names: Sequence[str], scores: ArrayLike | None, width: float = 2.0
+) -> None:
+    ends = [""] * len(np.asarray(boxes)) if scores is None else [f" {score:.2f}" for score in np.asarray(scores)]
+    for box, label, end in zip(np.asarray(boxes), np.asarray(labels), ends, strict=True):
+        _box(ax, box, color(int(label)), f"{names[int(label)]}{end}", width=width)
+
+
+@_styled
+def draw_boxes(
+    image: ArrayLike,
+    boxes: ArrayLike,
+    labels: ArrayLike,
+    names: Sequence[str],
+    scores: ArrayLike | None = None,
+    title: str = "",
+) -> Figure:
+    """One picture with its boxes.
+
+    Args:
+        image: (3, H, W), uint8 or 0..1.
+        boxes: (G, 4) `xyxy` in pixels.
+        labels: (G,) indices into `names`; a class has its colour everywhere.
+        scores: (G,) written behind the names.
+    """
+    figure, (ax,) = _panels(1, 5.2, 5.2)
+    _picture(ax, image, title)
+    _add_boxes(ax, boxes, labels, names, scores)
+    return figure
+
+
+@_styled
+def gallery(
+    images: Sequence[ArrayLike],
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    names: Sequence[str],
+) -> Figure:
+    """The same pictures in several rows, each row with boxes of its own: before, after, annotated.
+
+    Args:
+        images: (3, H, W) each.
+        rows: title of a row -> for each image a dict with boxes (G, 4), labels (G,) and, if it has them, scores (G,).
+    """
+    columns = len(images)
+    figure = Figure(figsize=(2.75 * columns, 2.95 * len(rows)), layout="constrained")
+    for r, (title, found) in enumerate(rows.items()):
+        for c, (image, each) in enumerate(zip(images, found, strict=True)):
+            ax = figure.add_subplot(len(rows), columns, r * columns + c + 1)
+            _picture(ax, image, title if c == 0 else "")
+            _add_boxes(ax, each["boxes"], each["labels"], names, each.get("scores"), width=1.5)
+    return figure
+
+
+@_styled
+def anchor_shapes(shapes: ArrayLike, names: Sequence[str]) -> Figure:
+    """The anchors of each class, drawn about one centre at one scale.
+
+    Args:
+        shapes: (C, A, 2), (w, h) in pixels.
+    """
+    shapes = np.asarray(shapes)
+    figure, axes = _panels(len(shapes), 1.55, 2.0)
+    reach = shapes.max() / 2 * 1.08
+    for c, (ax, anchors, name) in enumerate(zip(axes, shapes, names, strict=True)):
+        for w, h in anchors:
+            ax.add_patch(Rectangle((-w / 2, -h / 2), w, h, fill=False, ec=color(c), lw=1.4))
+        ax.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", title=name.replace("_", " "))
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.axhline(0, color="#e6e6e6", lw=0.8, zorder=0)
+    return figure
+
+
+@_styled
+def one_anchor(
+    image: ArrayLike, cell: tuple[int, int], anchors: ArrayLike, ious: ArrayLike, box: ArrayLike, stride: int
+) -> Figure:
+    """Anchors laid on a cell, one a panel, beside the object; their intersection is filled.
+
+    Args:
+        cell: (row, column).
+        anchors: (K, 4) `xyxy`, all of that cell.
+        ious: (K,) with the object.
+        box: (4,) the object, `xyxy`.
+        stride: pixels per cell.
+    """
+    anchors, box = np.asarray(anchors), np.asarray(box)
+    figure, axes = _panels(len(anchors))
+    for ax, anchor, iou in zip(axes, anchors, np.asarray(ious), strict=True):
+        _picture(ax, image, f"IoU = {iou:.2f}", fade=0.25)
+        low, high = np.maximum(anchor[:2], box[:2]), np.minimum(anchor[2:], box[2:])
+        if (high > low).all():
+            ax.add_patch(Rectangle(tuple(low), *(high - low), fc=YELLOW, ec="none", alpha=0.6))
+        _box(ax, box, BLUE)
+        _box(ax, anchor, VERMILLION, dashed=True)
+        ax.add_patch(Rectangle((cell[1] * stride, cell[0] * stride), stride, stride, fc="white", ec=BLACK, lw=1))
+    figure.legend(
+        handles=[
+            Patch(fill=False, ec=BLUE, lw=2, label="object"),
+            Patch(fill=False, ec=VERMILLION, lw=2, ls="--", label="anchor"),
+            Patch(fc=YELLOW, alpha=0.6, label="intersection"),
+            Patch(fc="white", ec=BLACK, label="the cell"),
+        ],
+        loc="outside lower center",
+        ncols=4,
+    )
+    return figure
+
+
+@_styled
+def map_strip(
+    image: ArrayLike,
+    maps: Sequence[ArrayLike],
+    titles: Sequence[str],
+    boxes: ArrayLike | None = None,
+    peaks: Sequence[ArrayLike] | None = None,
+) -> Figure:
+    """A picture, then overlap maps over it, all on one scale from 0 to 1.
+
+    Args:
+        maps: (H, W) each, one value a cell.
+        titles: of the picture and of the maps.
+        boxes: (G, 4) drawn on every panel.
+        peaks: for each map (K, 2), (x, y) in pixels, marked with a star.
+    """
+    figure, axes = _panels(len(maps) + 1)
+    height, width = np.asarray(image).shape[-2:]
+    heat = None
+    for k, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        _picture(ax, image, title)
+        if k:
+            heat = ax.imshow(
+                np.asarray(maps[k - 1]), cmap=HEAT, vmin=0, vmax=1, extent=(0, width, height, 0), alpha=0.82
+            )
+            if peaks is not None:
+                _stars(ax, peaks[k - 1])
+        for box in [] if boxes is None else np.asarray(boxes):
+            _box(ax, box, "white" if k else BLUE, width=1.2)
+    if heat is not None:
+        figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="overlap")
+    return figure
+
+
+def _stars(ax: Axes, points: ArrayLike) -> None:
+    x, y = np.asarray(points).reshape(-1, 2).T
+    ax.plot(x, y, "*", ms=13, mfc=VERMILLION, mec="white", mew=1.0, ls="none")
+
+
+@_styled
+def pono_story(
+    image: ArrayLike,
+    boxes: ArrayLike,
+    anchors: ArrayLike,
+    clusters: ArrayLike,
+    overlap: ArrayLike,
+    pono: ArrayLike,
+    peaks: ArrayLike,
+) -> Figure:
+    """Fig. 3 of the paper in five panels: objects, anchors, clusters, overlap (AO), normalised overlap (PONO).
+
+    Args:
+        boxes: (G, 4) objects, `xyxy`.
+        anchors: (K, 4) some of the anchors, `xyxy`.
+        clusters: (H, W) the object of each cell's best anchor, -1 where none.
+        overlap, pono: (H, W) in 0..1.
+        peaks: (G, 2) centre (x, y) of each object's best anchor, in pixels.
+    """
+    figure, axes = _panels(5, 2.6, 2.9)
+    boxes, clusters = np.asarray(boxes), np.asarray(clusters)
+    height, width = np.asarray(image).shape[-2:]
+    extent = (0.0, float(width), float(height), 0.0)
+    titles = ("(a) objects", "(b) a few of the anchors", "(c) clusters", "(d) overlap, AO", "(e) PONO")
+    for ax, title in zip(axes, titles, strict=True):
+        _picture(ax, image, title, fade=0.35 if title[1] in "bc" else 0)
+    for n, box in enumerate(boxes):
+        _box(axes[0], box, color(n))
+    for x1, y1, x2, y2 in np.asarray(anchors):
+        axes[1].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=BLUE, lw=0.8, alpha=0.8))
+    owned = np.ma.masked_less(clusters, 0) % len(PALETTE)
+    axes[2].imshow(owned, cmap=ListedColormap(PALETTE), vmin=-0.5, vmax=len(PALETTE) - 0.5, extent=extent, alpha=0.7)
+    for ax, values in ((axes[3], overlap), (axes[4], pono)):
+        heat = ax.imshow(np.asarray(values), cmap=HEAT, vmin=0, vmax=1, extent=extent, alpha=0.85)
+    for ax in axes[2:]:
+        for box in boxes:
+            _box(ax, box, "white", width=1.0)
+    _stars(axes[4], peaks)
+    figure.colorbar(heat, ax=axes, shrink=0.75, pad=0.01, label="overlap")
+    return figure
+
+
+@_styled
+def ambiguity(
+    image: ArrayLike, boxes: ArrayLike, panels: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]
+) -> Figure:
+    """Fig. 5 of the paper: positives as dots at their anchors' centres.
+
+    Args:
+        boxes: (G, 4) objects, each in its colour.
+        panels: title -> (points (P, 2) in pixels, object of each (P,), kept (P,) bool); rejected ones are grey crosses.
+    """
+    figure, axes = _panels(len(panels) + 1, 3.3, 3.5)
+    boxes = np.asarray(boxes)
+    _picture(axes[0], image, "two people, two boxes")
+    for ax, (title, (points, owner, kept)) in zip(axes[1:], panels.items(), strict=True):
+        points, owner, kept = np.asarray(points).reshape(-1, 2), np.asarray(owner), np.asarray(kept, dtype=bool)
+        _picture(ax, image, title, fade=0.45)
+        ax.plot(*points[~kept].T, "x", color="#555555", ms=5, mew=1.4)
+        for n in range(len(boxes)):
+            ax.plot(*points[kept & (owner == n)].T, "os"[n % 2], color=color(n), mec="black", mew=0.5, ms=5)
+    for ax in axes:
+        for n, box in enumerate(boxes):
+            _box(ax, box, color(n), dashed=n % 2 == 1)
+        ax.set(
+            xlim=(boxes[:, 0].min() - 25, boxes[:, 2].max() + 25), ylim=(boxes[:, 3].max() + 10, boxes[:, 1].min() - 15)
+        )
+    return figure
+
+
+@_styled
+def missed_by_area(edges: ArrayLike, total: ArrayLike, missed: ArrayLike) -> Figure:
+    """How many objects of each size have no positive anchor.
+
+    Args:
+        edges: (K + 1,) limits of the size classes: side sqrt(w*h) in pixels.
+        total, missed: (K,) objects, and those of them without a positive.
+    """
+    edges, total, missed = np.asarray(edges), np.asarray(total), np.asarray(missed)
+    figure, (ax,) = _panels(1, 7, 2.9)
+    share = 100 * missed / np.maximum(total, 1)
+    ax.bar(range(len(total)), share, color=VERMILLION, width=0.7)
+    for k, (value, part, whole) in enumerate(zip(share, missed, total, strict=True)):
+        ax.text(k, value + 1.5, f"{int(part)} of {int(whole)}", ha="center", fontsize=8.5)
+    names = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    ax.set(xticks=range(len(total)), ylim=(0, max(20, share.max() * 1.2)), ylabel="missed, %")
+    ax.set_xticks(range(len(total)), names)
+    ax.set_xlabel("side of the object, √(w·h), in pixels")
+    ax.set_title("objects on which no anchor has an overlap above 0.5")
+    ax.grid(axis="x", visible=False)
+    return figure
+
+
+@_styled
+def loss_curves(log: Sequence[Mapping[str, float]], steps: int | None = None) -> Figure:
+    """What a training logged: the weighted losses, and O_hat, the fit of the positives.
+
+    Args:
+        log: dicts with step, loc, cls, overlap; a thin line as they are, a thick one smoothed over the last tenth.
+        steps: right end of the axis, while the training still runs.
+    """
+    figure, axes = _panels(3, 3.3, 2.7)
+    step = np.array([line["step"] for line in log], dtype=float)
+    series = (("loc", "localisation loss, eq. 5", BLUE), ("cls", "classification loss, eq. 6", VERMILLION))
+    for ax, (key, title, shade) in zip(axes, (*series, ("overlap", "mean Ô of the positives", GREEN)), strict=True):
+        values = np.array([line[key] for line in log], dtype=float)
+        ax.plot(step, values, color=shade, lw=0.8, alpha=0.4)
+        window = max(1, len(values) // 10)
+        if len(values) > window:
+            smooth = np.convolve(values, np.ones(window) / window, "valid")
+            ax.plot(step[window - 1 :], smooth, color=shade)
+        ax.set(title=title, xlabel="step", xlim=(0, steps or max(step.max(initial=1), 1)))
+        ax.set_ylim(0, 1 if key == "overlap" else float(np.quantile(values, 0.98)) * 1.15 + 1e-6)
+    return figure
+
+
+@_styled
+def precision_by_class(names: Sequence[str], ap: ArrayLike, objects: ArrayLike, title: str = "") -> Figure:
+    """Average precision per class, the most frequent class on top.
+
+    Args:
+        ap: (C,) in 0..1; nan for a class without objects.
+        objects: (C,) how many it was measured on.
+    """
+    ap, objects = np.nan_to_num(np.asarray(ap, dtype=float)), np.asarray(objects)
+    order = np.argsort(objects, kind="stable")
+    figure, (ax,) = _panels(1, 7, 0.38 * len(ap) + 1)
+    ax.barh(range(len(ap)), ap[order], color=BLUE, height=0.65)
+    for k, c in enumerate(order):
+        ax.text(ap[c] + 0.01, k, f"{ap[c]:.2f}", va="center", fontsize=9)
+    ax.set_yticks(range(len(ap)), [f"{names[c].replace('_', ' ')} ({int(objects[c])})" for c in order])
+    ax.set(xlim=(0, 1), xlabel="average precision at IoU 0.5", title=title)
+    ax.grid(axis="y", visible=False)
+    return figure
+
+
+@_styled
+def weights_vs_area(
+    shapes: ArrayLike,
+    weights: Mapping[str, ArrayLike],
+    names: Sequence[str],
+    moved: Mapping[str, ArrayLike] | None = None,
+) -> Figure:
+    """Fig. 6 of the paper: balance weights against the area of the anchor.
+
+    Args:
+        shapes: (C, A, 2), (w, h) in pixels.
+        weights: title -> (C, A).
+        names: of the C classes.
+        moved: title -> (C, A) bool; a weight that never moved is a hollow marker.
+    """
+    area = np.asarray(shapes).prod(-1)
+    figure, axes = _panels(len(weights), 4.9, 3.5)
+    markers = "os^Dv<>"
+    for ax, (title, values) in zip(axes, weights.items(), strict=True):
+        values = np.asarray(values)
+        filled = np.ones(values.shape, dtype=bool) if moved is None else np.asarray(moved[title], dtype=bool)
+        for c, name in enumerate(names):
+            ax.plot(area[c], values[c], color=color(c), lw=1, alpha=0.6)
+            look = {"marker": markers[c % len(markers)], "ls": "none", "ms": 5.5, "mec": color(c)}
+            ax.plot(area[c][filled[c]], values[c][filled[c]], mfc=color(c), label=name.replace("_", " "), **look)
+            ax.plot(area[c][~filled[c]], values[c][~filled[c]], mfc="white", **look)
+        ax.set(xscale="log", yscale="log", title=title, xlabel="area of the anchor, px²")
+    axes[0].set_ylabel("weight λ")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", handlelength=1)
+    return figure

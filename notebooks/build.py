@@ -1,0 +1,150 @@
+"""Build the notebooks: `python notebooks/build.py [names]`; `--check` only looks whether they are built.
+
+The .py beside a notebook is its source, the side that people edit and review. Building syncs it into the .ipynb,
+executes that in the tiny tier, and removes what would make the file heavy.
+"""
+
+import argparse
+import base64
+import io
+import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from PIL import Image
+
+FOLDER = Path(__file__).resolve().parent
+NOTEBOOKS = ("00_start_here",)
+"""Every notebook, in reading order; the tests run these, and fail on an .ipynb that is not among them."""
+
+CELLS = range(25, 46)
+LONGEST_CELL = 25
+LARGEST_FILE = 1_500_000
+ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
+"""Under which the reference outputs are made and compared."""
+
+
+def kernel_environment() -> dict[str, str]:
+    """The environment of a kernel: the repository's lapnet_core is found whether it is installed or not."""
+    path = os.pathsep.join(filter(None, (str(FOLDER.parent), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+
+
+def source_of(name: str) -> Any:
+    """The notebook that the .py describes, without outputs."""
+    return jupytext.read(FOLDER / f"{name}.py")
+
+
+def merge(source: Any, built: Any | None) -> Any:
+    """Cells of the source, with the ids of the built notebook where a cell is the same, so that diffs stay small."""
+    known: dict[tuple[str, str], list[str]] = {}
+    for cell in built.cells if built else []:
+        known.setdefault((cell.cell_type, cell.source), []).append(cell.id)
+    for number, cell in enumerate(source.cells):
+        ids = known.get((cell.cell_type, cell.source))
+        cell.id = ids.pop(0) if ids else f"cell-{number:02d}-{zlib.crc32(cell.source.encode()):08x}"
+    source.metadata = {
+        "jupytext": {"formats": "ipynb,py:percent"},
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    source.nbformat, source.nbformat_minor = 4, 5
+    return source
+
+
+def lighter(png: str) -> str:
+    """A base64 PNG with a palette of 256 colours: a third of the bytes, and nbval does not compare pictures."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    file = io.BytesIO()
+    small.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def build(name: str) -> None:
+    """Sync, execute, strip."""
+    from nbclient import NotebookClient
+
+    path = FOLDER / f"{name}.ipynb"
+    notebook = merge(source_of(name), nbformat.read(path, 4) if path.exists() else None)
+    os.environ.update(kernel_environment())
+    started = time.perf_counter()
+    NotebookClient(
+        notebook,
+        timeout=3600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+        record_timing=False,
+    ).execute()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = lighter(output.data["image/png"])
+    nbformat.write(notebook, path)
+    strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
+    subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
+    print(
+        f"{name}: {len(notebook.cells)} cells in {time.perf_counter() - started:.0f} s, {path.stat().st_size // 1000} kB"
+    )
+
+
+def problems(source: Any, built: Any) -> Iterator[str]:
+    """What keeps a built notebook from being the tested image of its source."""
+
+    def visible(notebook: Any) -> list[tuple[str, str, list[str]]]:
+        return [(cell.cell_type, cell.source, sorted(cell.metadata.get("tags", []))) for cell in notebook.cells]
+
+    if visible(source) != visible(built):
+        yield "the .py and the .ipynb differ: run `make notebooks`"
+    if len(built.cells) not in CELLS:
+        yield f"{len(built.cells)} cells; {CELLS.start} to {CELLS.stop - 1} are wanted"
+    for number, cell in enumerate(built.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        lines = len(cell.source.splitlines())
+        if cell.execution_count is None:
+            yield f"cell {number} was not executed; nbval would pass it, whatever it prints"
+        if any(output.output_type == "error" for output in cell.outputs):
+            yield f"cell {number} shows an error"
+        if lines > LONGEST_CELL:
+            yield f"cell {number} has {lines} lines; {LONGEST_CELL} is the most"
+
+
+def check(name: str) -> list[str]:
+    """Problems of one notebook, each with its name."""
+    path = FOLDER / f"{name}.ipynb"
+    if not path.exists():
+        return [f"{name}: not built; run `make notebooks`"]
+    found = list(problems(source_of(name), nbformat.read(path, 4)))
+    if path.stat().st_size > LARGEST_FILE:
+        found.append(f"{path.stat().st_size // 1000} kB; {LARGEST_FILE // 1000} kB is the most")
+    return [f"{name}: {problem}" for problem in found]
+
+
+def main() -> int:
+    """Exit status 1 where a check found something."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(NOTEBOOKS)}; all without any")
+    parser.add_argument("--check", action="store_true", help="execute nothing; fail where a notebook is not built")
+    arguments = parser.parse_args()
+    names = [Path(name).stem for name in arguments.names] or list(NOTEBOOKS)
+    if unknown := set(names) - set(NOTEBOOKS):
+        parser.error(f"no notebook is called {', '.join(sorted(unknown))}; see NOTEBOOKS")
+    found: list[str] = []
+    for name in names:
+        if not arguments.check:
+            build(name)
+        found += check(name)
+    print("\n".join(found) if found else f"{len(names)} notebooks checked")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

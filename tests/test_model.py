@@ -1,0 +1,131 @@
+import functools
+import http.server
+import math
+import threading
+import warnings
+
+import pytest
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lapnet_core.backbones import Backbone
+from lapnet_core.model import PRIOR, LapNet
+
+
+@pytest.mark.parametrize("backbone", ["light", "darknet53", "inception_resnet_v2", "resnet18", "mobilenetv3_small_100"])
+@pytest.mark.parametrize("size", [(64, 96), (128, 32)])
+def test_shapes_for_every_backbone(backbone, size):
+    model = LapNet(3, 4, backbone).eval()
+    with torch.no_grad():
+        scores, offsets = model(torch.randn(2, 3, *size))
+    assert scores.shape == (2, 3, 4, size[0] // 8, size[1] // 8)
+    assert offsets.shape == (2, 3, 4, 4, size[0] // 8, size[1] // 8)
+
+
+@pytest.mark.parametrize("backbone", ["light", "darknet53", "inception_resnet_v2"])
+def test_a_cell_looks_at_its_own_place(backbone):
+    """The gradient of C3 at one cell is centred at the place that its anchors assume, to the half cell that every
+    network with padded, strided 3x3 convolutions is off. All filters are averages, so that chance plays no part."""
+    torch.manual_seed(0)
+    encoder = Backbone(backbone).eval()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    images = torch.rand(1, 3, 256, 256).add(2.5).requires_grad_()  # positive after any normalisation
+    encoder(images)[0][0, :, 16, 12].sum().backward()
+    assert images.grad is not None
+    energy, where = images.grad.sum((0, 1)), torch.arange(256) + 0.5
+    assert (energy.sum(1) @ where / energy.sum()).item() == pytest.approx(16.5 * 8, abs=4.5)
+    assert (energy.sum(0) @ where / energy.sum()).item() == pytest.approx(12.5 * 8, abs=4.5)
+
+
+def test_scores_start_at_the_prior_and_boxes_at_the_anchors():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        scores, offsets = LapNet(3, 10).train()(torch.randn(2, 3, 64, 64))
+    assert scores.sigmoid().mean().item() == pytest.approx(PRIOR, rel=0.2)
+    assert offsets.abs().mean().item() < 0.2
+
+
+def test_the_outputs_do_not_depend_on_the_mode():
+    model = LapNet(2, 3)
+    for mode in (True, False):
+        out = model.train(mode)(torch.zeros(2, 3, 32, 32))
+        assert [tuple(x.shape) for x in out] == [(2, 2, 3, 4, 4), (2, 2, 3, 4, 4, 4)]
+
+
+def test_bad_sizes_and_names_are_said():
+    with pytest.raises(ValueError, match="48x32; height and width have to be multiples of 32"):
+        LapNet(2, 3)(torch.zeros(1, 3, 48, 32))
+    with pytest.raises(ValueError, match='no backbone is called "darknet"; try light, .*darknet'):
+        LapNet(2, 3, "darknet")
+    with pytest.raises(ValueError, match="needs"):
+        Backbone("vit_tiny_patch16_224")
+    with pytest.raises(ValueError, match="no weights are published"):
+        Backbone("light", "some.pth")
+
+
+def test_lapnet_512_costs_at_most_1_15_times_yolov3_512():
+    """The paper's "same computing time as YoloV3". YOLOv3-416 is published with 65.86 billion operations: 32.93 GMACs."""
+    with torch.device("meta"):
+        model = LapNet(80, 10, "darknet53").eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 512, 512, device="meta"))
+    yolov3 = 65.86e9 / 2 * (512 / 416) ** 2
+    assert counter.get_total_flops() / 2 < 1.15 * yolov3
+
+
+def test_inception_gets_the_mean_and_deviation_that_it_was_trained_with():
+    encoder = Backbone("inception_resnet_v2")
+    white = (torch.ones(3) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    own = white.view(3, 1, 1) * encoder.scale + encoder.shift
+    torch.testing.assert_close(own, torch.ones(3, 1, 1))  # (1 - .5) / .5
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Files of tmp_path over HTTP on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http_server.server_address[1]}"
+        http_server.shutdown()
+
+
+def test_pretrained_weights_come_from_a_url_or_a_file(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    torch.manual_seed(1)
+    source = timm.create_model("resnet18")
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    for where in (f"{server}/weights.pth", str(tmp_path / "weights.pth")):
+        encoder = Backbone("resnet18", where).encoder
+        torch.testing.assert_close(encoder.conv1.weight, source.conv1.weight)
+        torch.testing.assert_close(encoder.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
+    with pytest.raises(Exception, match=r"404|missing\.pth"):
+        Backbone("resnet18", f"{server}/missing.pth")
+
+
+def test_imagenet_weights_that_cannot_be_had_are_a_notice_not_an_end(monkeypatch):
+    def offline(name, *args, pretrained=False, **how):
+        if pretrained:
+            raise OSError("no route to the hub")
+        return create(name, *args, **how)
+
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.warns(UserWarning, match="trains from scratch: no route to the hub"):
+        Backbone("resnet18", "imagenet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Backbone("light", "imagenet")  # has none, and needs no notice
+
+
+def test_the_prior_is_a_probability():
+    bias = LapNet(2, 3).score_head[-1].bias
+    assert torch.sigmoid(bias).tolist() == pytest.approx([PRIOR] * 6)
+    assert math.isclose(PRIOR, 0.01)

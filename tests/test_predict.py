@@ -1,0 +1,56 @@
+import oracles
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lapnet_core.boxes import decode
+from lapnet_core.predict import detect
+
+SHAPES = torch.tensor([[[16.0, 16.0], [40.0, 24.0]], [[8.0, 24.0], [60.0, 60.0]]])
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.3, 0.5, 0.7]), st.sampled_from([0.0, 0.05, 0.5]))
+@settings(max_examples=60)
+def test_detections_are_the_oracle(seed, nms_iou, threshold):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(2, 2, 2, 3, 4, generator=generator) * 2
+    offsets = torch.randn(2, 2, 2, 4, 3, 4, generator=generator) * 0.3
+    got = detect(scores, offsets, SHAPES, score_threshold=threshold, nms_iou=nms_iou, max_detections=1000)
+    for b in range(2):
+        boxes, probability, labels = [], [], []
+        for c in range(2):
+            for a in range(2):
+                for i in range(3):
+                    for j in range(4):
+                        p = torch.sigmoid(scores[b, c, a, i, j]).item()
+                        box = oracles.decode(offsets[b, c, a, :, i, j].tolist(), SHAPES[c, a].tolist(), i, j)
+                        box = [min(max(v, 0), limit) for v, limit in zip(box, (32, 24, 32, 24), strict=True)]
+                        if p > threshold and box[2] > box[0] and box[3] > box[1]:
+                            boxes.append(box), probability.append(p), labels.append(c)
+        ious = [oracles.iou(x, y) for k, x in enumerate(boxes) for y in boxes[:k]]
+        if any(abs(v - nms_iou) < 1e-4 for v in ious):
+            return  # within rounding of the limit either answer is right
+        kept = oracles.nms(boxes, probability, labels, nms_iou)
+        assert got[b]["labels"].tolist() == [labels[n] for n in kept]
+        assert got[b]["scores"].tolist() == pytest.approx([probability[n] for n in kept], abs=1e-5)
+        torch.testing.assert_close(got[b]["boxes"], torch.tensor([boxes[n] for n in kept]).view(-1, 4), atol=1e-3, rtol=1e-4)
+
+
+def test_limits_and_nothing_found():
+    scores, offsets = torch.full((1, 2, 2, 3, 4), 3.0), torch.zeros(1, 2, 2, 4, 3, 4)
+    (found,) = detect(scores, offsets, SHAPES, nms_iou=1.0, candidates=7, max_detections=5)
+    assert len(found["boxes"]) == 5
+    (nothing,) = detect(-scores, offsets, SHAPES, score_threshold=0.5)
+    assert [tuple(x.shape) for x in nothing.values()] == [(0, 4), (0,), (0,)]
+
+
+def test_one_anchor_becomes_one_box():
+    scores = torch.full((1, 2, 2, 3, 4), -20.0)
+    scores[0, 1, 0, 2, 1] = 4
+    offsets = torch.zeros(1, 2, 2, 4, 3, 4)
+    offsets[0, 1, 0, :, 2, 1] = torch.tensor([0.25, -0.5, 0.1, -0.2])
+    (found,) = detect(scores, offsets, SHAPES)
+    expected = decode(offsets[0, 1, 0, :, 2, 1][None], SHAPES[1, :1], torch.tensor([2]), torch.tensor([1]))
+    torch.testing.assert_close(found["boxes"], expected.clamp(min=0).minimum(torch.tensor([32.0, 24, 32, 24])))
+    assert found["labels"].tolist() == [1]
