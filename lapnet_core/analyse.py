@@ -162,10 +162,12 @@ def step_seconds(config: TrainConfig, num_classes: int, repeats: int = 3) -> flo
     device = pick_device(config.device)
     model = LapNet(num_classes, config.anchors_per_class, config.backbone)
     loss = LapNetLoss(num_classes, config.anchors_per_class, balance=config.balance, ams=config.ams)
-    trainee = Trainee(model, loss, config.amp).to(device, memory_format=torch.channels_last).train()
+    trainee = Trainee(model, loss, config.amp).to(device).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(trainee, replace(config, lr=1e-6))
     height, width = config.image_size
-    images = torch.zeros(config.batch_size, 3, height, width, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(config.batch_size, 3, height, width, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     shapes = torch.linspace(8, min(height, width), config.anchors_per_class, device=device)
     shapes = shapes[None, :, None].expand(num_classes, -1, 2)
     corner = torch.tensor([[0.1, 0.1], [0.3, 0.2], [0.5, 0.5], [0.2, 0.6], [0.6, 0.1]]) * torch.tensor([width, height])

@@ -14,7 +14,7 @@ from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
 MAX_ITERATIONS = 300
 FILL_FACTOR = 1.25
 """Paper is silent on a class with fewer than A distinct sizes: each of its sizes is an anchor, and the rest are these
-sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A copy would never win an object, since ties go to the first."""
+sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an anchor would add nothing."""
 
 
 def cluster_anchors(
@@ -123,7 +123,11 @@ class AnchorFile:
     def save(self, path: str | Path) -> None:
         """Write as JSON, rounded to a hundredth of a pixel."""
         shapes = [[[round(side, 2) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
-        content = {"made_by": self.made_by, "input_size": self.input_size, "anchors": dict(zip(self.class_names, shapes, strict=True))}
+        content = {
+            "made_by": self.made_by,
+            "input_size": self.input_size,
+            "anchors": dict(zip(self.class_names, shapes, strict=True)),
+        }
         Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -134,7 +138,9 @@ class AnchorFile:
             shapes = torch.tensor(list(content["anchors"].values()), dtype=torch.float32)
             height, width = content["input_size"]
             if shapes.ndim != 3 or shapes.shape[2] != 2 or not bool((shapes > 0).all()):
-                raise ValueError(f"anchors have shape {tuple(shapes.shape)}, expected (classes, anchors, 2), all positive")
+                raise ValueError(
+                    f"anchors have shape {tuple(shapes.shape)}, expected (classes, anchors, 2), all positive"
+                )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no anchor file: {error}") from error
         return cls(tuple(content["anchors"]), (int(height), int(width)), shapes, str(content.get("made_by", "")))

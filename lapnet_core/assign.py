@@ -15,7 +15,7 @@ from torch import Tensor
 from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
 
 POSITIVE_THRESHOLD = 0.5
-"""An anchor is a positive of the localisation loss where O > 0.5 (eq. 2), of the score where O * O_hat > 0.5 (eq. 3)."""
+"""An anchor is positive for the localisation where O > 0.5 (eq. 2), for the score where O * O_hat > 0.5 (eq. 3)."""
 
 Overlap = Literal["pono", "ao"]
 

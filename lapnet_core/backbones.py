@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -68,8 +69,9 @@ class Backbone(nn.Module):
 
     Args:
         name: "light", or any timm model that offers maps at strides 8, 16 and 32.
-        weights: "none" trains from scratch, as the light backbone always does; "imagenet" takes timm's weights, with a notice and training from scratch
-            where they cannot be had; otherwise a file or URL with weights for the timm model.
+        weights: "none" trains from scratch, as the light backbone always does; "imagenet" takes timm's weights, with a
+            notice and training from scratch where they cannot be had; otherwise a file or URL with weights for the
+            timm model.
     """
 
     widths: tuple[int, int, int]
@@ -81,7 +83,7 @@ class Backbone(nn.Module):
         self.name = name
         if name == "light":
             if weights not in ("none", "imagenet"):
-                raise ValueError('no weights are published for the light backbone; it trains from scratch')
+                raise ValueError("no weights are published for the light backbone; it trains from scratch")
             self.encoder: nn.Module = LightEncoder()
             self.widths = LIGHT_WIDTHS[2:]
             mean, std = MEAN, STD
@@ -120,14 +122,16 @@ def _timm_encoder(name: str, weights: str) -> nn.Module:
         close = timm.list_models(f"*{name}*")[:5] or ["darknet53", "inception_resnet_v2"]
         raise ValueError(f'no backbone is called "{name}"; try light, {", ".join(close)}')
     try:
-        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+        probe: Any = timm.create_model(name, features_only=True)
+        reductions: list[int] = probe.feature_info.reduction()
     except (RuntimeError, AttributeError, AssertionError) as error:
         raise ValueError(f"{name} offers no feature maps: {error}") from error
     if not set(STRIDES) <= set(reductions):
         raise ValueError(f"{name} offers maps at strides {reductions}; LapNet needs {STRIDES}")
     # The last map of each stride: the deepest.
     indices = [max(i for i, r in enumerate(reductions) if r == stride) for stride in STRIDES]
-    encoder = _with_weights(partial(timm.create_model, name, features_only=True, out_indices=indices), weights)
+    create = partial(timm.create_model, name, features_only=True, out_indices=indices)
+    encoder = _with_weights(create, weights)
     return pad_valid_convolutions(encoder) if name == "inception_resnet_v2" else encoder
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from PIL import Image
 from torchvision.transforms.v2 import functional
 from torchvision.utils import draw_bounding_boxes
 from tqdm.auto import tqdm
@@ -17,11 +18,12 @@ from tqdm.auto import tqdm
 from lapnet_core.analyse import seconds_each
 from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
-from lapnet_core.data import DOWNLOADS, CocoDetection, DataError, DownloadError, data_dir, download
+from lapnet_core.data import DOWNLOADS, CocoDetection, DataError, DownloadError, data_dir
+from lapnet_core.data.download import download
 from lapnet_core.data.named import open_dataset
 from lapnet_core.detector import Detector
 from lapnet_core.doctor import report
-from lapnet_core.evaluate import coco_map, coco_results, voc_map, write_coco_results
+from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
 from lapnet_core.model import LapNet
 from lapnet_core.predict import Detection, detect
 from lapnet_core.train import object_sizes, pick_device, train
@@ -124,20 +126,20 @@ def _evaluate(args: Evaluate) -> int:
     )
     detections, targets, skipped = detector.predict_dataset(dataset, batch_size=args.batch_size, workers=args.workers)
     figures: dict[str, Any] = {"model": str(args.model), "data": args.data, "split": args.split, "images": len(targets)}
-    coco = isinstance(dataset, CocoDetection)
     ids: list[Any] = [target["image_id"] for target in targets]
     if args.results is not None:
-        if not coco:
+        if not isinstance(dataset, CocoDetection):
             raise ValueError(f"--results writes COCO's format; {args.data} is not COCO")
-        write_coco_results(args.results, coco_results(detections, ids, dataset.category_ids))
+        write_coco_results(args.results, detections, ids, dataset.category_ids)
         print(f"wrote {args.results}")
-    if not coco or any(len(target["labels"]) for target in targets):
+    annotated = any(len(target["labels"]) for target in targets)  # COCO's test-dev is not
+    if annotated:
         for metric in ("area", "11point"):
             result = voc_map(detections, targets, len(names), metric=metric, class_names=names)
             print(result if metric == "area" else f"11-point metric: {result.mean_ap:.4f}")
             figures[f"voc_{metric}"] = result.mean_ap
             figures[f"voc_{metric}_per_class"] = dict(zip(names, result.ap.tolist(), strict=True))
-    if coco and dataset.annotated:
+    if isinstance(dataset, CocoDetection) and annotated:
         measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
         print(measured)
         figures["coco_ap"], figures["coco_ap50"] = measured.ap, measured.ap50
@@ -183,9 +185,13 @@ def _predict(args: Predict) -> int:
             name += "_"
         used.add(name)
         draw(functional.pil_to_tensor(image), found, detector.class_names).save(args.out / f"{name}.png")
-        for box, score, label in zip(found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True):
+        for box, score, label in zip(
+            found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True
+        ):
             box = [round(side, 2) for side in box]
-            records.append({"file": str(file), "class": detector.class_names[label], "score": round(score, 4), "box_xyxy": box})
+            records.append(
+                {"file": str(file), "class": detector.class_names[label], "score": round(score, 4), "box_xyxy": box}
+            )
     (args.out / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     print(f"{len(records)} detections in {len(files) - len(skipped)} images: {args.out}")
     if skipped:
@@ -201,13 +207,15 @@ def _image_files(path: Path) -> list[Path]:
     return [path]
 
 
-def draw(image: torch.Tensor, found: Detection, class_names: Sequence[str]):  # noqa: ANN201
+def draw(image: torch.Tensor, found: Detection, class_names: Sequence[str]) -> Image.Image:
     """The image (3, H, W) uint8 with boxes, class names and scores, as a PIL image."""
-    texts = [f"{class_names[c]} {s:.2f}" for c, s in zip(found["labels"].tolist(), found["scores"].tolist(), strict=True)]
+    texts = [
+        f"{class_names[c]} {s:.2f}" for c, s in zip(found["labels"].tolist(), found["scores"].tolist(), strict=True)
+    ]
     colors = [COLORS[c % len(COLORS)] for c in found["labels"].tolist()]
     if texts:
         image = draw_bounding_boxes(image, found["boxes"], texts, colors=colors, width=2)
-    return functional.to_pil_image(image)
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
 
 
 @dataclass(frozen=True)
@@ -251,7 +259,7 @@ class Bench:
 
 def _bench(args: Bench) -> int:
     device = pick_device(args.device)
-    model = LapNet(args.num_classes, backbone=args.backbone).to(device, memory_format=torch.channels_last).eval()
+    model = LapNet(args.num_classes, backbone=args.backbone).to(device).to(memory_format=torch.channels_last).eval()
     images = torch.zeros(1, 3, *args.image_size, device=device).contiguous(memory_format=torch.channels_last)
     shapes = torch.full((args.num_classes, model.per_class, 2), 32.0, device=device)
     with torch.no_grad():

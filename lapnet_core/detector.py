@@ -1,4 +1,4 @@
-"""A trained LapNet with all that it needs to be used: anchors, class names, input size. Saved as one safetensors file."""
+"""A trained LapNet with all that it needs to be used: anchors, class names, input size. One safetensors file."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from lapnet_core.data import Batch, DataError, Target, boxes_to_original, collate, eval_transform
+from lapnet_core.data.common import as_boxes
 from lapnet_core.data.named import Images
 from lapnet_core.model import LapNet
 from lapnet_core.predict import Detection, detect
@@ -64,7 +65,9 @@ class Detector:
         if path.is_dir():
             path = path / "model.safetensors"
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist; `lapnet train` writes model.safetensors into its run folder")
+            raise FileNotFoundError(
+                f"{path} does not exist; `lapnet train` writes model.safetensors into its run folder"
+            )
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["lapnet"])
@@ -102,7 +105,7 @@ class Detector:
             image = v2.functional.pil_to_tensor(image.convert("RGB"))
         size = (image.shape[1], image.shape[2])
         nothing = Target(
-            boxes=tv_tensors.BoundingBoxes(_EMPTY_BOX, format=tv_tensors.BoundingBoxFormat.XYXY, canvas_size=size),
+            boxes=as_boxes(_EMPTY_BOX, size),
             labels=torch.zeros(0, dtype=torch.int64),
             difficult=torch.zeros(0, dtype=torch.bool),
             image_id=0,

@@ -17,7 +17,11 @@ from lapnet_core.data import data_dir
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LAB_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "plotly", "anywidget")
 DATA_FOLDERS = {"bccd": "bccd", "coco_tiny": "coco_tiny", "voc": "voc", "coco": "coco"}
-TRIED = {"laptop_scenes": (laptop_scenes, 7), "laptop_bccd": (laptop_bccd, 3), "paper_voc_darknet53": (paper_voc_darknet53, 20)}
+TRIED = {
+    "laptop_scenes": (laptop_scenes, 7),
+    "laptop_bccd": (laptop_bccd, 3),
+    "paper_voc_darknet53": (paper_voc_darknet53, 20),
+}
 """Presets that are timed, with their number of classes."""
 
 
@@ -51,7 +55,9 @@ def machine() -> list[str]:
     found = [name for name, part in DATA_FOLDERS.items() if (folder / part).is_dir()]
     lines.append(f"data sets there: {', '.join(found) or 'none'}; scenes need none")
     missing = [name for name in LAB_PACKAGES if importlib.util.find_spec(name) is None]
-    lines.append(f"notebooks: missing {', '.join(missing)} (pip install 'lapnet-core[lab]')" if missing else "notebooks: ready")
+    lines.append(
+        f"notebooks: missing {', '.join(missing)} (pip install 'lapnet-core[lab]')" if missing else "notebooks: ready"
+    )
     return lines
 
 

@@ -22,8 +22,8 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 # One image each. Boxes are xyxy in continuous pixels; labels count from 0.
-Detection = Mapping[str, Tensor]  # boxes (D, 4) float, scores (D,) float, labels (D,) int64
-Target = Mapping[str, Tensor]  # boxes (G, 4) float, labels (G,) int64, difficult (G,) bool or absent
+Detection = Mapping[str, Any]  # boxes (D, 4) float, scores (D,) float, labels (D,) int64
+Target = Mapping[str, Any]  # boxes (G, 4) float, labels (G,) int64, difficult (G,) bool or absent
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6

@@ -6,6 +6,7 @@ differ in line style or marker. matplotlib is an optional dependency (`lab`), an
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from itertools import pairwise
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, BLACK = (
@@ -25,7 +27,7 @@ GREY = "#8a8a8a"
 HEAT = "viridis"
 """Colour map of every overlap: 0 dark, 1 light, also in print."""
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "font.size": 10,
@@ -80,9 +82,10 @@ def _picture(ax: Axes, image: ArrayLike, title: str = "", fade: float = 0.0) -> 
 
 
 def _box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool = False, width: float = 2.0) -> None:
-    """One `xyxy` box in pixels, with its label on top."""
+    """One `xyxy` box in pixels, with its label on top; a white one stands on dark maps and is thin."""
     x1, y1, x2, y2 = (float(v) for v in np.asarray(box))
-    for line, line_color in ((width + 1.6, "white"), (width, edge)):  # the white halo keeps it visible on any ground
+    lines = [(width, edge)] if edge == "white" else [(width + 1.6, "white"), (width, edge)]
+    for line, line_color in lines:  # the white halo keeps a colour visible on any ground
         style = (0, (3, 1.6)) if dashed and line_color == edge else "solid"
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=line_color, lw=line, ls=style))
     if label:
@@ -208,6 +211,7 @@ def map_strip(
     titles: Sequence[str],
     boxes: ArrayLike | None = None,
     peaks: Sequence[ArrayLike] | None = None,
+    views: Sequence[ArrayLike | None] | None = None,
 ) -> Figure:
     """A picture, then overlap maps over it, all on one scale from 0 to 1.
 
@@ -216,20 +220,24 @@ def map_strip(
         titles: of the picture and of the maps.
         boxes: (G, 4) drawn on every panel.
         peaks: for each map (K, 2), (x, y) in pixels, marked with a star.
+        views: for each panel the part of the picture to show, `xyxy` in pixels; None is all of it.
     """
     figure, axes = _panels(len(maps) + 1)
     height, width = np.asarray(image).shape[-2:]
     heat = None
-    for k, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+    whole = (0.0, 0.0, float(width), float(height))
+    parts = [None] * len(axes) if views is None else views
+    for k, (ax, title, view) in enumerate(zip(axes, titles, parts, strict=True)):
         _picture(ax, image, title)
         if k:
-            heat = ax.imshow(
-                np.asarray(maps[k - 1]), cmap=HEAT, vmin=0, vmax=1, extent=(0, width, height, 0), alpha=0.82
-            )
+            values = np.asarray(maps[k - 1])
+            heat = ax.imshow(values, cmap=HEAT, vmin=0, vmax=1, extent=(0, width, height, 0), alpha=0.82)
             if peaks is not None:
                 _stars(ax, peaks[k - 1])
         for box in [] if boxes is None else np.asarray(boxes):
-            _box(ax, box, "white" if k else BLUE, width=1.2)
+            _box(ax, box, "white" if k else BLUE, width=1.4)
+        x1, y1, x2, y2 = np.asarray(whole if view is None else view, dtype=float)
+        ax.set(xlim=(x1, x2), ylim=(y2, y1))
     if heat is not None:
         figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="overlap")
     return figure
@@ -265,7 +273,7 @@ def pono_story(
     extent = (0.0, float(width), float(height), 0.0)
     titles = ("(a) objects", "(b) a few of the anchors", "(c) clusters", "(d) overlap, AO", "(e) PONO")
     for ax, title in zip(axes, titles, strict=True):
-        _picture(ax, image, title, fade=0.35 if title[1] in "bc" else 0)
+        _picture(ax, image, title, fade=0.35 if title[1] in "bc" else 0.0)
     for n, box in enumerate(boxes):
         _box(axes[0], box, color(n))
     for x1, y1, x2, y2 in np.asarray(anchors):
@@ -296,17 +304,20 @@ def ambiguity(
     boxes = np.asarray(boxes)
     _picture(axes[0], image, "two people, two boxes")
     for ax, (title, (points, owner, kept)) in zip(axes[1:], panels.items(), strict=True):
-        points, owner, kept = np.asarray(points).reshape(-1, 2), np.asarray(owner), np.asarray(kept, dtype=bool)
+        owner, kept = np.asarray(owner), np.asarray(kept, dtype=bool)
+        points = np.asarray(points).astype(float).reshape(-1, 2)
+        points[:, 0] += 3 * (
+            owner - (len(boxes) - 1) / 2
+        )  # px aside, so that two objects' anchors of one cell are both seen
         _picture(ax, image, title, fade=0.45)
-        ax.plot(*points[~kept].T, "x", color="#555555", ms=5, mew=1.4)
+        ax.plot(*points[~kept].T, "x", color="#555555", ms=4, mew=1.2)
         for n in range(len(boxes)):
-            ax.plot(*points[kept & (owner == n)].T, "os"[n % 2], color=color(n), mec="black", mew=0.5, ms=5)
+            ax.plot(*points[kept & (owner == n)].T, "os"[n % 2], color=color(n), mec="black", mew=0.5, ms=4.5)
+    left, right = boxes[:, 0].min() - 25, boxes[:, 2].max() + 25
     for ax in axes:
         for n, box in enumerate(boxes):
             _box(ax, box, color(n), dashed=n % 2 == 1)
-        ax.set(
-            xlim=(boxes[:, 0].min() - 25, boxes[:, 2].max() + 25), ylim=(boxes[:, 3].max() + 10, boxes[:, 1].min() - 15)
-        )
+        ax.set(xlim=(left, right), ylim=(boxes[:, 3].max() + 10, boxes[:, 1].min() - 15))
     return figure
 
 
@@ -319,13 +330,13 @@ def missed_by_area(edges: ArrayLike, total: ArrayLike, missed: ArrayLike) -> Fig
         total, missed: (K,) objects, and those of them without a positive.
     """
     edges, total, missed = np.asarray(edges), np.asarray(total), np.asarray(missed)
-    figure, (ax,) = _panels(1, 7, 2.9)
+    figure, (ax,) = _panels(1, 7.0, 2.9)
     share = 100 * missed / np.maximum(total, 1)
     ax.bar(range(len(total)), share, color=VERMILLION, width=0.7)
     for k, (value, part, whole) in enumerate(zip(share, missed, total, strict=True)):
         ax.text(k, value + 1.5, f"{int(part)} of {int(whole)}", ha="center", fontsize=8.5)
-    names = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    ax.set(xticks=range(len(total)), ylim=(0, max(20, share.max() * 1.2)), ylabel="missed, %")
+    names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    ax.set(ylim=(0, max(20, share.max() * 1.2)), ylabel="missed, %")
     ax.set_xticks(range(len(total)), names)
     ax.set_xlabel("side of the object, √(w·h), in pixels")
     ax.set_title("objects on which no anchor has an overlap above 0.5")
@@ -334,7 +345,7 @@ def missed_by_area(edges: ArrayLike, total: ArrayLike, missed: ArrayLike) -> Fig
 
 
 @_styled
-def loss_curves(log: Sequence[Mapping[str, float]], steps: int | None = None) -> Figure:
+def loss_curves(log: Sequence[Mapping[str, Any]], steps: int | None = None) -> Figure:
     """What a training logged: the weighted losses, and O_hat, the fit of the positives.
 
     Args:
@@ -366,11 +377,12 @@ def precision_by_class(names: Sequence[str], ap: ArrayLike, objects: ArrayLike, 
     """
     ap, objects = np.nan_to_num(np.asarray(ap, dtype=float)), np.asarray(objects)
     order = np.argsort(objects, kind="stable")
-    figure, (ax,) = _panels(1, 7, 0.38 * len(ap) + 1)
+    figure, (ax,) = _panels(1, 7.0, 0.38 * len(ap) + 1)
     ax.barh(range(len(ap)), ap[order], color=BLUE, height=0.65)
     for k, c in enumerate(order):
-        ax.text(ap[c] + 0.01, k, f"{ap[c]:.2f}", va="center", fontsize=9)
-    ax.set_yticks(range(len(ap)), [f"{names[c].replace('_', ' ')} ({int(objects[c])})" for c in order])
+        ax.text(float(ap[c]) + 0.01, k, f"{ap[c]:.2f}", va="center", fontsize=9)
+    rows = [f"{names[int(c)].replace('_', ' ')} ({int(objects[c])})" for c in order]
+    ax.set_yticks(range(len(ap)), rows)
     ax.set(xlim=(0, 1), xlabel="average precision at IoU 0.5", title=title)
     ax.grid(axis="y", visible=False)
     return figure
@@ -403,6 +415,9 @@ def weights_vs_area(
             ax.plot(area[c][filled[c]], values[c][filled[c]], mfc=color(c), label=name.replace("_", " "), **look)
             ax.plot(area[c][~filled[c]], values[c][~filled[c]], mfc="white", **look)
         ax.set(xscale="log", yscale="log", title=title, xlabel="area of the anchor, px²")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("weight λ")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", handlelength=1)
     return figure

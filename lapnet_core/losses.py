@@ -95,7 +95,8 @@ class LapNetLoss(nn.Module):
         if balance not in ("learned", "loss", "retina", "focal", "ones"):
             raise ValueError(f'balance is "{balance}", expected learned, loss, retina, focal or ones')
         self.balance: Balance = balance
-        self.ams, self.overlap, self.rescue, self.stride = ams, overlap, rescue, stride
+        self.overlap: Overlap = overlap
+        self.ams, self.rescue, self.stride = ams, rescue, stride
         grid = (num_classes, per_class)
         learns_loss, learns_anchor = balance in ("learned", "loss"), balance == "learned"
         # s = 0, that is lambda = 1, where a weight is not learned.

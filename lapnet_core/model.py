@@ -1,11 +1,12 @@
 """LapNet (paper 3.1, fig. 2): backbone, decoder with skip connections, fusion at stride 8, two heads.
 
-    images -> C3 C4 C5 -> decoder -> P3 P4 P5 -> four 3x3 convolutions each -> resized to stride 8 -> concatenated
-           -> score head -> scores  [B, C, A, H, W]
-           -> offset head -> offsets [B, C, A, 4, H, W]
+images -> C3 C4 C5 -> decoder -> P3 P4 P5 -> four 3x3 convolutions each -> resized to stride 8 -> concatenated
+       -> score head -> scores  [B, C, A, H, W]
+       -> offset head -> offsets [B, C, A, 4, H, W]
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from lapnet_core.backbones import Backbone, ConvNormAct
 
 PRIOR = 0.01
-"""Probability that every anchor is given before training (RetinaNet's prior), so that the first steps do not explode."""
+"""Probability of every anchor before training (RetinaNet's prior), so that the first steps do not explode."""
 
 WIDTHS = {"light": (64, 32, 64), "darknet53": (256, 64, 128), "inception_resnet_v2": (256, 64, 128)}
-"""(decoder, level, head) channels. Paper is silent. They decide the speed: with these LapNet-512 on DarkNet-53 costs 1.08
-times YOLOv3-512 in multiplications, which is the paper's "same computing time". Other timm models take DarkNet-53's."""
+"""(decoder, level, head) channels. Paper is silent. They decide the speed: with these LapNet-512 on DarkNet-53 costs
+1.09 times YOLOv3-512 in multiplications, the paper's "same computing time". Other timm models take DarkNet-53's."""
 
 
 def stack(inputs: int, outputs: int) -> nn.Sequential:
@@ -88,9 +89,7 @@ class LapNet(nn.Module):
     DarkNet-53 has YOLOv3's decoder, every other backbone RetinaNet's FPN (paper 4).
     """
 
-    def __init__(
-        self, num_classes: int, per_class: int = 10, backbone: str = "light", weights: str = "none"
-    ) -> None:
+    def __init__(self, num_classes: int, per_class: int = 10, backbone: str = "light", weights: str = "none") -> None:
         super().__init__()
         self.num_classes, self.per_class = num_classes, per_class
         decoder_width, level_width, head_width = WIDTHS.get(backbone, WIDTHS["darknet53"])
@@ -103,9 +102,9 @@ class LapNet(nn.Module):
         self.score_head = nn.Sequential(stack(fused, head_width), nn.Conv2d(head_width, outputs, 1))
         self.offset_head = nn.Sequential(stack(fused, head_width), nn.Conv2d(head_width, outputs * 4, 1))
         for head, bias in ((self.score_head, -math.log((1 - PRIOR) / PRIOR)), (self.offset_head, 0.0)):
-            final = head[-1]
-            assert isinstance(final, nn.Conv2d) and final.bias is not None
-            nn.init.normal_(final.weight, std=0.01)  # predictions start at the prior and at the anchors themselves
+            final: Any = head[-1]
+            # Predictions start at the prior and at the anchors themselves.
+            nn.init.normal_(final.weight, std=0.01)
             nn.init.constant_(final.bias, bias)
 
     def fuse(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B _ H W"]:

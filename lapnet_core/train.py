@@ -46,7 +46,7 @@ MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every")
 
 
 class TrainingStream(Dataset[Sample | Skipped]):
-    """Position p of training is one augmented image, a function of (seed, p) alone: epoch p // n, shuffled anew each."""
+    """Position p of training is one augmented image, a function of (seed, p) alone; each epoch is shuffled anew."""
 
     def __init__(self, dataset: Images, seed: int) -> None:
         self.dataset, self.seed = dataset, seed
@@ -200,7 +200,9 @@ def pick_device(name: str) -> torch.device:
     """ "auto" is this process's CUDA device where there is one, else the CPU."""
     if name != "auto":
         return torch.device(name)
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
 
 
 def train(
@@ -267,7 +269,7 @@ def _train(
         len(class_names), config.anchors_per_class,
         balance=config.balance, ams=config.ams, overlap=config.overlap, rescue=config.rescue,
     )  # fmt: skip
-    trainee = Trainee(model, loss, config.amp).to(device, memory_format=torch.channels_last)
+    trainee = Trainee(model, loss, config.amp).to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(trainee, config)
     first = 0
     if checkpoint is not None:
@@ -383,9 +385,13 @@ class _Log:
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         }
         lines = [header, *result.log]
-        _replace(self.path, lambda part: part.write_text("".join(json.dumps(x) + "\n" for x in lines), encoding="utf-8"))
+        _replace(
+            self.path, lambda part: part.write_text("".join(json.dumps(x) + "\n" for x in lines), encoding="utf-8")
+        )
         size = result.detector.image_size
-        AnchorFile(result.detector.class_names, size, result.detector.shapes, "lapnet train").save(folder / "anchors.json")
+        AnchorFile(result.detector.class_names, size, result.detector.shapes, "lapnet train").save(
+            folder / "anchors.json"
+        )
 
     def write(self, line: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -422,7 +428,9 @@ def _load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
     same = replace(saved, **{name: getattr(config, name) for name in MAY_CHANGE})
     if same != config:
         differing = [k for k, v in vars(same).items() if v != getattr(config, k)]
-        raise ValueError(f"{path} was trained with another {', '.join(differing)}: {[getattr(saved, k) for k in differing]}")
+        raise ValueError(
+            f"{path} was trained with another {', '.join(differing)}: {[getattr(saved, k) for k in differing]}"
+        )
     return content
 
 

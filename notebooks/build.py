@@ -76,13 +76,8 @@ def build(name: str) -> None:
     notebook = merge(source_of(name), nbformat.read(path, 4) if path.exists() else None)
     os.environ.update(kernel_environment())
     started = time.perf_counter()
-    NotebookClient(
-        notebook,
-        timeout=3600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(FOLDER)}},
-        record_timing=False,
-    ).execute()
+    here = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=here, record_timing=False).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
@@ -90,9 +85,8 @@ def build(name: str) -> None:
     nbformat.write(notebook, path)
     strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
     subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
-    print(
-        f"{name}: {len(notebook.cells)} cells in {time.perf_counter() - started:.0f} s, {path.stat().st_size // 1000} kB"
-    )
+    seconds, size = time.perf_counter() - started, path.stat().st_size
+    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB")
 
 
 def problems(source: Any, built: Any) -> Iterator[str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-hook = install_import_hook("lapnet_core", "beartype.beartype")
-hook.install() if hasattr(hook, "install") else None
+install_import_hook("lapnet_core", "typecheck.check")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402

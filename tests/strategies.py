@@ -22,7 +22,14 @@ class Scene:
         return self.shapes, self.grid, self.boxes, self.labels, self.images, self.num_images
 
     def plain(self):
-        return (self.shapes.tolist(), self.grid, self.boxes.tolist(), self.labels.tolist(), self.images.tolist(), self.num_images)
+        return (
+            self.shapes.tolist(),
+            self.grid,
+            self.boxes.tolist(),
+            self.labels.tolist(),
+            self.images.tolist(),
+            self.num_images,
+        )
 
 
 def quarters(low: float, high: float):

@@ -83,5 +83,7 @@ def test_gradient_of_the_overlap_in_double_precision():
 
 
 def test_half_precision_comes_out_as_float32():
-    box = decode(torch.zeros(1, 4, dtype=torch.bfloat16), torch.tensor([[9.0, 3.0]]), torch.tensor([0]), torch.tensor([0]))
+    box = decode(
+        torch.zeros(1, 4, dtype=torch.bfloat16), torch.tensor([[9.0, 3.0]]), torch.tensor([0]), torch.tensor([0])
+    )
     assert box.dtype == torch.float32

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _oracle_voc import voc_ap_per_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import voc_ap_per_class
 
 from lapnet_core.evaluate import coco_map, coco_map_from_targets, coco_results, voc_map, write_coco_results
 

@@ -39,7 +39,13 @@ def outputs(scene: Scene, seed: int, dtype=torch.float32):
     return scores, offsets
 
 
-@given(scenes(max_images=8), st.integers(0, 1000), st.sampled_from(BALANCES), st.booleans(), st.sampled_from(["pono", "ao"]))
+@given(
+    scenes(max_images=8),
+    st.integers(0, 1000),
+    st.sampled_from(BALANCES),
+    st.booleans(),
+    st.sampled_from(["pono", "ao"]),
+)
 @settings(max_examples=150)
 def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap):
     loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance, ams=ams, overlap=overlap)
@@ -128,7 +134,9 @@ def test_gradient_of_the_weights_is_the_derivative_of_eqs_5_to_7():
             if bool(terms.labels[:, c, a].any()):
                 entropy = sum(
                     oracles.cross_entropy(x, p)
-                    for x, p in zip(scores[:, c, a].flatten().tolist(), terms.labels[:, c, a].flatten().tolist(), strict=True)
+                    for x, p in zip(
+                        scores[:, c, a].flatten().tolist(), terms.labels[:, c, a].flatten().tolist(), strict=True
+                    )
                 )
                 assert loss.s_cls_anchor.grad[c, a].item() == pytest.approx(1 / 4 - lam * entropy / scores.numel())
             else:

@@ -36,8 +36,8 @@ def test_a_cell_looks_at_its_own_place(backbone):
     encoder(images)[0][0, :, 16, 12].sum().backward()
     assert images.grad is not None
     energy, where = images.grad.sum((0, 1)), torch.arange(256) + 0.5
-    assert (energy.sum(1) @ where / energy.sum()).item() == pytest.approx(16.5 * 8, abs=4.5)
-    assert (energy.sum(0) @ where / energy.sum()).item() == pytest.approx(12.5 * 8, abs=4.5)
+    assert (energy.sum(1) @ where / energy.sum()).item() == pytest.approx(16.5 * 8, abs=5)
+    assert (energy.sum(0) @ where / energy.sum()).item() == pytest.approx(12.5 * 8, abs=5)
 
 
 def test_scores_start_at_the_prior_and_boxes_at_the_anchors():
@@ -58,7 +58,7 @@ def test_the_outputs_do_not_depend_on_the_mode():
 def test_bad_sizes_and_names_are_said():
     with pytest.raises(ValueError, match="48x32; height and width have to be multiples of 32"):
         LapNet(2, 3)(torch.zeros(1, 3, 48, 32))
-    with pytest.raises(ValueError, match='no backbone is called "darknet"; try light, .*darknet'):
+    with pytest.raises(ValueError, match=r'no backbone is called "darknet"; try light, .*darknet'):
         LapNet(2, 3, "darknet")
     with pytest.raises(ValueError, match="needs"):
         Backbone("vit_tiny_patch16_224")
@@ -67,7 +67,7 @@ def test_bad_sizes_and_names_are_said():
 
 
 def test_lapnet_512_costs_at_most_1_15_times_yolov3_512():
-    """The paper's "same computing time as YoloV3". YOLOv3-416 is published with 65.86 billion operations: 32.93 GMACs."""
+    """The paper's "same computing time". YOLOv3-416 is published with 65.86 billion operations, 32.93 GMACs."""
     with torch.device("meta"):
         model = LapNet(80, 10, "darknet53").eval()
     with FlopCounterMode(display=False) as counter:
@@ -91,7 +91,9 @@ def server(tmp_path):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))) as http_server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))
+    ) as http_server:
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{http_server.server_address[1]}"
         http_server.shutdown()

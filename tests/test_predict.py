@@ -34,7 +34,9 @@ def test_detections_are_the_oracle(seed, nms_iou, threshold):
         kept = oracles.nms(boxes, probability, labels, nms_iou)
         assert got[b]["labels"].tolist() == [labels[n] for n in kept]
         assert got[b]["scores"].tolist() == pytest.approx([probability[n] for n in kept], abs=1e-5)
-        torch.testing.assert_close(got[b]["boxes"], torch.tensor([boxes[n] for n in kept]).view(-1, 4), atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(
+            got[b]["boxes"], torch.tensor([boxes[n] for n in kept]).view(-1, 4), atol=1e-3, rtol=1e-4
+        )
 
 
 def test_limits_and_nothing_found():

@@ -37,7 +37,9 @@ class Squares:
         corner = torch.randint(0, 36, (2, 2), generator=generator).float()
         side = torch.tensor([[24.0], [14.0]])
         return {
-            "boxes": tv_tensors.BoundingBoxes(torch.cat((corner, corner + side), 1), format="XYXY", canvas_size=(64, 64)),
+            "boxes": tv_tensors.BoundingBoxes(
+                torch.cat((corner, corner + side), 1), format="XYXY", canvas_size=(64, 64)
+            ),
             "labels": torch.tensor([0, 1]),
             "difficult": torch.zeros(2, dtype=torch.bool),
             "image_id": index,
@@ -215,7 +217,9 @@ def test_configs_come_back_and_mistakes_are_named(tmp_path):
 
 def test_training_works_outside_the_main_thread():
     done = []
-    thread = threading.Thread(target=lambda: done.append(train(replace(TINY, steps=1), Squares(), save=False, progress=False)))
+    thread = threading.Thread(
+        target=lambda: done.append(train(replace(TINY, steps=1), Squares(), save=False, progress=False))
+    )
     thread.start()
     thread.join()
     assert len(done) == 1

@@ -7,9 +7,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from lapnet_core.data.common import DetectionDataset, ImageRecord, Transform, clip_boxes, files_in, safe_name
+from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
 from lapnet_core.data.download import data_dir as default_data_dir
-from lapnet_core.data.types import DataError, OnError, SkipReport
+from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 # Any box of some area is taken: COCO has objects of a few tenths of a pixel.
 MIN_AREA = 0.0

@@ -14,9 +14,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target
-
-Transform = Callable[[tv_tensors.Image, Target], Sample]
+from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
 
 # COCO writes its boxes with two decimals, so that x + w may pass the border by a rounding error. Up to this many
 # pixels a box is cut at the border without a word; beyond it, the cut is counted in the report as "clipped".

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from lapnet_core.data.coco import CocoDetection, coco2017
-from lapnet_core.data.common import Transform
 from lapnet_core.data.download import data_dir
 from lapnet_core.data.scenes import Scenes
-from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target
+from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, Transform
 from lapnet_core.data.voc import VOCDetection, voc07_test, voc0712_trainval
 
 SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
@@ -42,7 +43,8 @@ def open_dataset(
             folder in VOC layout.
         split: train, val, trainval or test, as far as the data has it.
         image_size: (height, width) in pixels that scenes are rendered at; images from files keep their own size.
-        class_names: order of the labels where the data itself fixes none (BCCD, own folders); None: sorted by name.
+        class_names: order of the labels where the data itself fixes none (BCCD, coco_tiny, own folders): hand those
+            of the training split to the others. None: the classes found, sorted by name (by COCO's id).
 
     Raises:
         DataError: the data is not there, or faulty with on_error="raise".
@@ -54,17 +56,26 @@ def open_dataset(
     folder = data_dir()
     if name == "voc":
         if split not in ("trainval", "test"):
-            raise DataError(f'voc has no split "{split}"; the paper trains on trainval (2007+2012) and tests on test (2007)')
+            raise DataError(
+                f'voc has no split "{split}"; the paper trains on trainval (2007+2012) and tests on test (2007)'
+            )
         opened = voc0712_trainval if split == "trainval" else voc07_test
         return opened(folder, on_error=on_error, transform=transform)
     if name == "coco":
         return coco2017(split, folder, on_error=on_error, transform=transform)
     if name == "coco_tiny":
-        images, annotations = (folder / name / part for part in (f"{split}2017", f"annotations/instances_{split}2017.json"))
+        images, annotations = (
+            folder / name / part for part in (f"{split}2017", f"annotations/instances_{split}2017.json")
+        )
         if not annotations.is_file():
             raise DataError(_missing(name, annotations))
-        return CocoDetection(images, annotations, on_error=on_error, transform=transform)
-    root = folder / name if (folder / name).is_dir() else Path(name).expanduser()
+        if class_names is None:  # 80 images do not hold all of the 80 classes: take those that there are
+            every = CocoDetection(images, annotations, on_error=on_error)
+            labels = torch.cat([every.target(i)["labels"] for i in range(len(every))]).unique().tolist()
+            class_names = tuple(every.class_names[label] for label in labels)
+        return CocoDetection(images, annotations, class_names=class_names, on_error=on_error, transform=transform)
+    own = Path(name).expanduser()
+    root = own if own.is_dir() else folder / name
     if not (root / "ImageSets").is_dir():
         raise DataError(_missing(name, root / "ImageSets"))
     return VOCDetection(root, split, class_names=class_names, on_error=on_error, transform=transform)
@@ -72,6 +83,6 @@ def open_dataset(
 
 def _missing(name: str, path: Path) -> str:
     return (
-        f'data "{name}": {path} does not exist. Set LAPNET_DATA to the folder that holds "{name}", fetch public data with '
-        "`lapnet data get`, or give the path of a folder in VOC layout. `--data scenes` needs no files."
+        f'data "{name}": {path} does not exist. Set LAPNET_DATA to the folder that holds "{name}", fetch public data '
+        "with `lapnet data get`, or give the path of a folder in VOC layout. `--data scenes` needs no files."
     )

@@ -118,7 +118,7 @@ class Sprite:
 
 def person(rng: np.random.Generator, pose: str | None = None, height: float | None = None) -> Sprite:
     """A person: pose is "walk" (side view), "stand" (front view), "wave", "ride" (on a bicycle) or "hug"."""
-    child = pose is None and rng.random() < 0.14
+    child = pose is None and bool(rng.random() < 0.14)
     height = height or (1.0 + 0.35 * rng.random() if child else 1.55 + 0.35 * rng.random())
     draws = rng.random(8)
     pose = pose or ("walk" if draws[0] < 0.5 else "stand" if draws[0] < 0.92 else "wave")
@@ -128,7 +128,7 @@ def person(rng: np.random.Generator, pose: str | None = None, height: float | No
     swing = 0.16 + 0.38 * draws[2]
     wear = "trousers" if pose == "ride" or draws[3] < 0.58 else "dress" if draws[3] < 0.74 else "coat"
     wear = "shorts" if draws[3] > 0.9 else wear
-    long_hair, hat, bag = draws[4] < 0.4, draws[5] < 0.14, pose not in ("ride", "hug") and draws[6] < 0.28
+    long_hair, hat, bag = draws[4] < 0.4, bool(draws[5] < 0.14), pose not in ("ride", "hug") and draws[6] < 0.28
     bag_colour, hat_colour = pick(rng, TOPS), pick(rng, TOPS)
     side = pose in ("walk", "ride")
 

@@ -15,8 +15,6 @@ less than 16 pixels.
 
 import math
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +26,8 @@ from torchvision import tv_tensors
 from lapnet_core.data.scene_backdrops import LIGHTS, SUPERSAMPLE, Backdrop, Camera, sensor_noise, soft_disc, tint
 from lapnet_core.data.scene_layouts import PLACES, SITUATIONS, Actor, Stage, any_street
 from lapnet_core.data.scene_painters import Brush, pick
+from lapnet_core.data.types import Target, Transform
 
-Target = dict[str, Any]
-Transform = Callable[[torch.Tensor, Target], tuple[torch.Tensor, Target]]
 Annotation = tuple[Float[np.ndarray, "G 4"], Int64[np.ndarray, "G"], Bool[np.ndarray, "G"]]
 
 SCENE_CLASSES: tuple[str, ...] = ("person", "car", "bicycle", "traffic_light", "bird", "dog", "bus")
@@ -199,7 +196,7 @@ class Scenes(Dataset):
         transform: called as `transform(image, target)`, returns both.
     """
 
-    class_names = SCENE_CLASSES
+    class_names: tuple[str, ...] = SCENE_CLASSES
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What a data set hands on: the sample, the target, and how faults in the data are told."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal, TypedDict
 
 from jaxtyping import Bool, Float, Int64, Num
@@ -31,6 +32,9 @@ class Target(TypedDict):
 
 # The image is uint8 RGB as it comes from a data set, float32 after the transforms.
 Sample = tuple[Num[Tensor, "3 H W"], Target]
+
+# Called with the image (3, H, W) uint8 and its target.
+Transform = Callable[[tv_tensors.Image, Target], Sample]
 
 
 class DataError(ValueError):

@@ -65,7 +65,7 @@ def _pono(
     answer: Any, *, shapes: Tensor, grid_size: tuple[int, int], boxes: Tensor, labels: Tensor, number: int
 ) -> str:
     assignment = assign(shapes, grid_size, boxes, labels)
-    truth = torch.where(assignment.object_index == number, assignment.overlap, 0)[0].double()
+    truth = torch.where(assignment.object_index == number, assignment.overlap, 0).double()
     values = _numbers(answer, tuple(truth.shape), f"a map of shape {tuple(truth.shape)}")
     if torch.allclose(values, truth, rtol=0, atol=1e-6):
         return ""
@@ -79,10 +79,8 @@ def _pono(
 
 def _least_fit(answer: Any, *, overlap: float) -> str:
     value = _numbers(answer, (), "one number").item()
-    just_below, just_above = (
-        bool(ams_labels(torch.tensor(overlap, dtype=torch.float64), torch.tensor(value + step, dtype=torch.float64)))
-        for step in (-1e-3, 1e-3)
-    )
+    fits = torch.tensor([value - 1e-3, value + 1e-3], dtype=torch.float64)
+    just_below, just_above = ams_labels(torch.full_like(fits, overlap), fits).tolist()
     if just_above and not just_below:
         return ""
     product = f"O · Ô = {overlap:g} · {value:g} = {overlap * value:.3f}"
