@@ -3,16 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
+# Jupyter asks for a word of consent from root, who is the only user in many containers.
+AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 
 .PHONY: lab test env notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks notebooks/00_start_here.ipynb
 
 test: $(STAMP)  ## lint, types, every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
 
 env: $(STAMP)
@@ -30,7 +32,9 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed; name it with: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
 	@echo 'Making the environment in $(VENV): about 6 GB, a few minutes. This happens once.'
-	$(PYTHON) -m venv $(VENV)
+	@# Debian's Python has no ensurepip; pip can then install itself into the new environment.
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --quiet --python $(BIN)/python install pip; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[lab,test]'
 	@touch $@

@@ -18,7 +18,8 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data import Target
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
-from lapnet_core.train import Trainee, make_optimizer, pick_device, train_step
+from lapnet_core.processes import pick_device
+from lapnet_core.train import Trainee, make_optimizer, train_step
 
 SMALL_AREA = 32.0**2
 """COCO's limit of a small object, in square pixels of the original image."""

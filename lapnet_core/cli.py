@@ -26,7 +26,8 @@ from lapnet_core.doctor import report
 from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
 from lapnet_core.model import LapNet
 from lapnet_core.predict import Detection, detect
-from lapnet_core.train import object_sizes, pick_device, train
+from lapnet_core.processes import pick_device
+from lapnet_core.train import object_sizes, train
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # Okabe and Ito's colours tell apart for the colour-blind.

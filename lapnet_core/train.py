@@ -3,18 +3,11 @@
 What a step sees depends on the seed and the step alone, so that a resumed training repeats the uninterrupted one.
 """
 
-import json
-import os
-import platform
 import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,16 +15,19 @@ import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
+from lapnet_core.checkpoint import RunLog, load_checkpoint, save_checkpoint
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import Sample, Skipped, Target, collate, train_transform
+from lapnet_core.data import Target, collate, train_transform
 from lapnet_core.data.named import Images, open_dataset
+from lapnet_core.data.stream import TrainingStream
 from lapnet_core.detector import Detector
 from lapnet_core.losses import LapNetLoss, LossTerms
 from lapnet_core.model import LapNet
+from lapnet_core.processes import join_processes, pick_device, stop_signal
 
 ANCHOR_IMAGES = 20_000
 """At most so many images give sizes for the anchors, evenly chosen. More than VOC has."""
@@ -40,26 +36,6 @@ BALANCE_SETTLING = 0.01
 """Share of the steps in which a balance weight should settle; see `balance_multipliers`."""
 FASTEST_SETTLING = 10
 """... but over no fewer steps than this, so that a weight follows the data and not single batches."""
-
-MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every")
-"""Fields of the config that may differ when a training is resumed; none of them changes the result."""
-
-
-class TrainingStream(Dataset[Sample | Skipped]):
-    """Position p of training is one augmented image, a function of (seed, p) alone; each epoch is shuffled anew."""
-
-    def __init__(self, dataset: Images, seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
-        self.epoch, self.order = -1, torch.empty(0)
-
-    def __getitem__(self, position: int) -> Sample | Skipped:
-        epoch, k = divmod(position, len(self.dataset))
-        if epoch != self.epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self.epoch, self.order = epoch, torch.randperm(len(self.dataset), generator=generator)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.seed << 40) + position)
-            return self.dataset[int(self.order[k])]
 
 
 class Trainee(nn.Module):
@@ -196,15 +172,6 @@ def find_anchors(config: TrainConfig, dataset: Images) -> Float[Tensor, "C A 2"]
     return made.shapes * torch.tensor([width / made.input_size[1], height / made.input_size[0]])
 
 
-def pick_device(name: str) -> torch.device:
-    """ "auto" is this process's CUDA device where there is one, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
-
-
 def train(
     config: TrainConfig,
     dataset: Images | None = None,
@@ -231,7 +198,7 @@ def train(
         FileExistsError: the run folder holds a training and `resume` is False: nothing trained is overwritten.
         ValueError: `resume`, but the checkpoint belongs to another config.
     """
-    rank, world = _join_processes(config)
+    rank, world = join_processes(config.device)
     try:
         return _train(config, dataset, resume, save and rank == 0, progress and rank == 0, on_step, rank, world)
     finally:
@@ -250,7 +217,7 @@ def _train(
     world: int,
 ) -> Training:
     folder = config.run_dir
-    checkpoint = _load_checkpoint(folder / "last.pt", config) if resume else None
+    checkpoint = load_checkpoint(folder / "last.pt", config) if resume else None
     if save and not resume and (folder / "last.pt").exists():
         raise FileExistsError(f"{folder} holds a training: --resume goes on with it, --out takes another folder")
     if config.batch_size % world:
@@ -277,7 +244,6 @@ def _train(
         optimizer.load_state_dict(checkpoint["optimizer"])
         first = checkpoint["step"]
     detector = Detector(model, shapes, class_names, config.image_size, config.backbone)
-    result = Training(detector, loss, config)
     parallel: nn.Module = trainee
     if world > 1:
         if device.type == "cuda":
@@ -285,16 +251,17 @@ def _train(
         parallel = DistributedDataParallel(parallel, [device] if device.type == "cuda" else None)
     parallel.train()
 
-    log = _Log(folder, result, first) if save else None
+    log = RunLog(folder, config, detector, first) if save else None
+    result = Training(detector, loss, config, log.lines if log else [])
     shapes = shapes.to(device)
     before, dataset.transform = dataset.transform, _augmentation(config)
     bar = tqdm(total=config.steps, initial=first, desc="train", unit="step", disable=None if progress else True)
     step, started = first, time.perf_counter()
     try:
-        with _stop_signal(world, device) as stopped:
+        with stop_signal(world, device) as stopped:
             for batch in _batches(config, dataset, first, rank, world):
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]
-                if world == 1 and not len(batch):
+                if not len(batch):
                     raise ValueError(f"step {step}: none of the images can be read: {batch.skipped[0]}")
                 batch = batch.to(device, non_blocking=True)
                 images = batch.images.contiguous(memory_format=torch.channels_last)
@@ -311,7 +278,8 @@ def _train(
                 bar.update()
                 result.interrupted = stopped() and step < config.steps
                 if save and (step % config.save_every == 0 or step == config.steps or result.interrupted):
-                    _save_checkpoint(folder / "last.pt", config, step, trainee, optimizer, shapes, class_names)
+                    state = {"step": step, "shapes": detector.shapes, "trainee": trainee.state_dict()}
+                    save_checkpoint(folder / "last.pt", config, {**state, "optimizer": optimizer.state_dict()})
                 if result.interrupted:
                     break
     finally:
@@ -341,8 +309,14 @@ def _batches(config: TrainConfig, dataset: Images, first: int, rank: int, world:
         batch_sampler=positions,  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
         num_workers=config.workers,
+        worker_init_fn=_leave_signals_to_the_parent,
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
     )
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    # Ctrl-C reaches every process of a terminal; a worker has to live on until the step is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _log_line(
@@ -366,107 +340,3 @@ def _log_line(
         "rescued": int(terms.assignment.rescued.sum()),
         "seconds": round(seconds, 3),
     }
-
-
-class _Log:
-    """log.jsonl: a header line with the config and the machine, then a line every `log_every` steps."""
-
-    def __init__(self, folder: Path, result: Training, first: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "log.jsonl"
-        if first and self.path.exists():
-            # Lines after the checkpoint belong to steps that are about to be repeated.
-            lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()[1:]]
-            result.log += [line for line in lines if line["step"] <= first]
-        header = {
-            "config": json.loads(result.config.to_json()),
-            "class_names": result.detector.class_names,
-            "torch": torch.__version__,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        }
-        lines = [header, *result.log]
-        _replace(
-            self.path, lambda part: part.write_text("".join(json.dumps(x) + "\n" for x in lines), encoding="utf-8")
-        )
-        size = result.detector.image_size
-        AnchorFile(result.detector.class_names, size, result.detector.shapes, "lapnet train").save(
-            folder / "anchors.json"
-        )
-
-    def write(self, line: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that an interruption leaves the older one whole."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
-
-
-def _save_checkpoint(
-    path: Path, config: TrainConfig, step: int, trainee: nn.Module, optimizer: torch.optim.Optimizer, shapes: Tensor,
-    class_names: tuple[str, ...],
-) -> None:  # fmt: skip
-    content = {
-        "step": step,
-        "config": config.to_json(),
-        "trainee": trainee.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "shapes": shapes.cpu(),
-        "class_names": list(class_names),
-    }
-    _replace(path, lambda part: torch.save(content, part))
-
-
-def _load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: there is nothing to resume")
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    saved = TrainConfig.from_json(content["config"])
-    same = replace(saved, **{name: getattr(config, name) for name in MAY_CHANGE})
-    if same != config:
-        differing = [k for k, v in vars(same).items() if v != getattr(config, k)]
-        raise ValueError(
-            f"{path} was trained with another {', '.join(differing)}: {[getattr(saved, k) for k in differing]}"
-        )
-    return content
-
-
-def _join_processes(config: TrainConfig) -> tuple[int, int]:
-    """(rank, number of processes); joins torchrun's process group where there is one."""
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1 and not dist.is_initialized():
-        device = pick_device(config.device)
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return (dist.get_rank(), world) if world > 1 else (0, 1)
-
-
-@contextmanager
-def _stop_signal(world: int, device: torch.device) -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C or SIGTERM came to any process. The second Ctrl-C interrupts at once."""
-    caught = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal caught
-        if caught:
-            raise KeyboardInterrupt
-        caught = True
-
-    def stopped() -> bool:
-        if world == 1:
-            return caught
-        flag = torch.tensor(float(caught), device=device)
-        dist.all_reduce(flag)  # all processes have to stop after the same step
-        return bool(flag)
-
-    main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)} if main else {}
-    try:
-        yield stopped
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

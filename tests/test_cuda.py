@@ -40,7 +40,14 @@ def results(device):
     terms = LapNetLoss(5, 4).to(device)(scores, offsets, shapes, targets)
     terms.total.backward()
     found = detect(scores.detach(), offsets, shapes)
-    return [assignment.overlap, assignment.object_index, terms.total, scores.grad, found[0]["boxes"], found[0]["scores"]]
+    return [
+        assignment.overlap,
+        assignment.object_index,
+        terms.total,
+        scores.grad,
+        found[0]["boxes"],
+        found[0]["scores"],
+    ]
 
 
 def test_cuda_gives_the_numbers_of_the_cpu():

@@ -18,7 +18,7 @@ def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     needs = [*project["dependencies"], *extras["lab"], *extras["test"]]
-    named = [re.fullmatch(r"([\w-]+)(.*)", need).groups() for need in needs]
+    named = [re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", need).groups() for need in needs]
     return {CONDA_NAMES.get(name, name) + rest for name, rest in named} | {"python" + project["requires-python"]}
 
 

@@ -1,8 +1,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
 from lapnet_core.train import Trainee, balance_multipliers, find_anchors, learning_rate, make_optimizer, train
 
+ROOT = Path(__file__).resolve().parents[1]
 TINY = TrainConfig(image_size=(64, 64), batch_size=2, steps=6, anchors_per_class=3, log_every=1, save_every=2, lr=0.01)
 
 
@@ -223,3 +227,18 @@ def test_training_works_outside_the_main_thread():
     thread.start()
     thread.join()
     assert len(done) == 1
+
+
+def test_two_processes_train_by_torchrun(tmp_path):
+    """DDP with gloo on the CPU: one log, one model."""
+    args = ["train", "--data", "scenes", "--image-size", "64", "64", "--batch-size", "4", "--anchors-per-class", "2"]
+    args += ["--log-every", "1", "--device", "cpu", "--out", str(tmp_path / "run")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+
+    command = [*torchrun, "-m", "lapnet_core.cli", *args, "--steps", "3"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines[1:]] == [1, 2, 3]
+    assert Detector.load(tmp_path / "run").class_names[0] == "person"

@@ -1,0 +1,24 @@
+"""The order of training: which image stands at which position, and how it is augmented."""
+
+import torch
+from torch.utils.data import Dataset
+
+from lapnet_core.data.named import Images
+from lapnet_core.data.types import Sample, Skipped
+
+
+class TrainingStream(Dataset[Sample | Skipped]):
+    """Position p of training is one augmented image, a function of (seed, p) alone; each epoch is shuffled anew."""
+
+    def __init__(self, dataset: Images, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+        self.epoch, self.order = -1, torch.empty(0)
+
+    def __getitem__(self, position: int) -> Sample | Skipped:
+        epoch, k = divmod(position, len(self.dataset))
+        if epoch != self.epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self.epoch, self.order = epoch, torch.randperm(len(self.dataset), generator=generator)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((self.seed << 40) + position)
+            return self.dataset[int(self.order[k])]
