@@ -124,18 +124,14 @@ def laptop_scenes() -> TrainConfig:
 
 
 def laptop_bccd() -> TrainConfig:
-    """BCCD blood cells from scratch, under 20 minutes on two CPU cores. Two of its boxes are single pixels: skipped."""
+    """BCCD blood cells from scratch, under 20 minutes on two CPU cores. Two of its boxes are single pixels: skipped.
+
+    Size, steps and lr were chosen by training on BCCD's train and looking at its val; test played no part.
+    """
     return TrainConfig(
-        data="bccd",
-        on_error="skip",
-        split="trainval",
-        image_size=(288, 384),
-        batch_size=8,
-        steps=3000,
-        lr=0.02,
-        warmup=100,
-        clip_norm=10.0,
-    )
+        data="bccd", split="trainval", on_error="skip", image_size=(224, 288), batch_size=8, steps=2500, lr=0.05,
+        warmup=100, clip_norm=10.0,
+    )  # fmt: skip
 
 
 def paper_voc_darknet53() -> TrainConfig:

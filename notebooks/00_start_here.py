@@ -281,11 +281,18 @@ class Kept(Scenes):
         return (image, target) if self.transform is None else self.transform(image, target)
 
 
-recipe = {"image_size": (160, 160), "steps": 640, "lr": 0.05, "warmup": 0, "loss_weight_lr": 8.0, "scale": (0.8, 1.25)}
+# %%
+recipe = {
+    "image_size": (160, 160),
+    "steps": 640,
+    "lr": 0.1,
+    "warmup": 0,
+    "loss_weight_lr": 4.0,
+    "clip_norm": 1.0,
+    "scale": (0.8, 1.25),
+}
 tiny = replace(config.laptop_scenes(), **recipe)
-settings = (
-    config.laptop_scenes() if TIER == "laptop" else tiny
-)  # "full" is no notebook's work; its command is at the end
+settings = config.laptop_scenes() if TIER == "laptop" else tiny  # the command for "full" is at the end
 lesson = Kept(640, size=settings.image_size) if settings is tiny else None  # None: the 4000 scenes of the preset
 test_scenes = Scenes(100, size=settings.image_size, split="test")
 print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_size} scenes, lr {settings.lr}")
@@ -318,7 +325,7 @@ beginner = replace(training.detector, model=model.LapNet(len(SCENE_CLASSES)))
 shown = [test_scenes[i] for i in (4, 7, 11)]
 rows = {
     "before": [beginner.predict(image, score_threshold=0.0, max_detections=5) for image, _ in shown],
-    "after": [training.detector.predict(image, score_threshold=0.3) for image, _ in shown],
+    "after": [training.detector.predict(image, score_threshold=0.25) for image, _ in shown],
     "annotated": [target for _, target in shown],
 }
 figures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
@@ -340,7 +347,7 @@ print(f"mAP {result.mean_ap:.3f} on {len(test_scenes)} test scenes")
 figures.precision_by_class(SCENE_CLASSES, result.ap, result.num_objects, f"mAP {result.mean_ap:.2f}")
 
 # %%
-recorded, band = {"tiny": (0.26, 0.05), "laptop": (0.45, 0.10)}.get(TIER, (0.26, 0.05))
+recorded, band = {"tiny": (0.36, 0.05), "laptop": (0.45, 0.10)}.get(TIER, (0.36, 0.05))
 print(f"mean Ô of the positives has risen: {log[-1]['overlap'] > log[0]['overlap']}")
 print(f"mAP within {band} of the recorded run ({recorded}): {abs(result.mean_ap - recorded) <= band}")
 
