@@ -280,6 +280,7 @@ def test_images_that_cannot_be_stacked():
         collate([(random_image(), target_of([]))])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # a machine may have a single core
 def test_worker_processes_are_reproducible():
     def epoch() -> list:
         seed = torch.Generator().manual_seed(5)
