@@ -1,7 +1,7 @@
 """Inference at 512 px, one image, from pixels to detections: LapNet beside torchvision's RetinaNet with ResNet-50.
 
-Random weights, since the time does not depend on them; both classify 80 classes and suppress overlaps. The ratios of one
-process are what to quote.
+Random weights, since the time does not depend on them; both classify 80 classes and suppress overlaps. The ratios are
+of one process, and are what to quote.
 """
 
 import torch
@@ -26,7 +26,8 @@ class LapNetDetections(nn.Module):
 
     def forward(self, images: torch.Tensor) -> object:
         """Detections of a batch."""
-        return detect(*self.network(images), self.shapes)
+        scores, offsets = self.network(images)
+        return detect(scores, offsets, self.shapes)
 
 
 @torch.no_grad()

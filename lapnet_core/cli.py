@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from PIL import Image
-from torchvision.transforms.v2 import functional
-from torchvision.utils import draw_bounding_boxes
+from PIL import Image, ImageDraw, ImageFont
 from tqdm.auto import tqdm
 
 from lapnet_core.analyse import seconds_each
@@ -185,7 +183,7 @@ def _predict(args: Predict) -> int:
         while name in used:  # files of one name from several folders
             name += "_"
         used.add(name)
-        draw(functional.pil_to_tensor(image), found, detector.class_names).save(args.out / f"{name}.png")
+        draw(image, found, detector.class_names).save(args.out / f"{name}.png")
         for box, score, label in zip(
             found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True
         ):
@@ -208,15 +206,22 @@ def _image_files(path: Path) -> list[Path]:
     return [path]
 
 
-def draw(image: torch.Tensor, found: Detection, class_names: Sequence[str]) -> Image.Image:
-    """The image (3, H, W) uint8 with boxes, class names and scores, as a PIL image."""
-    texts = [
-        f"{class_names[c]} {s:.2f}" for c, s in zip(found["labels"].tolist(), found["scores"].tolist(), strict=True)
-    ]
-    colors = [COLORS[c % len(COLORS)] for c in found["labels"].tolist()]
-    if texts:
-        image = draw_bounding_boxes(image, found["boxes"], texts, colors=colors, width=2)
-    return Image.fromarray(image.permute(1, 2, 0).numpy())
+def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Image.Image:
+    """A copy of the image with boxes, class names and scores; the most confident on top."""
+    drawn = image.copy()
+    pen = ImageDraw.Draw(drawn)
+    unit = max(1, round(max(image.size) / 400))  # line width, so that a large photograph has readable boxes too
+    font: Any = ImageFont.load_default(size=8 + 4 * unit)
+    for n in reversed(range(len(found["labels"]))):
+        label = int(found["labels"][n])
+        color = COLORS[label % len(COLORS)]
+        x1, y1, x2, y2 = found["boxes"][n].tolist()
+        pen.rectangle((x1, y1, x2, y2), outline=color, width=unit)
+        text = f"{class_names[label]} {float(found['scores'][n]):.2f}"
+        corner = (x1, max(0, y1 - 1.3 * font.size))  # above the box, so that small objects stay visible
+        pen.rectangle(pen.textbbox(corner, text, font=font), fill=color)
+        pen.text(corner, text, fill="black", font=font)
+    return drawn
 
 
 @dataclass(frozen=True)
