@@ -87,7 +87,7 @@ class Detector:
         Args:
             options: thresholds of `predict.detect`.
 
-        The weights act in training mode only; the model is put in evaluation mode for the call and back after it.
+        The model is in evaluation mode for the call, whatever its mode before and after.
         """
         training = self.model.training
         self.model.eval()

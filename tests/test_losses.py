@@ -211,6 +211,8 @@ def test_difficult_objects_are_not_trained_on():
     one = LapNetLoss(2, 2)(scores, offsets, SHAPES, [target(boxes[:1], [0])])
     assert both.total.item() == one.total.item()
     assert both.object_count == 1
+    plain = {"boxes": torch.tensor(boxes[:1]), "labels": torch.tensor([0])}  # a dict as torchvision's detectors take it
+    assert LapNetLoss(2, 2)(scores, offsets, SHAPES, [plain]).total.item() == one.total.item()
 
 
 def test_losses_are_float32_under_autocast():

@@ -114,7 +114,8 @@ def flatten_targets(
 
     Args:
         targets: of the images of a batch, in order.
-        include_difficult: difficult objects are left out unless this is True, as they are not trained on.
+        include_difficult: difficult objects are left out unless this is True, as they are not trained on. A target
+            without that key has none.
 
     Returns:
         boxes (G, 4) xyxy px, labels (G,), and image_index (G,), the place of each object's image in the batch; on the
@@ -128,5 +129,7 @@ def flatten_targets(
     image_index = torch.repeat_interleave(counts).to(labels.device)
     if include_difficult:
         return boxes, labels, image_index
-    use = ~torch.cat([target["difficult"] for target in targets])
+    # Targets made by hand for the loss may leave "difficult" out, as in torchvision: then none is.
+    nothing = torch.zeros_like(labels, dtype=torch.bool).split(counts.tolist())
+    use = ~torch.cat([target.get("difficult", none) for target, none in zip(targets, nothing, strict=True)])
     return boxes[use], labels[use], image_index[use]
