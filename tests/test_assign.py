@@ -158,6 +158,15 @@ def test_ao_is_not_divided_and_positives_are_above_the_threshold():
     assert torch.equal(got.object_index[at], found.object_index)
 
 
+def test_an_overlap_of_exactly_one_half_is_not_positive():
+    got = assign(
+        torch.full((1, 1, 2), 16.0), (1, 1), torch.tensor([[-4.0, -4, 4, 12]]), torch.tensor([0]), overlap="ao"
+    )
+    assert got.overlap.item() == 0.5
+    assert len(got.positives().flat) == 0
+    assert len(got.positives(0.4999).flat) == 1
+
+
 def test_input_that_cannot_be_right_is_named():
     with pytest.raises(ValueError, match="object 1 of image 0: label"):
         one_image([[0.0, 0, 4, 4]] * 2, [0, 2])
