@@ -211,7 +211,7 @@ def map_strip(
     titles: Sequence[str],
     boxes: ArrayLike | None = None,
     peaks: Sequence[ArrayLike] | None = None,
-    views: Sequence[ArrayLike | None] | None = None,
+    views: Sequence[tuple[int, int, int, int] | None] | None = None,
 ) -> Figure:
     """A picture, then overlap maps over it, all on one scale from 0 to 1.
 
@@ -225,9 +225,8 @@ def map_strip(
     figure, axes = _panels(len(maps) + 1)
     height, width = np.asarray(image).shape[-2:]
     heat = None
-    whole = (0.0, 0.0, float(width), float(height))
-    parts = [None] * len(axes) if views is None else views
-    for k, (ax, title, view) in enumerate(zip(axes, titles, parts, strict=True)):
+    views = views or [None] * len(axes)
+    for k, (ax, title, view) in enumerate(zip(axes, titles, views, strict=True)):
         _picture(ax, image, title)
         if k:
             values = np.asarray(maps[k - 1])
@@ -236,7 +235,7 @@ def map_strip(
                 _stars(ax, peaks[k - 1])
         for box in [] if boxes is None else np.asarray(boxes):
             _box(ax, box, "white" if k else BLUE, width=1.4)
-        x1, y1, x2, y2 = np.asarray(whole if view is None else view, dtype=float)
+        x1, y1, x2, y2 = view or (0, 0, width, height)
         ax.set(xlim=(x1, x2), ylim=(y2, y1))
     if heat is not None:
         figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="overlap")
@@ -389,31 +388,22 @@ def precision_by_class(names: Sequence[str], ap: ArrayLike, objects: ArrayLike, 
 
 
 @_styled
-def weights_vs_area(
-    shapes: ArrayLike,
-    weights: Mapping[str, ArrayLike],
-    names: Sequence[str],
-    moved: Mapping[str, ArrayLike] | None = None,
-) -> Figure:
+def weights_vs_area(shapes: ArrayLike, weights: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
     """Fig. 6 of the paper: balance weights against the area of the anchor.
 
     Args:
         shapes: (C, A, 2), (w, h) in pixels.
         weights: title -> (C, A).
         names: of the C classes.
-        moved: title -> (C, A) bool; a weight that never moved is a hollow marker.
     """
     area = np.asarray(shapes).prod(-1)
     figure, axes = _panels(len(weights), 4.9, 3.5)
     markers = "os^Dv<>"
     for ax, (title, values) in zip(axes, weights.items(), strict=True):
         values = np.asarray(values)
-        filled = np.ones(values.shape, dtype=bool) if moved is None else np.asarray(moved[title], dtype=bool)
         for c, name in enumerate(names):
-            ax.plot(area[c], values[c], color=color(c), lw=1, alpha=0.6)
-            look = {"marker": markers[c % len(markers)], "ls": "none", "ms": 5.5, "mec": color(c)}
-            ax.plot(area[c][filled[c]], values[c][filled[c]], mfc=color(c), label=name.replace("_", " "), **look)
-            ax.plot(area[c][~filled[c]], values[c][~filled[c]], mfc="white", **look)
+            marker = markers[c % len(markers)]
+            ax.plot(area[c], values[c], marker=marker, ms=5.5, lw=1, color=color(c), label=name.replace("_", " "))
         ax.set(xscale="log", yscale="log", title=title, xlabel="area of the anchor, px²")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")

@@ -23,9 +23,9 @@
 #
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | 70 s on two CPU cores | 1 GB | nothing |
-# | laptop | `laptop` | drawn scenes at 192 px, 1500 steps | about 6 minutes on two CPU cores | 1 GB | nothing |
-# | full | `full` | the paper's schedule on PASCAL VOC | days on 4 GPUs; shown, not run | | VOC: 3 GB |
+# | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | about 75 s (two cores) | 1.4 GB | nothing |
+# | laptop | `laptop` | drawn scenes at 192 px, 1500 steps | about 6 minutes (estimate) | 1.5 GB | nothing |
+# | full | `full` | the paper's schedule on PASCAL VOC | days on 4 GPUs (not measured); see the end | | VOC |
 #
 # You need Python and an idea of what a convolutional network is. Run the cells from top to bottom (Shift+Enter).
 
@@ -287,6 +287,7 @@ recipe = {
     "steps": 640,
     "lr": 0.1,
     "warmup": 0,
+    "balance_lr": 20.0,
     "loss_weight_lr": 4.0,
     "clip_norm": 1.0,
     "scale": (0.8, 1.25),
@@ -314,7 +315,9 @@ training = train.train(settings, lesson, save=False, progress=bar, on_step=watch
 print(f"mean Ô of the positives: first {log[0]['overlap']:.2f}, last {log[-1]['overlap']:.2f}")
 
 # %% [markdown]
-# **Notice** the right panel: the boxes learn to fit their objects. From the loss alone you could not tell.
+# **Notice** the right panel: the boxes learn to fit their objects. From the losses alone you could not tell.
+#
+# (The losses hover around one, by the way, and that is the weights' doing: each λ grows until its term is about 1.)
 #
 # What has the network learned? Three test scenes, which it has never seen, before the first step and after the last
 # one. *Before* is the same network with its starting numbers; we show its five most confident boxes.
@@ -322,7 +325,7 @@ print(f"mean Ô of the positives: first {log[0]['overlap']:.2f}, last {log[-1]['
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(settings.seed)
 beginner = replace(training.detector, model=model.LapNet(len(SCENE_CLASSES)))
-shown = [test_scenes[i] for i in (4, 7, 11)]
+shown = [test_scenes[i] for i in (17, 36, 85)]
 rows = {
     "before": [beginner.predict(image, score_threshold=0.0, max_detections=5) for image, _ in shown],
     "after": [training.detector.predict(image, score_threshold=0.25) for image, _ in shown],
@@ -331,8 +334,9 @@ rows = {
 figures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
 
 # %% [markdown]
-# **Notice** what is found and what is not. Cars and people that stand free are found, with boxes that fit. Where many
-# overlap, some are missed, and small things mostly are. That is what a minute of training buys.
+# **Notice** what is found and what is not. In the recorded run the bus, the traffic lights and most of the cars are
+# found, with boxes that fit; of the people only some; and the dog in the corner not at all. Where things overlap, some
+# are missed. That is what a minute of training buys.
 #
 # ## 9. How good is it? Average precision
 #
@@ -347,12 +351,15 @@ print(f"mAP {result.mean_ap:.3f} on {len(test_scenes)} test scenes")
 figures.precision_by_class(SCENE_CLASSES, result.ap, result.num_objects, f"mAP {result.mean_ap:.2f}")
 
 # %%
-recorded, band = {"tiny": (0.36, 0.05), "laptop": (0.45, 0.10)}.get(TIER, (0.36, 0.05))
+recorded, band = 0.42, 0.10  # of the tiny tier
 print(f"mean Ô of the positives has risen: {log[-1]['overlap'] > log[0]['overlap']}")
-print(f"mAP within {band} of the recorded run ({recorded}): {abs(result.mean_ap - recorded) <= band}")
+if TIER == "tiny":
+    print(f"mAP within {band} of the recorded run ({recorded}): {abs(result.mean_ap - recorded) <= band}")
 
 # %% [markdown]
-# **Notice** that AP does not simply follow the number of objects: TODO
+# **Notice** that AP does not follow the number of objects. Traffic lights and buses are rare and do well: they look
+# alike, and the balance weights speak for them. People are the most frequent and the hardest, in crowds and from all
+# distances. Dogs, rare *and* of many looks, are hardly learned in so short a time.
 #
 # Two machines never train quite alike, since rounding differs and grows. So the last cell does not compare digits. It
 # asks whether your run lies in the band of the recorded one. If it says `False`, something is wrong; please tell us.
@@ -360,23 +367,24 @@ print(f"mAP within {band} of the recorded run ({recorded}): {abs(result.mean_ap 
 # ## 10. What do the learned weights look like?
 #
 # Fig. 6 of the paper shows the anchor weights $\lambda^{c,a}$ against the area of the anchor. Here are ours. All
-# started at $e^{-1} \approx 0.37$; a hollow marker is a weight that never moved, since its anchor never had a
-# positive.
+# started equal. Only their *relative* sizes mean something: multiply $\lambda$ by ten and divide every
+# $\lambda^{c,a}$ by ten, and neither the loss nor eq. 7 changes. So we divide them by their geometric mean; 1 is the
+# average weight.
 
 # %% tags=["nbval-ignore-output"]
-lam_loc, lam_cls = training.loss.anchor_weights
-weights = {"localisation, λ_loc": lam_loc, "classification, λ_cls": lam_cls}
-start = torch.tensor(-1.0).exp()
-moved = {title: (values - start).abs() > 1e-6 for title, values in weights.items()}
-print({title: f"{int(m.sum())} of {m.numel()} moved" for title, m in moved.items()})
-figures.weights_vs_area(training.detector.shapes, weights, SCENE_CLASSES, moved)
+lam_loc, lam_cls = (weight / weight.log().mean().exp() for weight in training.loss.anchor_weights)
+weights = {"localisation, λ_loc relative to the mean": lam_loc, "classification, λ_cls relative to the mean": lam_cls}
+print({title: f"{w.min():.2g} to {w.max():.2g}" for title, w in weights.items()})
+figures.weights_vs_area(training.detector.shapes, weights, SCENE_CLASSES)
 
 # %% [markdown]
-# **Notice**, on the right, how far the classes are apart: the weight of a class is large where its loss is small.
-# That is what eqs. 6 and 7 ask for, since at their balance $\lambda^{c,a}$ is one over the loss of its anchors.
+# **Notice** that the curves fall: small anchors have large weights. And the classes are apart: *person*, by far the
+# most frequent, lies lowest; *bus* and *dog*, the rarest, lie high. Both is what the paper says of its fig. 6. Nobody
+# told them so. At the balance of eqs. 5 to 7, $\lambda^{c,a}$ is one over the loss of its anchors, and who adds
+# little to the loss is turned up.
 #
 # **An honest remark.** The paper's weights come from 120 000 steps, ours from a few hundred. We let them learn faster
-# than the network (`train.balance_multipliers` says how and why), or they would hardly have moved. Read this as *the
+# than the network (`balance_lr` and `loss_weight_lr` in the recipe), or they would hardly have moved. Read this as *the
 # mechanism works*, not as a copy of fig. 6.
 #
 # ## 11. Exercises
@@ -463,8 +471,8 @@ check("least_fit", least, overlap=0.8)
 # | With AO, small objects may be missed by the label assignment (3.2). | 143 of 2114, nearly all below 24 px. |
 # | With PONO no object is missed (3.2). | None of 2114. It takes a rescue where boxes are equal; that did not occur. |
 # | AMS removes ambiguous anchors, and each object keeps a group (fig. 5). | Yes, already without any training. |
-# | The loss needs no sampling (3.3). | True: every anchor is in the loss, and the training is stable. |
-# | Anchor weights balance classes and sizes (3.3, fig. 6). | They move apart; too short a training to say more. |
+# | The loss needs no sampling (3.3). | True: every anchor is in the loss, and the network learns. |
+# | Learned weights fall with the anchor's area and the class's frequency (fig. 6). | Both, after so short a training. |
 # | 81 % mAP with PONO on VOC (table 2a). | Not tried here. It takes the full schedule, on photographs. |
 
 # %% [markdown]

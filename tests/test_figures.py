@@ -45,7 +45,6 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "first losses": (figures.loss_curves, (LOG[:1],)),
     "precision": (figures.precision_by_class, (NAMES, [0.5, float("nan")], [3, 0], "mAP")),
     "weights": (figures.weights_vs_area, (SHAPES, WEIGHTS, NAMES)),
-    "weights moved": (figures.weights_vs_area, (SHAPES, WEIGHTS, NAMES, {k: w > 0.5 for k, w in WEIGHTS.items()})),
 }
 
 
@@ -78,11 +77,11 @@ def test_excused_anchors_are_crosses() -> None:
     assert drawn == {"x": 1, "o": 1, "s": 1}
 
 
-def test_weights_that_never_moved_are_hollow() -> None:
-    moved = {title: torch.tensor([[True, False], [True, True]]) for title in WEIGHTS}
-    ax = figures.weights_vs_area(SHAPES, WEIGHTS, NAMES, moved).axes[0]
-    hollow = [len(np.asarray(line.get_xdata())) for line in ax.lines if line.get_markerfacecolor() == "white"]
-    assert sum(hollow) == 1
+def test_weights_are_drawn_against_the_area() -> None:
+    ax = figures.weights_vs_area(SHAPES, WEIGHTS, NAMES).axes[0]
+    assert [line.get_label() for line in ax.lines] == ["person", "traffic light"]
+    np.testing.assert_allclose(ax.lines[1].get_xdata(), [200, 800])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), WEIGHTS["one"][1])
 
 
 def test_the_style_does_not_depend_on_the_session() -> None:
