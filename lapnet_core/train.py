@@ -36,6 +36,10 @@ BALANCE_SETTLING = 0.01
 """Share of the steps in which a balance weight should settle; see `balance_multipliers`."""
 FASTEST_SETTLING = 10
 """... but over no fewer steps than this, so that a weight follows the data and not single batches."""
+MAX_S_STEP = 1.0
+"""Largest change of an s in one step: a weight changes by no more than the factor e. A step on s is proportional to
+lambda * loss - 1, so one rare positive under a large weight would throw it down by many orders of magnitude, for good.
+Far beyond what a step of the paper's own schedule does, so that nothing changes there. Paper is silent."""
 
 
 class Trainee(nn.Module):
@@ -84,13 +88,14 @@ def balance_multipliers(config: TrainConfig, num_classes: int) -> tuple[float, f
 
 
 def make_optimizer(trainee: Trainee, config: TrainConfig) -> torch.optim.SGD:
-    """SGD; each group holds its learning rate's multiplier. The balance weights: no momentum, no weight decay."""
+    """SGD; each group holds its learning rate's multiplier. The balance weights have no momentum and no weight decay,
+    and a largest step."""
     decayed, plain = [], []
     for parameter in trainee.model.parameters():
         (decayed if parameter.ndim > 1 else plain).append(parameter)
     loss = trainee.loss
     anchor_lr, loss_lr = balance_multipliers(config, loss.s_loc_anchor.shape[0])
-    balance = {"momentum": 0.0, "weight_decay": 0.0}
+    balance = {"momentum": 0.0, "weight_decay": 0.0, "max_step": MAX_S_STEP}
     optimizer = torch.optim.SGD(
         [
             {"params": decayed, "multiplier": 1.0, "weight_decay": config.weight_decay},
@@ -131,20 +136,26 @@ def train_step(
         )
     optimizer.zero_grad(set_to_none=True)
     terms.total.backward()
+    network = [p for group in optimizer.param_groups if "max_step" not in group for p in group["params"]]
     if config.clip_norm:
-        network = [p for group in optimizer.param_groups[:2] for p in group["params"]]
         nn.utils.clip_grad_norm_(network, config.clip_norm)
+    for group in optimizer.param_groups:
+        if "max_step" in group:  # plain gradient steps: the change is lr * gradient
+            limit = group["max_step"] / max(group["lr"], 1e-12)
+            for s in group["params"]:
+                if s.grad is not None:
+                    s.grad.clamp_(-limit, limit)
     optimizer.step()
     return terms
 
 
 def object_sizes(
-    dataset: Images, image_size: tuple[int, int], limit: int = ANCHOR_IMAGES
+    dataset: Images, image_size: tuple[int, int], limit: int = ANCHOR_IMAGES, progress: bool = True
 ) -> tuple[Float[Tensor, "G 2"], Int[Tensor, " G"]]:
     """(w, h) in pixels of the network input, and labels, of a training set's objects that are not difficult."""
     stride = max(1, -(-len(dataset) // limit))
     sizes, labels = [torch.zeros(0, 2)], [torch.zeros(0, dtype=torch.int64)]
-    for i in tqdm(range(0, len(dataset), stride), desc="sizes", unit="image", disable=None, leave=False):
+    for i in tqdm(range(0, len(dataset), stride), desc="sizes", unit="image", disable=None if progress else True):
         target = dataset.target(i)
         height, width = target["original_size"]
         boxes = target["boxes"].as_subclass(Tensor)[~target["difficult"]]
@@ -154,12 +165,12 @@ def object_sizes(
     return torch.cat(sizes), torch.cat(labels)
 
 
-def find_anchors(config: TrainConfig, dataset: Images) -> Float[Tensor, "C A 2"]:
+def find_anchors(config: TrainConfig, dataset: Images, progress: bool = True) -> Float[Tensor, "C A 2"]:
     """The anchors of `config.anchors`, or clustered on the training set."""
     if not config.anchors:
         # Rendering costs more than reading: 600 scenes give thousands of sizes.
         limit = 600 if config.data == "scenes" else ANCHOR_IMAGES
-        sizes, labels = object_sizes(dataset, config.image_size, limit)
+        sizes, labels = object_sizes(dataset, config.image_size, limit, progress)
         names = dataset.class_names
         return cluster_anchors(sizes, labels, len(names), config.anchors_per_class, config.seed, names)
     made = AnchorFile.load(config.anchors)
@@ -229,7 +240,7 @@ def _train(
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
     class_names = tuple(dataset.class_names)
-    shapes = find_anchors(config, dataset) if checkpoint is None else checkpoint["shapes"]
+    shapes = find_anchors(config, dataset, progress) if checkpoint is None else checkpoint["shapes"]
     weights = config.weights if checkpoint is None else "none"
     model = LapNet(len(class_names), config.anchors_per_class, config.backbone, weights)
     loss = LapNetLoss(

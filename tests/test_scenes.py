@@ -241,3 +241,10 @@ def test_the_same_scene_at_another_size_has_the_same_layout():
     large = render_scene(np.random.default_rng(11), (256, 256))
     assert small[2].tolist() == large[2].tolist()
     np.testing.assert_allclose(2 * small[1], large[1], atol=4)
+
+
+def test_kept_scenes_are_the_same_and_drawn_once():
+    kept, drawn = Scenes(3, size=(64, 64), keep=True), Scenes(3, size=(64, 64))
+    assert torch.equal(kept[1][0], drawn[1][0])
+    assert kept[1][0] is kept[1][0]
+    assert torch.equal(kept[1][1]["boxes"], drawn[1][1]["boxes"])

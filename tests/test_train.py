@@ -19,7 +19,16 @@ from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
-from lapnet_core.train import Trainee, balance_multipliers, find_anchors, learning_rate, make_optimizer, train
+from lapnet_core.train import (
+    MAX_S_STEP,
+    Trainee,
+    balance_multipliers,
+    find_anchors,
+    learning_rate,
+    make_optimizer,
+    train,
+    train_step,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = TrainConfig(image_size=(64, 64), batch_size=2, steps=6, anchors_per_class=3, log_every=1, save_every=2, lr=0.01)
@@ -180,6 +189,22 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(tmp_path)
     assert not (tmp_path / "last.pt").exists()
     with pytest.raises(FloatingPointError, match=r"the loss is nan.*smaller lr"):
         train(replace(config, lr=1e30), Squares(), save=False, progress=False)
+
+
+def test_a_balance_weight_changes_by_no_more_than_the_factor_e_in_a_step():
+    """One rare positive under a large weight: without the limit s would rise by hundreds, and stay there."""
+    config = replace(TINY, steps=100, lr=0.1)
+    trainee = Trainee(LapNet(2, 3), LapNetLoss(2, 3), False).train()
+    with torch.no_grad():
+        trainee.loss.s_cls_anchor.fill_(-12.0)  # lambda = 160,000
+    optimizer = make_optimizer(trainee, config)
+    before = [p.detach().clone() for p in trainee.loss.parameters()]
+    image, target = Squares()[0]
+    shapes = torch.tensor([[[14.0, 14], [24, 24], [40, 40]]] * 2)
+    terms = train_step(trainee, optimizer, image[None] / 255, [target], shapes, config, 0)
+    changes = [(p - b).abs().max().item() for p, b in zip(trainee.loss.parameters(), before, strict=True)]
+    assert terms.cls.item() > 100
+    assert max(changes) == pytest.approx(MAX_S_STEP, abs=1e-5)
 
 
 def test_groups_of_the_optimiser():

@@ -222,7 +222,7 @@ class Backdrop:
 
     def band(self, z1: float, z2: float, colour: Colour) -> None:
         """A band of ground across the picture, from z1 to z2 metres away."""
-        y1, y2 = self.camera.at(0, 0, z1)[1], self.camera.at(0, 0, z2)[1]
+        y1, y2 = self.camera.at(0.0, 0.0, z1)[1], self.camera.at(0.0, 0.0, z2)[1]
         self.pen.rectangle((0, min(y1, y2), self.camera.width, max(y1, y2)), fill=colour)
 
     def patches(self, rectangles: np.ndarray, colour: Colour) -> None:
