@@ -27,7 +27,7 @@ class LapNetDetections(nn.Module):
     def forward(self, images: torch.Tensor) -> object:
         """Detections of a batch."""
         scores, offsets = self.network(images)
-        return detect(scores, offsets, self.shapes)
+        return detect(scores, offsets, self.shapes, score_threshold=0.05)  # RetinaNet's default
 
 
 @torch.no_grad()

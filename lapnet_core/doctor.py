@@ -62,9 +62,10 @@ def machine() -> list[str]:
 
 
 def training_time(config: TrainConfig, num_classes: int) -> tuple[float, float]:
-    """(seconds of a step, seconds of the whole training), measured here with one image and scaled to the batch."""
-    one = replace(config, batch_size=1, weights="none", amp=config.amp and torch.cuda.is_available())
-    per_step = step_seconds(one, num_classes, repeats=2) * config.batch_size
+    """(seconds of a step, seconds of the whole training). A large backbone is timed with one image, and scaled."""
+    batch = config.batch_size if config.backbone == "light" else 1
+    tried = replace(config, batch_size=batch, weights="none")
+    per_step = step_seconds(tried, num_classes, repeats=2) * config.batch_size / batch
     return per_step, per_step * config.steps
 
 

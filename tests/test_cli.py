@@ -104,7 +104,7 @@ def test_usage_and_mistakes(capsys, tmp_path, monkeypatch):
     assert main([]) == 2
     assert main(["--help"]) == 0
     assert main(["train", "--preset", "nothing"]) == 1
-    assert "there are laptop_scenes" in capsys.readouterr().err
+    assert "there are tiny_scenes, laptop_scenes" in capsys.readouterr().err
     monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
     for data in ("voc", "coco", "coco_tiny", "bccd", "nowhere"):
         assert main(["train", "--data", data, "--steps", "1", "--out", str(tmp_path / "x")]) == 1, data
