@@ -9,7 +9,8 @@ AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 .PHONY: lab test env notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
-	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks notebooks/00_start_here.ipynb
+	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too.
+	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 test: $(STAMP)  ## lint, types, every test
 	$(BIN)/ruff check .
