@@ -81,6 +81,11 @@ def test_inception_gets_the_mean_and_deviation_that_it_was_trained_with():
     white = (torch.ones(3) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     own = white.view(3, 1, 1) * encoder.scale + encoder.shift
     torch.testing.assert_close(own, torch.ones(3, 1, 1))  # (1 - .5) / .5
+    images = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        got, expected = encoder.eval()(images)[0], encoder.encoder(images * encoder.scale + encoder.shift)[0]
+        assert not torch.equal(got, encoder.encoder(images)[0])
+    torch.testing.assert_close(got, expected)
 
 
 @pytest.fixture

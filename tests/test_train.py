@@ -163,6 +163,15 @@ def test_predictions_come_in_the_pixels_of_the_image():
         detector.predict_dataset(Scenes(2, size=(64, 64)), progress=False)
 
 
+def test_predictions_are_those_of_evaluation_mode_and_leave_the_mode_alone():
+    detector = Detector(LapNet(2, 3).eval(), torch.full((2, 3, 2), 20.0), ("red", "blue"), (64, 64))
+    image = Squares()[0][0]
+    expected = detector.predict(image, score_threshold=0.0)
+    detector.model.train()
+    assert torch.equal(detector.predict(image, score_threshold=0.0)["scores"], expected["scores"])
+    assert detector.model.training
+
+
 def test_unreadable_images_are_skipped_counted_and_told():
     class Faulty(Squares):
         def __getitem__(self, index):
