@@ -140,8 +140,9 @@ def assign(
     _check(boxes, labels, image_index, classes, num_images)
 
     planes, plane_of = torch.unique(image_index * classes + labels, return_inverse=True)
-    best = boxes.new_zeros((len(planes), anchors, height, width))
-    owner = torch.full(best.shape, -1, dtype=torch.int64, device=boxes.device)
+    # Round 0 below fills every plane; only a batch without objects, which has no plane, keeps these.
+    best = boxes.new_empty((len(planes), anchors, height, width))
+    owner = torch.empty(best.shape, dtype=torch.int64, device=boxes.device)
     # Objects of different planes do not compete. Round r compares the r-th object of every plane with the best so far,
     # in one batch; strictly greater, so the first listed wins a tie. The dense anchors x objects matrix never exists.
     for number, objects in enumerate(_rounds(plane_of)):

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.config import TrainConfig
 from lapnet_core.detector import Detector
+from lapnet_core.files import write_whole
 
 MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every")
 """Fields of the config that may differ when a training is resumed; none of them changes the result."""
@@ -39,7 +39,7 @@ class RunLog:
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         }
         text = "".join(json.dumps(line) + "\n" for line in [header, *self.lines])
-        _replace(self.path, lambda part: part.write_text(text, encoding="utf-8"))
+        write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
         made = AnchorFile(detector.class_names, detector.image_size, detector.shapes, "lapnet train")
         made.save(folder / "anchors.json")
 
@@ -51,7 +51,7 @@ class RunLog:
 
 def save_checkpoint(path: Path, config: TrainConfig, content: dict[str, Any]) -> None:
     """Write `content` (tensors and plain values) with the config that it belongs to."""
-    _replace(path, lambda part: torch.save({**content, "config": config.to_json()}, part))
+    write_whole(path, lambda part: torch.save({**content, "config": config.to_json()}, part))
 
 
 def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
@@ -71,10 +71,3 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
         told = ", ".join(f"{name} ({value}, not {getattr(config, name)})" for name, value in differing.items())
         raise ValueError(f"{path} was trained with another {told}")
     return content
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that an interruption leaves the older one whole."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)

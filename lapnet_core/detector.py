@@ -1,7 +1,6 @@
 """A trained LapNet with all that it needs to be used: anchors, class names, input size. One safetensors file."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tqdm.auto import tqdm
 from lapnet_core.data import Batch, DataError, Target, boxes_to_original, collate, eval_transform
 from lapnet_core.data.common import as_boxes
 from lapnet_core.data.named import Images
+from lapnet_core.files import write_whole
 from lapnet_core.model import LapNet
 from lapnet_core.predict import Detection, detect
 
@@ -50,9 +50,8 @@ class Detector:
         tensors = {f"model.{name}": tensor.contiguous() for name, tensor in self.model.state_dict().items()}
         tensors[SHAPES_KEY] = self.shapes.cpu()
         about = {"class_names": self.class_names, "image_size": self.image_size, "backbone": self.backbone}
-        partial = Path(f"{path}.part")
-        save_file({k: v.cpu() for k, v in tensors.items()}, partial, metadata={"lapnet": json.dumps(about)})
-        os.replace(partial, path)
+        tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+        write_whole(path, lambda part: save_file(tensors, part, metadata={"lapnet": json.dumps(about)}))
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Detector":

@@ -7,7 +7,6 @@ from `evaluate`, which re-exports them.
 import contextlib
 import io
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from jaxtyping import Float
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
+
+from lapnet_core.files import write_whole
 
 # One image each. Boxes are xyxy in continuous pixels; labels count from 0.
 Detection = Mapping[str, Any]  # boxes (D, 4) float, scores (D,) float, labels (D,) int64
@@ -166,14 +167,8 @@ def write_coco_results(
     arguments and errors see `coco_results`.
     """
     records = coco_results(detections, image_ids, category_ids)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(records, separators=(",", ":"), allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = json.dumps(records, separators=(",", ":"), allow_nan=False)
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def coco_map(

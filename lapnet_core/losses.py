@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
 from lapnet_core.assign import Assignment, Overlap, Positives, ams_labels, assign
-from lapnet_core.boxes import STRIDE, decode, paired_iou
+from lapnet_core.boxes import STRIDE, at_least_float32, decode, paired_iou
 from lapnet_core.data import Target, flatten_targets
 
 Balance = Literal["learned", "loss", "retina", "focal", "ones"]
@@ -133,7 +133,7 @@ class LapNetLoss(nn.Module):
             return self._forward(scores, offsets, shapes.float(), targets)
 
     def _forward(self, scores: Tensor, offsets: Tensor, shapes: Tensor, targets: Sequence[Target]) -> LossTerms:
-        scores = scores if scores.dtype == torch.float64 else scores.float()
+        scores = at_least_float32(scores)
         classes, anchors = scores.shape[1:3]
         boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
         assignment = assign(

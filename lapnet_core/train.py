@@ -136,15 +136,12 @@ def train_step(
         )
     optimizer.zero_grad(set_to_none=True)
     terms.total.backward()
-    network = [p for group in optimizer.param_groups if "max_step" not in group for p in group["params"]]
     if config.clip_norm:
+        network = [p for group in optimizer.param_groups if "max_step" not in group for p in group["params"]]
         nn.utils.clip_grad_norm_(network, config.clip_norm)
     for group in optimizer.param_groups:
-        if "max_step" in group:  # plain gradient steps: the change is lr * gradient
-            limit = group["max_step"] / max(group["lr"], 1e-12)
-            for s in group["params"]:
-                if s.grad is not None:
-                    s.grad.clamp_(-limit, limit)
+        if "max_step" in group:  # a balance weight takes plain gradient steps: its change is lr * gradient
+            nn.utils.clip_grad_value_(group["params"], group["max_step"] / max(group["lr"], 1e-12))
     optimizer.step()
     return terms
 
