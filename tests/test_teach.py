@@ -9,7 +9,8 @@ import torch
 
 from lapnet_core.assign import assign
 from lapnet_core.data import SCENE_CLASSES
-from lapnet_core.teach.checks import EXERCISES, check, judge
+from lapnet_core.teach.checks import check, judge
+from lapnet_core.teach.start import EXERCISES
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_start_here.py"
 

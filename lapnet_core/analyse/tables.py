@@ -1,0 +1,69 @@
+"""Boxes of a data set without its images."""
+
+import csv
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lapnet_core.anchors import cluster_anchors
+
+
+@dataclass(frozen=True)
+class BoxTable:
+    """The boxes of a data set without its images."""
+
+    boxes: Float[Tensor, "G 4"]
+    """`xyxy`, continuous, in pixels of the original images."""
+    labels: Int[Tensor, " G"]
+    image_index: Int[Tensor, " G"]
+    class_names: tuple[str, ...]
+    num_images: int
+    dropped: int
+    """Rows without area, left out."""
+
+
+def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...] | None = None) -> BoxTable:
+    """Read a CSV (gzip) with the columns image_id, class, xmin, ymin, xmax, ymax.
+
+    Args:
+        one_based: VOC's pixels, inclusive and counted from 1; COCO's are continuous and start at 0.
+        class_names: order of the labels; None sorts the names found.
+
+    Raises:
+        ValueError: a row that is not of this form, by file and line.
+    """
+    names: list[str] = []
+    corners: list[tuple[float, ...]] = []
+    images: dict[str, int] = {}
+    index: list[int] = []
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
+                names.append(row["class"])
+                index.append(images.setdefault(row["image_id"], len(images)))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}: row {len(corners) + 2} is no box: {row}") from error
+            corners.append(box)
+    known = class_names or tuple(sorted(set(names)))
+    position = {name: label for label, name in enumerate(known)}
+    if set(names) - set(known):
+        raise ValueError(f"{path}: unknown classes {sorted(set(names) - set(known))}")
+    boxes = torch.tensor(corners).view(-1, 4)
+    if one_based:
+        boxes[:, :2] -= 1
+    usable = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    labels = torch.tensor([position[name] for name in names], dtype=torch.int64)
+    return BoxTable(
+        boxes[usable], labels[usable], torch.tensor(index)[usable], known, len(images), int((~usable).sum())
+    )
+
+
+def table_anchors(table: BoxTable, scale: float, per_class: int = 10, seed: int = 0) -> Float[Tensor, "C A 2"]:
+    """Anchors clustered on the boxes of a table, in pixels of the network input (original pixels times `scale`)."""
+    sizes = (table.boxes[:, 2:] - table.boxes[:, :2]) * scale
+    return cluster_anchors(sizes, table.labels, len(table.class_names), per_class, seed, table.class_names)

@@ -1,0 +1,105 @@
+"""What every figure shares: the style, the colours, and how a picture, a box or a star is drawn.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; where two things must not be confused they also
+differ in line style or marker. matplotlib is an optional dependency (`lab`), and only this package needs it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, BLACK = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
+)  # fmt: skip
+PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, YELLOW)
+"""Okabe and Ito, in the order in which classes and objects take them; from the start again after seven."""
+GREY = "#8a8a8a"
+HEAT = "viridis"
+"""Colour map of every overlap: 0 dark, 1 light, also in print."""
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw under STYLE, whatever the session has set."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def color(index: int) -> str:
+    """Colour of a class or an object by its number."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def panel_row(count: int, width: float = 3.1, height: float = 3.3) -> tuple[Figure, list[Axes]]:
+    """`count` panels in a row, each `width` x `height` inches."""
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
+
+
+def picture(ax: Axes, image: ArrayLike, title: str = "", fade: float = 0.0) -> None:
+    """An image (3, H, W), uint8 or 0..1, without axes; `fade` mixes it with white so that what lies on it is seen."""
+    pixels = np.moveaxis(np.asarray(image), 0, -1)
+    pixels = pixels / 255.0 if pixels.dtype == np.uint8 else pixels
+    height, width = pixels.shape[:2]
+    ax.imshow(pixels * (1 - fade) + fade, extent=(0, width, height, 0))
+    ax.set(xlim=(0, width), ylim=(height, 0), title=title)
+    ax.axis("off")
+
+
+def draw_box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool = False, width: float = 2.0) -> None:
+    """One `xyxy` box in pixels, with its label on top; a white one stands on dark maps and is thin."""
+    x1, y1, x2, y2 = (float(v) for v in np.asarray(box))
+    lines = [(width, edge)] if edge == "white" else [(width + 1.6, "white"), (width, edge)]
+    for line, line_color in lines:  # the white halo keeps a colour visible on any ground
+        style = (0, (3, 1.6)) if dashed and line_color == edge else "solid"
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=line_color, lw=line, ls=style))
+    if label:
+        ax.text(
+            x1, max(y1 - 2, 0), label, fontsize=7.5, va="bottom", color="black", clip_on=True,
+            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
+        )  # fmt: skip
+
+
+def add_boxes(
+    ax: Axes, boxes: ArrayLike, labels: ArrayLike, names: Sequence[str], scores: ArrayLike | None, width: float = 2.0
+) -> None:
+    ends = [""] * len(np.asarray(boxes)) if scores is None else [f" {score:.2f}" for score in np.asarray(scores)]
+    for box, label, end in zip(np.asarray(boxes), np.asarray(labels), ends, strict=True):
+        draw_box(ax, box, color(int(label)), f"{names[int(label)]}{end}", width=width)
+
+
+def stars(ax: Axes, points: ArrayLike) -> None:
+    x, y = np.asarray(points).reshape(-1, 2).T
+    ax.plot(x, y, "*", ms=13, mfc=VERMILLION, mec="white", mew=1.0, ls="none")

@@ -1,0 +1,7 @@
+"""Exercises of notebook 03."""
+
+from collections.abc import Mapping
+
+from lapnet_core.teach.exercise import Exercise
+
+EXERCISES: Mapping[str, Exercise] = {}
