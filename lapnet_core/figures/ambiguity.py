@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from lapnet_core.figures.style import color, draw_box, picture, styled
+from lapnet_core.figures.style import color, draw_box, panel_row, picture, styled
 
 
 @styled
