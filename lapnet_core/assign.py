@@ -88,9 +88,11 @@ class Assignment:
         )
 
 
-def ams_labels(overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"]) -> Bool[Tensor, " P"]:
+def ams_labels(
+    overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"], threshold: float = POSITIVE_THRESHOLD
+) -> Bool[Tensor, " P"]:
     """Ambiguity Management Strategy, eq. 3: P = 1 where O * O_hat > 0.5. A label, so nothing flows back through it."""
-    return overlap * predicted_overlap.detach() > POSITIVE_THRESHOLD
+    return overlap * predicted_overlap.detach() > threshold
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; where tw
 differ in line style or marker. matplotlib is an optional dependency (`lab`), and only this package needs it.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
@@ -42,6 +43,7 @@ STYLE: dict[Any, Any] = {
 }
 
 P = ParamSpec("P")
+_DRAWING = threading.RLock()  # rcParams are global, and a widget may draw in a thread of its own beside a running cell
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -49,7 +51,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context():
+        with _DRAWING, mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(STYLE)
             return draw(*args, **kwargs)

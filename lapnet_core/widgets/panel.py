@@ -9,7 +9,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lapnet_core.widgets.static import with_picture
+from lapnet_core.widgets.static import as_png, figure_png, with_picture
 
 
 class FigurePanel(ipywidgets.VBox):
@@ -54,7 +54,7 @@ class FigurePanel(ipywidgets.VBox):
         with self._lock:
             try:
                 numbers = self.compute(**{name: control.value for name, control in self.controls.items()})
-                words, png = self.describe(numbers), _png(self.draw(numbers))
+                words, png = self.describe(numbers), figure_png(self.draw(numbers))
             except Exception as problem:  # anything at all may come out of a notebook's function
                 self.error = f"{type(problem).__name__}: {problem}"
                 self.text.value = f'<pre role="alert" style="color:#D55E00">{_escaped(self.error)}</pre>'
@@ -66,7 +66,7 @@ class FigurePanel(ipywidgets.VBox):
     def _static_picture(self) -> bytes:
         first = {name: control.value for name, control in self.controls.items()}
         figures = [self.draw(self.compute(**{**first, **state})) for state in ({}, *self.states)]
-        return _stacked([_png(figure) for figure in figures])
+        return _stacked([figure_png(figure) for figure in figures])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self.error:  # no silent panel in a notebook that runs in CI
@@ -78,12 +78,6 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
-
-
 def _stacked(pictures: Sequence[bytes]) -> bytes:
     """Pictures one under the other, as one PNG."""
     images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
@@ -92,6 +86,4 @@ def _stacked(pictures: Sequence[bytes]) -> bytes:
     for image in images:
         whole.paste(image, (0, top))
         top += image.height
-    file = io.BytesIO()
-    whole.save(file, "PNG")
-    return file.getvalue()
+    return as_png(whole)
