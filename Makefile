@@ -6,19 +6,22 @@ STAMP := $(VENV)/.made
 # Jupyter asks for a word of consent from root, who is the only user in many containers.
 AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 
-.PHONY: lab test env notebooks bench clean
+.PHONY: lab test env browser notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
 	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too.
 	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
-test: $(STAMP)  ## lint, types, every test
+test: $(STAMP) browser  ## lint, types, every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
 
 env: $(STAMP)
+
+browser: $(STAMP)  ## a Chromium for the tests of the widgets
+	@tests/browser/get_chromium.sh $(BIN)/python
 
 notebooks: $(STAMP)  ## execute the notebooks again, after an edit of their .py
 	$(BIN)/python notebooks/build.py

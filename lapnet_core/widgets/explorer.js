@@ -318,16 +318,24 @@ function render({ model, el }) {
     return [((event.clientX - frame.left) / frame.width) * width, ((event.clientY - frame.top) / frame.height) * height];
   }
 
+  // Of boxes on top of each other the one that is selected, or else the smallest: so that each can be had.
+  function under([x, y]) {
+    const inside = ([x1, y1, x2, y2]) => x >= x1 && x <= x2 && y >= y1 && y <= y2;
+    const size = (n) => (objects.boxes[n][2] - objects.boxes[n][0]) * (objects.boxes[n][3] - objects.boxes[n][1]);
+    const found = objects.boxes.map((_, n) => n).filter((n) => inside(objects.boxes[n]));
+    return found.includes(get("selected")) ? get("selected") : found.sort((a, b) => size(a) - size(b))[0] ?? -1;
+  }
+
   ui.stage.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    const group = event.target.closest("g.lx-object");
     const start = at(event, ui.stage);
+    const group = event.target.closest("g.lx-object");
+    const handle = event.target.classList.contains("lx-handle") ? [...group.children].indexOf(event.target) - 4 : -1;
+    const n = handle >= 0 ? [...ui.boxes.children].indexOf(group) : under(start);
     ui.stage.setPointerCapture(event.pointerId);
-    if (group) {
-      const n = [...ui.boxes.children].indexOf(group);
-      const handle = event.target.classList.contains("lx-handle") ? [...group.children].indexOf(event.target) - 4 : -1;
+    if (n >= 0) {
       drag = { n, handle, start, box: [...objects.boxes[n]] };
-      group.focus({ preventScroll: true });
+      ui.boxes.children[n].focus({ preventScroll: true });
       select(n);
     } else {
       drag = { n: -1, start };

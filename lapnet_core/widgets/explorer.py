@@ -206,6 +206,8 @@ class Explorer(anywidget.AnyWidget):
 
     def compute(self) -> Maps:
         """The maps of the present state."""
+        if len(self.boxes) != len(self.labels):
+            raise ValueError(f"{len(self.boxes)} boxes, but {len(self.labels)} classes for them")
         return explore(
             self._shapes * self.size,
             self.grid_size,

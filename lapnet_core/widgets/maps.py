@@ -119,8 +119,6 @@ def explore(
         ValueError: a box without area, or a label, class, anchor or layer that does not exist.
     """
     classes, per_class, _ = shapes.shape
-    if len(boxes) != len(labels):
-        raise ValueError(f"{len(boxes)} boxes, but {len(labels)} classes for them")
     if not 0 <= label < classes:
         raise ValueError(f"there is no class {label}; there are {classes}, from 0")
     if anchor is not None and not 0 <= anchor < per_class:
