@@ -461,15 +461,15 @@ check("least_fit", least, overlap=0.8)
 # torchrun --nproc-per-node 4 -m lapnet_core.cli train --data voc
 # ```
 #
-# The notebooks to come. **Those marked with ☐ are not there yet.**
+# The other notebooks. **Those marked with ☐ are not there yet.**
 #
 # | | notebook | its question |
 # | --- | --- | --- |
 # | ☑ | `00_start_here` | What is LapNet about? *(you are here)* |
-# | ☐ | `01_anchor_clustering` | How many shapes does a class need, and what does a bad choice cost? |
-# | ☐ | `02_pono_maps` | What does PONO change, object by object, on real data sets? |
-# | ☐ | `03_ambiguity` | Which anchors does AMS excuse while a network learns? |
-# | ☐ | `04_balanced_losses` | What do the learned weights do for rare and small objects? |
-# | ☐ | `05_the_model` | What happens between the image and the scores? |
+# | ☑ | [01_anchor_clustering](01_anchor_clustering.ipynb) | How many shapes does a class need, and what does a bad choice cost? |
+# | ☑ | [02_pono_maps](02_pono_maps.ipynb) | What does PONO change, object by object, on real data sets? Drag a box and see. |
+# | ☑ | [03_ambiguity](03_ambiguity.ipynb) | Which anchors does AMS excuse while a network learns? |
+# | ☑ | [04_balanced_losses](04_balanced_losses.ipynb) | What do the learned weights do for rare and small objects? |
+# | ☑ | [05_the_model](05_the_model.ipynb) | What happens between the image and the scores? |
 # | ☐ | training on VOC and COCO | How does one repeat the paper's tables? |
 # | ☐ | speed and accuracy | What does LapNet cost, beside other detectors (fig. 1)? |
