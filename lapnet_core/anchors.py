@@ -1,9 +1,10 @@
 """Per-class anchors by k-means on box sizes (paper 3.1), and the grid they are laid on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -51,32 +52,74 @@ def cluster_anchors(
         if not len(own):
             name = f"{c} ({class_names[c]})" if class_names else str(c)
             raise ValueError(f"class {name} has no object to cluster anchors from: leave the class out, or add data")
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + c)
-        centers = kmeans(own, per_class, generator)
+        centers = kmeans(own, per_class, class_generator(seed, c))
         shapes.append(centers[centers.prod(-1).argsort(stable=True)])
     return torch.stack(shapes).to(torch.float32)
 
 
-def kmeans(sizes: Float[Tensor, "n 2"], k: int, generator: torch.Generator) -> Float[Tensor, "k 2"]:
-    """k-means with distance 1 - IoU; seeded as k-means++, a centre is the mean (w, h) of its cluster."""
+class KMeansState(NamedTuple):
+    """Where k-means stands: the centres, and for each box the centre that it is nearest to."""
+
+    centers: Float[Tensor, "j 2"]
+    """Fewer than k while they are being seeded."""
+    nearest: Int[Tensor, " n"]
+
+
+def kmeans_steps(
+    sizes: Float[Tensor, "n 2"],
+    k: int,
+    generator: torch.Generator,
+    similarity: Callable[[Tensor, Tensor], Tensor] = shape_iou,
+) -> Iterator[KMeansState]:
+    """k-means, one state after the other: the seeding as in k-means++, a centre more each time, then the iterations.
+
+    Args:
+        sizes: (w, h).
+        k: number of centres. Where there are no more distinct sizes than that, the only state is the filled one.
+        generator: all that is random comes from it.
+        similarity: (n, 2), (k, 2) -> (n, k), one minus the distance; YOLOv2's is the IoU.
+
+    Yields:
+        States; the last one is the result. There each centre is the mean (w, h) of the boxes that are nearest to it.
+    """
     distinct = sizes.unique(dim=0)
     if len(distinct) <= k:
-        return _fill(distinct, k)
+        filled = _fill(distinct, k)
+        yield KMeansState(filled, similarity(sizes, filled).argmax(1))
+        return
     centers = sizes[torch.randint(len(sizes), (1,), generator=generator)]
     while len(centers) < k:
-        distance = (1 - shape_iou(sizes, centers)).amin(1).clamp(min=0)
+        near = similarity(sizes, centers)
+        yield KMeansState(centers, near.argmax(1))
+        distance = (1 - near).amin(1).clamp(min=0)
         centers = torch.cat((centers, sizes[torch.multinomial(distance**2, 1, generator=generator)]))
     nearest = None
-    for _ in range(MAX_ITERATIONS):
-        iou = shape_iou(sizes, centers)
-        previous, nearest = nearest, iou.argmax(1)
+    for _ in range(MAX_ITERATIONS + 1):
+        near = similarity(sizes, centers)
+        previous, nearest = nearest, near.argmax(1)
+        yield KMeansState(centers, nearest)
         if previous is not None and torch.equal(previous, nearest):
-            break
-        for j in range(k):
-            members = sizes[nearest == j]
-            # A centre that lost all its boxes starts again at the box that is served worst.
-            centers[j] = members.mean(0) if len(members) else sizes[iou.amax(1).argmin()]
-    return centers
+            return
+        centers = next_centers(sizes, near)
+
+
+def next_centers(sizes: Float[Tensor, "n 2"], near: Float[Tensor, "n k"]) -> Float[Tensor, "k 2"]:
+    """The mean (w, h) of the boxes that are nearest to each centre, given how near each box is to each centre."""
+    nearest = near.argmax(1)
+    clusters = [sizes[nearest == j] for j in range(near.shape[1])]
+    # A centre that lost all its boxes starts again at the box that is served worst.
+    return torch.stack([own.mean(0) if len(own) else sizes[near.amax(1).argmin()] for own in clusters])
+
+
+def kmeans(sizes: Float[Tensor, "n 2"], k: int, generator: torch.Generator) -> Float[Tensor, "k 2"]:
+    """k-means with distance 1 - IoU; seeded as k-means++, a centre is the mean (w, h) of its cluster."""
+    *_, last = kmeans_steps(sizes, k, generator)
+    return last.centers
+
+
+def class_generator(seed: int, label: int) -> torch.Generator:
+    """What is random in the clustering of one class, the same whatever the other classes draw."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + label)
 
 
 def _fill(distinct: Float[Tensor, "d 2"], k: int) -> Float[Tensor, "k 2"]:
@@ -121,14 +164,12 @@ class AnchorFile:
     made_by: str = ""
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON, rounded to a hundredth of a pixel."""
+        """Write as JSON, a class on each line, rounded to a hundredth of a pixel."""
         shapes = [[[round(side, 2) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
-        content = {
-            "made_by": self.made_by,
-            "input_size": self.input_size,
-            "anchors": dict(zip(self.class_names, shapes, strict=True)),
-        }
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        classes = dict(zip(self.class_names, shapes, strict=True))
+        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in classes.items())
+        head = f' "made_by": {json.dumps(self.made_by)},\n "input_size": {json.dumps(self.input_size)},\n'
+        Path(path).write_text(f'{{\n{head} "anchors": {{\n{lines}\n }}\n}}\n', encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "AnchorFile":

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm.auto import tqdm
 
 from lapnet_core.analyse import seconds_each
-from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
+from lapnet_core.cli_anchors import Anchors, make_anchors
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
 from lapnet_core.data import DOWNLOADS, CocoDetection, DataError, DownloadError, data_dir
 from lapnet_core.data.download import download
@@ -25,7 +25,7 @@ from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
 from lapnet_core.model import LapNet
 from lapnet_core.predict import Detection, detect
 from lapnet_core.processes import pick_device
-from lapnet_core.train import object_sizes, train
+from lapnet_core.train import train
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # Okabe and Ito's colours tell apart for the colour-blind.
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "train": _train,
         "evaluate": lambda rest: _evaluate(tyro.cli(Evaluate, args=rest, prog="lapnet evaluate")),
         "predict": lambda rest: _predict(tyro.cli(Predict, args=rest, prog="lapnet predict")),
-        "anchors": lambda rest: _anchors(tyro.cli(Anchors, args=rest, prog="lapnet anchors")),
+        "anchors": lambda rest: make_anchors(tyro.cli(Anchors, args=rest, prog="lapnet anchors")),
         "bench": lambda rest: _bench(tyro.cli(Bench, args=rest, prog="lapnet bench")),
         "data": lambda rest: _data(tyro.cli(Data, args=rest, prog="lapnet data")),
         "doctor": lambda rest: _doctor(tyro.cli(Doctor, args=rest, prog="lapnet doctor")),
@@ -63,7 +63,7 @@ HELP = {
     "train": "train a LapNet; --data scenes | bccd | voc | coco | coco_tiny | FOLDER, --preset NAME",
     "evaluate": "mAP of a trained model on a split: VOC's both metrics, COCO's on COCO",
     "predict": "detections in image files, drawn and as JSON",
-    "anchors": "cluster the anchors of a data set into a file",
+    "anchors": "cluster the anchors of a data set, or of a table of boxes, into a file",
     "bench": "speed of inference on this machine",
     "data": "what can be downloaded; get NAME ... fetches it",
     "doctor": "what this machine can run, and how long it will take",
@@ -222,34 +222,6 @@ def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Im
         pen.rectangle(pen.textbbox(corner, text, font=font), fill=color)
         pen.text(corner, text, fill="black", font=font)
     return drawn
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """Cluster the anchors of a data set (paper 3.1) into a JSON file for `lapnet train --anchors`."""
-
-    data: str
-    split: str = "trainval"
-    out: Path = Path("anchors.json")
-    image_size: tuple[int, int] = (512, 512)
-    """(height, width) of the network input in pixels."""
-    per_class: int = 10
-    seed: int = 0
-    on_error: Literal["raise", "skip"] = "raise"
-
-
-def _anchors(args: Anchors) -> int:
-    dataset = open_dataset(args.data, args.split, image_size=args.image_size, on_error=args.on_error)
-    names = tuple(dataset.class_names)
-    sizes, labels = object_sizes(dataset, args.image_size)
-    shapes = cluster_anchors(sizes, labels, len(names), args.per_class, args.seed, names)
-    made_by = f"lapnet anchors --data {args.data} --split {args.split} --per-class {args.per_class} --seed {args.seed}"
-    AnchorFile(names, args.image_size, shapes, made_by).save(args.out)
-    counts = labels.bincount(minlength=len(names)).tolist()
-    for name, count, fit in zip(names, counts, average_iou(sizes, labels, shapes).tolist(), strict=True):
-        print(f"{name:16} {count:7} objects, average IoU {fit:.3f}")
-    print(f"wrote {args.out}")
-    return 0
 
 
 @dataclass(frozen=True)

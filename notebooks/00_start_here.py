@@ -466,8 +466,8 @@ check("least_fit", least, overlap=0.8)
 # | | notebook | its question |
 # | --- | --- | --- |
 # | ☑ | `00_start_here` | What is LapNet about? *(you are here)* |
-# | ☑ | [01_anchor_clustering](01_anchor_clustering.ipynb) | How many shapes does a class need, and what does a bad choice cost? |
-# | ☑ | [02_pono_maps](02_pono_maps.ipynb) | What does PONO change, object by object, on real data sets? Drag a box and see. |
+# | ☑ | [01_anchor_clustering](01_anchor_clustering.ipynb) | How many shapes does a class need? |
+# | ☑ | [02_pono_maps](02_pono_maps.ipynb) | What does PONO change, object by object, on real data sets? |
 # | ☑ | [03_ambiguity](03_ambiguity.ipynb) | Which anchors does AMS excuse while a network learns? |
 # | ☑ | [04_balanced_losses](04_balanced_losses.ipynb) | What do the learned weights do for rare and small objects? |
 # | ☑ | [05_the_model](05_the_model.ipynb) | What happens between the image and the scores? |

@@ -1,12 +1,14 @@
+import gzip
 import json
 
 import pytest
 import torch
 from PIL import Image
 
-from lapnet_core import doctor
+from lapnet_core import cli_anchors, doctor
+from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.cli import main
-from lapnet_core.data.scenes import SCENE_CLASSES
+from lapnet_core.data.scenes import SCENE_CLASSES, Scenes
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,91 @@ def test_anchors_writes_a_file_that_train_takes(tmp_path, capsys):
     made = json.loads((tmp_path / "run" / "anchors.json").read_text())
     given = json.loads(file.read_text())
     assert made["anchors"]["car"][0][1] == pytest.approx(1.5 * given["anchors"]["car"][0][1], abs=0.02)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """LAPNET_DATA with a small table of boxes: 40 of a dog, 40 of a cat twice as large, and one without width."""
+    rows = [f"{n},dog,1,1,{10 + n},{20 + n}\n{n},cat,1,1,{20 + 2 * n},{40 + 2 * n}\n" for n in range(40)]
+    text = "image_id,class,xmin,ymin,xmax,ymax\n" + "".join(rows) + "40,dog,7,1,3,9\n"
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes" / "t.csv.gz").write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    return "boxes/t.csv.gz"
+
+
+def test_anchors_of_a_table_of_boxes(table, tmp_path, capsys):
+    file = tmp_path / "a.json"
+    flags = ["--one-based", "--scale", "2", "--per-class", "3", "--seed", "4", "--image-size", "256", "512"]
+    assert main(["anchors", "--data", table, *flags, "--out", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert "1 boxes without area are left out" in told
+    assert "all                   80 objects, average IoU 0." in told
+    made = AnchorFile.load(file)
+    assert (made.class_names, made.input_size) == (("cat", "dog"), (256, 512))
+    assert (
+        made.made_by
+        == f"lapnet anchors --data {table} --one-based --scale 2.0 --image-size 256 512 --per-class 3 --seed 4"
+    )
+    side = torch.arange(40.0)
+    dogs = 2 * torch.stack((10 + side, 20 + side), 1)  # inclusive from 1: (1, 1, 10, 20) is 10 x 20
+    cats = 2 * torch.stack((20 + 2 * side, 40 + 2 * side), 1)
+    labels = torch.arange(80) // 40
+    expected = cluster_anchors(torch.cat((cats, dogs)), labels, 2, 3, seed=4)
+    assert torch.allclose(made.shapes, expected, atol=0.006)
+    # COCO's way: continuous, one pixel less each way; a path that is itself a file needs no LAPNET_DATA
+    assert (
+        main(["anchors", "--data", str(tmp_path / table), "--scale", "2", "--per-class", "1", "--out", str(file)]) == 0
+    )
+    assert AnchorFile.load(file).shapes[1, 0].tolist() == pytest.approx((dogs.mean(0) - 2).tolist(), abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "takes --scale"),
+        (["--scale", "0"], "takes --scale"),
+        (["--scale", "inf"], "takes --scale"),
+        (["--scale", "2", "--split", "train"], "has no splits"),
+        (["--scale", "2", "--classes", "voc"], "class 0 (aeroplane) has no object"),
+    ],
+)
+def test_a_table_is_refused_in_one_line(table, flags, told, tmp_path, capsys):
+    assert main(["anchors", "--data", table, *flags, "--out", str(tmp_path / "a.json")]) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_what_belongs_to_a_table_is_refused_elsewhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    for flags in (["--scale", "2"], ["--one-based"], ["--classes", "coco"]):
+        assert main(["anchors", "--data", "scenes", *flags]) == 1
+        assert f"{' '.join(flags)[:9]}" in capsys.readouterr().err
+    assert main(["anchors", "--data", "nowhere.csv.gz", "--scale", "1"]) == 1
+    assert str(tmp_path / "nowhere.csv.gz") in capsys.readouterr().err
+    whole = gzip.compress(b"image_id,class,xmin,ymin,xmax,ymax\n" + b"a,dog,1,1,9,9\n" * 500)
+    for content in (
+        b"no gzip",
+        whole[:-20],
+        gzip.compress(b"\xff\xfe\n"),
+        gzip.compress(b"a,b\n1,2\n"),
+        gzip.compress(b""),
+    ):
+        (tmp_path / "bad.csv.gz").write_bytes(content)
+        assert main(["anchors", "--data", "bad.csv.gz", "--scale", "1"]) == 1
+        assert "bad.csv.gz: " in capsys.readouterr().err
+
+
+def test_anchors_takes_the_split_that_is_trained_on(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli_anchors, "open_dataset", lambda name, split, **_: asked.append((name, split)) or Scenes(20))
+    for data in ("scenes", "coco", "voc", "own/folder"):
+        args = ["--data", data, "--per-class", "2", "--image-size", "64", "64", "--out", str(tmp_path / "a.json")]
+        assert main(["anchors", *args]) == 0
+    assert asked == [("scenes", "train"), ("coco", "train"), ("voc", "trainval"), ("own/folder", "trainval")]
+    assert " --split trainval " in AnchorFile.load(tmp_path / "a.json").made_by
 
 
 @pytest.mark.data

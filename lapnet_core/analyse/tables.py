@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lapnet_core.anchors import cluster_anchors
+
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich",
+    "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed",
+    "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven",
+    "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+"""COCO 2017's classes in the order of their category ids, which is that of a training's labels; COCO's own files say
+this, but a table of boxes does not."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +49,23 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
         class_names: order of the labels; None sorts the names found.
 
     Raises:
-        ValueError: a row that is not of this form, by file and line.
+        FileNotFoundError: there is no such file.
+        ValueError: a row that is not of this form, by file and line; no gzipped text, or no row at all.
     """
     names: list[str] = []
     corners: list[tuple[float, ...]] = []
     images: dict[str, int] = {}
     index: list[int] = []
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            try:
-                box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
-                names.append(row["class"])
-                index.append(images.setdefault(row["image_id"], len(images)))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: row {len(corners) + 2} is no box: {row}") from error
-            corners.append(box)
+    for row in _rows(path):
+        try:
+            box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
+            names.append(row["class"])
+            index.append(images.setdefault(row["image_id"], len(images)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: row {len(corners) + 2} is no box: {row}") from error
+        corners.append(box)
+    if not corners:
+        raise ValueError(f"{path}: no boxes")
     known = class_names or tuple(sorted(set(names)))
     position = {name: label for label, name in enumerate(known)}
     if set(names) - set(known):
@@ -61,6 +78,14 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
     return BoxTable(
         boxes[usable], labels[usable], torch.tensor(index)[usable], known, len(images), int((~usable).sum())
     )
+
+
+def _rows(path: str | Path) -> Iterator[dict[str, str]]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            yield from csv.DictReader(file)
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: this is no table of boxes in gzipped UTF-8 ({error})") from error
 
 
 def table_anchors(table: BoxTable, scale: float, per_class: int = 10, seed: int = 0) -> Float[Tensor, "C A 2"]:
