@@ -275,8 +275,8 @@ figures.cost_bars(rows, ("YOLOv3 at 512 px, 80 classes", yolo), "operations by p
 #
 # ### What the widths decide
 #
-# "As far as the paper tells" has a catch: it does not give the number of channels. Ours, `model.WIDTHS`, were chosen
-# such that the claim comes true. The first figure shows what 256 channels everywhere, RetinaNet's habit, would cost.
+# The comparison has a catch: the paper does not give the numbers of channels. Ours, `model.WIDTHS`, were chosen such
+# that the claim comes true. The first figure shows what 256 channels everywhere, RetinaNet's habit, would cost.
 # Move the sliders: which channels are expensive, those of the levels or those of the heads?
 
 # %%
@@ -380,10 +380,11 @@ for name, each in (("new", sight), ("trained", learned)):
 widgets.receptive_panel(denormalize(views[0]), learned, shapes * 1.5, SCENE_CLASSES)
 
 # %% [markdown]
-# **Notice** that training has made the hill *narrower*: the network has learned to look at its own place first. (Luo
-# and others saw fields grow with training; theirs were classifiers, which have no place of their own. A detector's cell
-# has.) Recorded with the training of [00](00_start_here.ipynb), 640 steps at 160 pixels, on 23 November 2026: half of
-# the gradient in 48 pixels, 90 % in 176, against 160 and 304 before training.
+# **Notice** that training has made the hill *narrower*: the network has learned to look at its own place first.
+# Recorded with the training of [00](00_start_here.ipynb), 640 steps at 160 pixels, on 23 November 2026: half of the
+# gradient in 48 pixels, 90 % in 176, against 160 and 304 before training. (Luo and others saw fields *grow* with
+# training, in other networks. Ours starts wide, as the enlarged coarse maps lie over everything. What the paper's long
+# schedule does to it, we do not know.)
 #
 # ## 7. Why a stride of exactly 8?
 #
@@ -392,7 +393,7 @@ widgets.receptive_panel(denormalize(views[0]), learned, shapes * 1.5, SCENE_CLAS
 #
 # **Test one: shift the image.** If every cell does the same, a shifted image must give a shifted map. This is called
 # *equivariance*. We shift a wide strip of scenes by 4, 8, ... pixels, and compare with the shifted map, far away from
-# the borders. 0 is perfect; two maps that have nothing in common would have 1.4.
+# the borders. 0 is perfect; two maps that have nothing in common would have about 1.4.
 
 # %% tags=["nbval-ignore-output"]
 strip = torch.cat([large[i][0][:, 160:224] for i in range(4)], dim=-1)
@@ -419,11 +420,11 @@ print("after training, scores: a shift of 8 px does less harm than one of 4 px:"
 # scores? They have a cell for 8 pixels, yet are exact only at **32**, the stride of the coarsest map that goes into
 # them. At 8 pixels C3 has moved by one cell, but C4 by half a cell, and it cannot do that.
 #
-# A new network takes no care: its coarse maps at half a cell are something else altogether. Training mends it. As
-# objects turn up everywhere, the network learns to give nearly the same answer wherever they stand with regard to the
-# coarse cells: with the longer training of [00](00_start_here.ipynb) the error of the scores falls to 0.04 at 8 pixels,
-# against 0.21 at 4 (recorded on 23 November 2026). So "one cell per 8 pixels" is the architecture's at C3, and is
-# *learned* for the rest.
+# A new network takes no care: its coarse maps at half a cell are something else altogether. Training mends it (mind the
+# two scales). As objects turn up everywhere, the network learns to give nearly the same answer wherever they stand with
+# regard to the coarse cells: with the longer training of [00](00_start_here.ipynb) the error of the scores falls to
+# 0.04 at 8 pixels, against 0.21 at 4 (recorded on 23 November 2026). So "one cell per 8 pixels" is the architecture's
+# at C3, and is *learned* for the rest.
 #
 # **Test two: where does a cell look?** `timm`'s Inception-ResNet-v2 is built as its authors built it, without padding
 # at the border. Let us follow an image of 512 pixels through it, and then through our `Backbone`, which pads it. For C3
@@ -450,11 +451,12 @@ for name, each in reach.items():
 # **Notice** 61, 30 and 14 instead of 64, 32 and 16. A decoder that stretches each map to the size it needs would take
 # them: training would run, and the detector would be a little bad, without a message. For its cells at the left look 9
 # pixels to the right of their anchors, and those at the right 14 to the left: more than one cell beside, and nowhere by
-# the same amount. What one cell learns is wrong for
-# another. With padding the error is the same everywhere, half a cell, and so can be learned once and for all. (All
-# networks of padded 3 × 3 convolutions with stride 2 have it; for the light one and DarkNet-53 it is the same 3.5
-# pixels.) `pad_valid_convolutions` in `backbones.py` is four lines; the weights stay what they are. And
-# `Backbone` checks the size of its maps in every call, whichever network from `timm` you give it.
+# the same amount. What one cell learns is wrong for another.
+#
+# With padding the error is the same everywhere, half a cell, and so can be learned once and for all. (All networks of
+# padded 3 × 3 convolutions with stride 2 have it; for the light one and DarkNet-53 it is the same 3.5 pixels.)
+# `pad_valid_convolutions` in `backbones.py` does it and leaves the weights what they are. And `Backbone` checks the
+# size of its maps in every call, whichever network from `timm` you give it.
 #
 # ### One map or a pyramid?
 #

@@ -339,7 +339,7 @@ def test_the_approach_panel_follows_every_control() -> None:
 
     assert all(ambiguous(distance=a) >= ambiguous(distance=b) for a, b in pairwise((0, 24, 120)))
     assert ambiguous(distance=120) == 0
-    assert ambiguous(limit=0.5) > ambiguous(limit=0.8) > ambiguous(limit=0.95)
+    assert ambiguous(distance=8, limit=0.5) > ambiguous(distance=8) > ambiguous(distance=8, limit=0.95)
     assert ambiguous(distance=8, smaller=40) < ambiguous(distance=8)
     assert "image/png" in panel._repr_mimebundle_()[0]
 

@@ -295,7 +295,7 @@ def test_figures_are_drawn_with_what_they_were_given(toy: balance.FixedBatch) ->
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["none", "1 in 4"]
     assert any(line.get_marker() == "X" for line in drawn[1].axes[0].lines)
     assert [text.get_text() for text in drawn[4].axes[0].texts] == ["5", "40", "0", "0"]
-    assert [bar.get_width() for bar in drawn[5].axes[1].patches] == [0.5, 0.1, 0.5, 0.9]
+    assert [bar.get_width() for bar in drawn[5].axes[1].patches] == pytest.approx([0.5, 0.1, 0.5, 0.9])
     assert [bar.get_width() for bar in drawn[6].axes[1].patches] == [pytest.approx(6.0)]
     np.testing.assert_allclose(drawn[6].axes[1].lines[0].get_xdata(), [5.0, 7.0])
 

@@ -240,9 +240,9 @@ def test_the_gradient_and_its_squares(net: LapNet) -> None:
 def test_only_one_map_is_let_through(net: LapNet) -> None:
     images = torch.randn(1, 3, 256, 256)
     away = ((torch.arange(256) + 0.5) - 132).abs() > (207 + 8) / 2  # beyond the receptive field through C3
-    outside = [analyse.input_gradient(net, images, level)[away].sum().item() for level in (0, 2, None)]
+    outside = [analyse.input_gradient(net, images, level)[away].sum().item() for level in (0, None)]
     assert outside[0] == 0
-    assert min(outside[1:]) > 0.01
+    assert outside[1] > 0.01
     assert not net.backbone._forward_hooks
 
 

@@ -201,14 +201,12 @@ def put_at_rest(loss: LapNetLoss, batch: FixedBatch) -> None:
 
 @dataclass(frozen=True)
 class Settling:
-    """The classification weights before each step and after the last."""
+    """lambda_cls and lambda_cls[c, a] before each step and after the last, and `part`, what each grid adds to Lcls, times
+    C*A: 1 where every grid has the same say; nan for a held grid."""
 
     lam: Float[Tensor, " T"]
-    """lambda_cls."""
     lam_anchor: Float[Tensor, "T C A"]
-    """lambda_cls[c, a]."""
     part: Float[Tensor, "T C A"]
-    """What each grid adds to Lcls, times C*A: 1 where every grid has the same say; nan for a held grid."""
 
 
 def settle(
@@ -246,10 +244,8 @@ def settle(
 def steps_to_settle(batch: FixedBatch, lr: float, multiplier: float, error: float = 0.1, limit: int = 5000) -> int:
     """Steps until a small error between two grids' s has shrunk to 1/e, measured.
 
-    From the balance, one s[c, a] of the classification is raised by `error` and another one lowered.
-
-    Raises:
-        RuntimeError: not within `limit` steps.
+    From the balance, one s[c, a] of the classification is raised by `error` and another one lowered. RuntimeError if it
+    does not happen within `limit` steps.
     """
     loss = LapNetLoss(*batch.shapes.shape[:2], ams=False)
     put_at_rest(loss, batch)
@@ -318,14 +314,12 @@ def drift_without_positives(
 
 @dataclass(frozen=True)
 class Pull:
-    """Sizes of the gradient of the total loss with respect to a network's outputs, each the sum of |derivatives|."""
+    """Sizes of the gradient of the total loss with respect to a network's outputs, each the sum of |derivatives|: on the
+    scores of anchors with the label 1 and of all others, and on the offsets, the pull of the localisation."""
 
     positive: Float[Tensor, "C A"]
-    """On the scores of anchors with the label 1."""
     negative: Float[Tensor, "C A"]
-    """On the scores of all others."""
     offsets: float
-    """On the offsets: the pull of the localisation."""
 
     @property
     def scores(self) -> float:

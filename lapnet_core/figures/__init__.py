@@ -38,17 +38,10 @@ from lapnet_core.figures.coverage import (
     missed_by_area,
 )
 from lapnet_core.figures.explorer import explorer_strip
-from lapnet_core.figures.network import (
-    architecture,
-    cost_bars,
-    feature_maps,
-    moved_anchor,
-    receptive_field,
-    shift_curves,
-    training_flow,
-)
+from lapnet_core.figures.network import architecture, cost_bars, feature_maps, moved_anchor, training_flow
 from lapnet_core.figures.overlap import anchors_on_grid, cluster_row, overlap_grid, pono_story, strip
 from lapnet_core.figures.pictures import draw_boxes, gallery, map_strip, one_anchor
+from lapnet_core.figures.receptive import receptive_field, shift_curves
 from lapnet_core.figures.style import PALETTE, STYLE, color
 from lapnet_core.figures.training import loss_curves, precision_by_class, weights_vs_area
 

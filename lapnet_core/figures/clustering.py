@@ -205,7 +205,7 @@ def quality_by_count(
             style = {"marker": MARKERS[g], "color": color(g + 3), "ls": ("-", "--", ":", "-.")[g % 4], "ms": 5}
             ax.plot(np.asarray(counts), factor * np.asarray(values), label=name, **style)
         ax.set(xlabel="number of shapes A")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         ax.legend(fontsize=9)
     axes[0].set(title="average IoU", ylim=(None, 1))
     axes[1].set(title="objects without an overlap above 0.5, %", ylim=(-2, None))

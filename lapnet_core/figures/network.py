@@ -1,6 +1,6 @@
 """The network: its maps and costs (fig. 2), its features, one training step (fig. 4), what a cell sees, shifts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,6 @@ from lapnet_core.figures.style import (
     BLUE,
     GREEN,
     GREY,
-    HEAT,
     ORANGE,
     PURPLE,
     SKY,
@@ -25,7 +24,7 @@ from lapnet_core.figures.style import (
     panel_row,
     picture,
     styled,
-)
+)  # fmt: skip
 
 PART_STYLE = {
     "backbone": (BLUE, ""), "decoder": (SKY, "//"), "level convolutions": (GREEN, ".."), "score head": (ORANGE, "xx"),
@@ -213,8 +212,8 @@ def feature_maps(image: ArrayLike, maps: Mapping[str, ArrayLike]) -> Figure:
 
 _NODES = {
     "image": (0.0, 1.5), "network": (1.6, 1.5), "offsets": (3.2, 3.0), "anchors": (3.2, 1.83), "objects": (3.2, 0.97),
-    "scores": (3.2, 0.1), "boxes": (4.9, 3.0), "O": (4.9, 1.4), "Ô": (6.6, 3.0), "P": (6.6, 1.4),
-    "loc": (8.3, 3.0), "reg": (8.3, 1.4), "cls": (8.3, 0.1), "total": (9.95, 1.4),
+    "scores": (3.2, -0.25), "boxes": (4.9, 3.0), "O": (4.9, 1.4), "Ô": (6.6, 3.0), "P": (6.6, 1.4),
+    "loc": (8.3, 3.0), "reg": (8.3, 1.4), "cls": (8.3, -0.25), "total": (9.95, 1.4),
 }  # fmt: skip
 _EDGES = (
     ("image", "network"), ("network", "offsets"), ("network", "scores"), ("offsets", "boxes"), ("anchors", "boxes"),
@@ -240,7 +239,7 @@ def training_flow(texts: Mapping[str, str], gradients: Mapping[tuple[str, str], 
     """
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     ax = figure.add_subplot()
-    ax.set(xlim=(-0.75, 10.7), ylim=(-0.35, 3.45))
+    ax.set(xlim=(-0.75, 10.7), ylim=(-0.7, 3.45))
     ax.axis("off")
     red = set()
     for route, norm in gradients.items():
@@ -257,10 +256,10 @@ def training_flow(texts: Mapping[str, str], gradients: Mapping[tuple[str, str], 
         fill = "#fdebdd" if loss else "#e8f2fa" if name in ("image", "anchors", "objects") else "white"
         low = (x - _HALF[0], y - _HALF[1])
         box = FancyBboxPatch(
-            low, 2 * _HALF[0], 2 * _HALF[1], boxstyle="round,pad=0,rounding_size=0.07", fc=fill, ec=BLACK
+            low, 2 * _HALF[0], 2 * _HALF[1], boxstyle="round,pad=0,rounding_size=0.07", fc=fill, ec=BLACK, zorder=4
         )
         ax.add_patch(box)
-        ax.text(x, y, texts[name], ha="center", va="center", fontsize=7.4, linespacing=1.25)
+        ax.text(x, y, texts[name], ha="center", va="center", fontsize=7.4, linespacing=1.25, zorder=5)
     handles = [
         Line2D([], [], color=VERMILLION, lw=2.4, label="gradients come back along this arrow (measured)"),
         Line2D([], [], color=GREY, lw=1.2, label="numbers go forward, no gradient returns to the network"),
@@ -288,8 +287,8 @@ def moved_anchor(image: ArrayLike, anchor: ArrayLike, moved: ArrayLike, box: Arr
     draw_box(ax, moved, GREEN)
     looks: list[tuple[ArrayLike, dict[str, Any]]] = [(moved, {"fc": GREEN, "alpha": 0.3})]
     looks.append((anchor, {"fill": False, "ec": VERMILLION, "lw": 2, "ls": "--"}))
-    for box, look in looks:
-        x1, y1, x2, y2 = (float(v) for v in np.asarray(box))
+    for corners, look in looks:
+        x1, y1, x2, y2 = (float(v) for v in np.asarray(corners))
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **look))
     handles = [
         Patch(fill=False, ec=BLUE, lw=2, label="object"),
@@ -297,62 +296,4 @@ def moved_anchor(image: ArrayLike, anchor: ArrayLike, moved: ArrayLike, box: Arr
         Patch(fc=GREEN, ec=GREEN, alpha=0.5, label="predicted box"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    return figure
-
-
-@styled
-def receptive_field(
-    image: ArrayLike, field: ArrayLike, squares: Mapping[str, float], shapes: ArrayLike, title: str = ""
-) -> Figure:
-    """What the central cell's scores look at; and whether the anchors fit in.
-
-    Args:
-        image: (3, H, W), of the size of the network's input.
-        field: (H, W) share of each pixel, which sums to 1.
-        squares: name -> side in pixels about the central cell: outermost (theoretical) first.
-        shapes: (A, 2), (w, h) of a class's anchors in pixels.
-    """
-    figure, axes = panel_row(2, 4.8, 4.7)
-    field = np.asarray(field)
-    height, width = field.shape
-    x, y = width // 16 * 8 + 4.0, height // 16 * 8 + 4.0
-    picture(axes[0], image, title, fade=0.2)
-    axes[0].imshow(np.sqrt(field / field.max()), cmap=HEAT, extent=(0, width, height, 0), alpha=0.8)
-    axes[1].set(xlim=(0, width), ylim=(height, 0), aspect="equal", title="the anchors on the same cell")
-    looks = [(BLACK, "-"), (VERMILLION, "--"), (ORANGE, ":")]
-    reach = max([max(height, width) / 2, *(side / 2 for side in squares.values())]) * 1.04
-    for ax in axes:
-        for (shade, line), side in zip(looks, squares.values(), strict=False):
-            ax.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, fill=False, ec=shade, ls=line, lw=2))
-        ax.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
-    for w, h in np.asarray(shapes):
-        axes[1].add_patch(Rectangle((x - w / 2, y - h / 2), w, h, fill=False, ec=BLUE, lw=1))
-    axes[1].set_xlabel("pixels")
-    handles: list[Any] = [
-        Line2D([], [], color=shade, ls=line, lw=2, label=f"{name}: {side:g} px")
-        for (shade, line), (name, side) in zip(looks, squares.items(), strict=False)
-    ]
-    handles.append(Patch(fill=False, ec=BLUE, label="anchors"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8.5)
-    return figure
-
-
-@styled
-def shift_curves(shifts: Sequence[int], errors: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Difference between the map of the shifted image and the shifted map; 0 is exact equivariance.
-
-    Args:
-        shifts: in pixels.
-        errors: title of a panel -> name of a map -> one value for each shift.
-    """
-    figure, axes = panel_row(len(errors), 5.2, 3.4)
-    looks = (("o", BLUE, "-"), ("s", GREEN, "--"), ("^", PURPLE, "-."), ("D", VERMILLION, "-"))
-    for ax, (title, maps) in zip(axes, errors.items(), strict=True):
-        for (marker, shade, line), (name, values) in zip(looks, maps.items(), strict=False):
-            ax.plot(shifts, values, marker=marker, ms=4.5, ls=line, lw=1.3, color=shade, label=name)
-        ax.set(
-            title=title, xlabel="shift of the image, pixels", xticks=range(0, max(shifts) + 1, 8), ylim=(-0.04, None)
-        )
-    axes[0].set_ylabel("relative error")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(looks))
     return figure

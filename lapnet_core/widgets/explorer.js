@@ -2,25 +2,11 @@
 // State lives in the model's traits. `objects` is the copy that is drawn while one drags; Python follows as fast as it
 // can, with one update under way at a time.
 
-const SVG = "http://www.w3.org/2000/svg";
-const LEAST_SIDE = 3; // px
 const PATIENCE = 1500; // ms until the explorer says that Python does not answer
-const HANDLES = [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]];
-
-function make(tag, attributes = {}, parent = null, text = "") {
-  const node = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text) node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
-
-function set(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-}
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
+  const trained = () => get("layers").some(([name]) => name === "ams");
   const root = make("div", { class: "lx", "data-lm-suppress-shortcuts": "true" }, el);
   const ui = build(root);
   let objects = { boxes: [], labels: [] };
@@ -105,103 +91,15 @@ function render({ model, el }) {
     if (!alive) return;
     root.dataset.frames = String((Number(root.dataset.frames) || 0) + 1);
     const selected = get("selected");
-    drawBoxes(selected);
+    drawBoxes(ui, objects, maps, get, select);
     if (maps) {
       paintMap(ui.canvas, maps, selected);
       const [height, width] = get("extent");
       const scale = (get("stride") / CELL) * (ui.map.clientWidth / width || 1);
       ui.canvas.style.transform = `scale(${scale})`;
       drawCursor();
-      drawTable(selected);
+      drawTable(ui, maps, selected, trained(), select);
     }
-  }
-
-  function drawBoxes(selected) {
-    const { boxes, labels } = objects;
-    while (ui.boxes.children.length > boxes.length) ui.boxes.lastChild.remove();
-    while (ui.mapBoxes.children.length > boxes.length) ui.mapBoxes.lastChild.remove();
-    const unit = get("extent")[1] / (ui.stage.clientWidth || 400); // image pixels of a screen pixel
-    boxes.forEach((box, n) => {
-      const group = ui.boxes.children[n] || newBox(n);
-      const outline = ui.mapBoxes.children[n] || make("svg:rect", {}, ui.mapBoxes);
-      const [x1, y1, x2, y2] = box;
-      const place = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
-      const name = get("class_names")[labels[n]];
-      const [halo, line, text, grip, ...handles] = group.children;
-      for (const rect of [halo, line, grip, outline]) set(rect, place);
-      line.style.stroke = colorOf(n);
-      set(outline, { class: n === selected ? "lx-map-box lx-selected" : "lx-map-box" });
-      set(text, { x: x1 + 2 * unit, y: Math.max(y1 - 4 * unit, 11 * unit), "font-size": 12 * unit });
-      text.style.fontSize = `${12 * unit}px`;
-      text.style.strokeWidth = `${3 * unit}px`;
-      text.textContent = `${n + 1} ${name}`;
-      handles.forEach((handle, k) => {
-        const [u, v] = HANDLES[k];
-        const side = 8 * unit;
-        set(handle, { x: x1 + u * (x2 - x1) - side / 2, y: y1 + v * (y2 - y1) - side / 2, width: side, height: side });
-      });
-      set(group, {
-        class: n === selected ? "lx-object lx-selected" : "lx-object",
-        "aria-label": `object ${n + 1}, ${name}, ${Math.round(x2 - x1)} by ${Math.round(y2 - y1)} pixels at ` +
-          `${Math.round(x1)}, ${Math.round(y1)}. ${summary(n)}`,
-      });
-    });
-    const chosen = selected >= 0 && selected < boxes.length;
-    ui.remove.disabled = !chosen;
-    ui.reclass.disabled = !chosen;
-    if (chosen) ui.reclass.value = String(labels[selected]);
-  }
-
-  function newBox(n) {
-    const group = make("svg:g", { tabindex: 0, role: "button", "aria-roledescription": "box" }, ui.boxes);
-    make("svg:rect", { class: "lx-halo" }, group);
-    make("svg:rect", { class: "lx-box" }, group);
-    make("svg:text", { class: "lx-name" }, group);
-    make("svg:rect", { class: "lx-grip" }, group);
-    for (const [u, v] of HANDLES) {
-      const shape = u === 0.5 ? "ns" : v === 0.5 ? "ew" : u === v ? "nwse" : "nesw";
-      make("svg:rect", { class: "lx-handle", style: `cursor:${shape}-resize` }, group);
-    }
-    group.addEventListener("focus", () => select(n));
-    return group;
-  }
-
-  function summary(n) {
-    const entry = maps && maps.objects[n];
-    if (!entry) return "";
-    const missed = entry.positives_ao === 0 ? "Missed by AO. " : "";
-    return `${missed}Best overlap ${entry.best_iou.toFixed(2)}, ${entry.positives_pono} positives by PONO.`;
-  }
-
-  function drawTable(selected) {
-    const trained = get("layers").some(([name]) => name === "ams");
-    ui.kept.hidden = !trained;
-    while (ui.rows.children.length > maps.objects.length) ui.rows.lastChild.remove();
-    maps.objects.forEach((entry, n) => {
-      const row = ui.rows.children[n] || newRow(n);
-      const [x1, y1, x2, y2] = entry.box;
-      row.setAttribute("aria-selected", String(n === selected));
-      row.cells[0].firstChild.style.background = colorOf(n);
-      row.cells[0].lastChild.textContent = `${n + 1} ${entry.class}`;
-      const remark = entry.rescued ? "empty cluster, rescued" : entry.positives_ao === 0 ? "missed by AO" : "";
-      const texts = [
-        `${(x2 - x1).toFixed(0)} × ${(y2 - y1).toFixed(0)}`, entry.best_iou.toFixed(2), entry.cluster,
-        entry.positives_ao, entry.positives_pono, trained ? entry.kept : "", remark,
-      ];
-      texts.forEach((text, k) => (row.cells[k + 1].textContent = text));
-      row.cells[6].hidden = !trained;
-      row.cells[7].className = "lx-missed";
-    });
-  }
-
-  function newRow(n) {
-    const row = make("tr", {}, ui.rows);
-    const first = make("td", {}, row);
-    make("span", { class: "lx-swatch" }, first);
-    make("span", {}, first);
-    for (let k = 0; k < 7; k++) make("td", {}, row);
-    row.addEventListener("click", () => select(n === get("selected") ? -1 : n));
-    return row;
   }
 
   // The anchor of the cell that is looked at, in both pictures, with its numbers.
@@ -222,25 +120,7 @@ function render({ model, el }) {
     set(ui.anchor, place);
     set(ui.mapAnchor, place);
     set(ui.cursor, { x: j * stride, y: i * stride, width: stride, height: stride });
-    ui.numbers.textContent = words(i, j, k, w, h);
-  }
-
-  function words(i, j, k, w, h) {
-    const owner = maps.owner[k];
-    const anchor = `Row ${i}, column ${j}; shape ${maps.anchor[k] + 1}, ${w.toFixed(0)} × ${h.toFixed(0)} px`;
-    if (owner < 0) return `${anchor}: touches no ${get("class_names")[get("label")]}, so it belongs to no object.`;
-    const o = maps.pono[k];
-    const judge = (value) => (value > maps.threshold ? "positive" : "negative");
-    const parts = [
-      `${anchor}: belongs to object ${owner + 1}`, `AO ${maps.ao[k].toFixed(2)} (${judge(maps.ao[k])})`,
-      `PONO ${o.toFixed(2)} (${judge(o)})`,
-    ];
-    if (get("layers").some(([name]) => name === "ams")) {
-      const product = o * maps.fit[k];
-      const verdict = o <= maps.threshold ? "no positive" : product > maps.threshold ? "kept" : "rejected by AMS";
-      parts.push(`Ô ${maps.fit[k].toFixed(2)}`, `O · Ô ${product.toFixed(2)} (${verdict})`);
-    }
-    return parts.join("; ") + ".";
+    ui.numbers.textContent = words(maps, i, j, w, h, get("class_names")[get("label")], trained());
   }
 
   // ---- changes of the objects ---------------------------------------------------------------------------------------
@@ -249,23 +129,6 @@ function render({ model, el }) {
     objects.boxes[n] = box;
     schedule();
     push();
-  }
-
-  function moved([x1, y1, x2, y2], dx, dy) {
-    const [height, width] = get("extent");
-    const across = Math.min(Math.max(dx, -x1), width - x2);
-    const down = Math.min(Math.max(dy, -y1), height - y2);
-    return [x1 + across, y1 + down, x2 + across, y2 + down];
-  }
-
-  function resized([x1, y1, x2, y2], [u, v], dx, dy) {
-    const [height, width] = get("extent");
-    const within = (value, low, high) => Math.min(Math.max(value, low), high);
-    if (u === 0) x1 = within(x1 + dx, 0, x2 - LEAST_SIDE);
-    if (u === 1) x2 = within(x2 + dx, x1 + LEAST_SIDE, width);
-    if (v === 0) y1 = within(y1 + dy, 0, y2 - LEAST_SIDE);
-    if (v === 1) y2 = within(y2 + dy, y1 + LEAST_SIDE, height);
-    return [x1, y1, x2, y2];
   }
 
   function select(n) {
@@ -352,7 +215,7 @@ function render({ model, el }) {
       drag.box = [...objects.boxes[drag.n]];
     }
     if (drag.n < 0) return;
-    change(drag.n, drag.handle < 0 ? moved(drag.box, dx, dy) : resized(drag.box, HANDLES[drag.handle], dx, dy));
+    change(drag.n, drag.handle < 0 ? moved(drag.box, dx, dy, get("extent")) : resized(drag.box, HANDLES[drag.handle], dx, dy, get("extent")));
   });
 
   const drop = () => {
@@ -388,8 +251,8 @@ function render({ model, el }) {
     const n = [...ui.boxes.children].indexOf(group);
     const arrow = ARROWS[event.key];
     const step = event.ctrlKey || event.altKey ? get("stride") : 1;
-    if (arrow && event.shiftKey) change(n, resized(objects.boxes[n], [1, 1], arrow[0] * step, arrow[1] * step));
-    else if (arrow) change(n, moved(objects.boxes[n], arrow[0] * step, arrow[1] * step));
+    if (arrow && event.shiftKey) change(n, resized(objects.boxes[n], [1, 1], arrow[0] * step, arrow[1] * step, get("extent")));
+    else if (arrow) change(n, moved(objects.boxes[n], arrow[0] * step, arrow[1] * step, get("extent")));
     else if (event.key === "Delete" || event.key === "Backspace") remove(n);
     else if (event.key === "c") reclass(n, (objects.labels[n] + 1) % get("class_names").length);
     else if (event.key === "n") addInTheMiddle();
@@ -410,15 +273,6 @@ function render({ model, el }) {
   root.addEventListener("keydown", onKey);
 
   // ---- controls -----------------------------------------------------------------------------------------------------
-
-  function options(node, entries, value) {
-    const wanted = JSON.stringify(entries);
-    if (node.dataset.entries !== wanted) {
-      node.replaceChildren(...entries.map(([key, text]) => make("option", { value: key }, null, text)));
-      node.dataset.entries = wanted;
-    }
-    node.value = String(value);
-  }
 
   function controls() {
     const names = get("class_names");
@@ -527,58 +381,6 @@ function render({ model, el }) {
     for (const image of root.querySelectorAll("img")) if (image.src) URL.revokeObjectURL(image.src);
     root.remove();
   };
-}
-
-// The elements, once.
-function build(root) {
-  const ui = {};
-  const top = make("div", { class: "lx-bar" }, root);
-  const labelled = (text, tag, attributes = {}) => make(tag, attributes, make("label", {}, top, text));
-  ui.preset = labelled("situation", "select");
-  ui.reset = make("button", { type: "button" }, top, "start again");
-  ui.label = labelled("class", "select");
-  ui.shape = labelled("anchor", "select");
-  ui.threshold = labelled("threshold", "input", { type: "range", min: 0, max: 1, step: 0.01 });
-  ui.thresholdOut = make("output", {}, ui.threshold.parentElement);
-  ui.size = labelled("anchor size", "input", { type: "range", min: -2, max: 2, step: 0.05 });
-  ui.sizeOut = make("output", {}, ui.size.parentElement);
-  ui.about = make("div", { class: "lx-about" }, root);
-  const middle = make("div", { class: "lx-bar" }, root);
-  ui.layers = make("span", { class: "lx-layers", role: "radiogroup", "aria-label": "what the map shows" }, middle);
-  ui.legend = make("span", { class: "lx-legend" }, middle);
-  const stages = make("div", { class: "lx-stages" }, root);
-  const left = make("div", { class: "lx-stage lx-objects-layer" }, stages);
-  make("img", { alt: "", draggable: "false" }, left);
-  ui.stage = make("svg:svg", { role: "group", "aria-label": "picture with objects" }, left);
-  ui.boxes = make("svg:g", {}, ui.stage);
-  ui.anchor = make("svg:rect", { class: "lx-anchor", "pointer-events": "none" }, ui.stage);
-  const right = make("div", { class: "lx-stage lx-map" }, stages);
-  make("img", { alt: "", draggable: "false" }, right);
-  ui.canvas = make("canvas", { width: 1, height: 1 }, right);
-  ui.map = make("svg:svg", { tabindex: 0, role: "img" }, right);
-  ui.mapBoxes = make("svg:g", { "pointer-events": "none" }, ui.map);
-  ui.cursor = make("svg:rect", { class: "lx-cursor", "pointer-events": "none" }, ui.map);
-  ui.mapAnchor = make("svg:rect", { class: "lx-anchor", "pointer-events": "none" }, ui.map);
-  const cell = make("div", { class: "lx-cell" }, root);
-  ui.hint = make("span", { class: "lx-help" }, cell, "Point at the map: the anchor of the cell is drawn, with its numbers.");
-  ui.numbers = make("span", { "aria-live": "polite" }, cell);
-  ui.error = make("div", { class: "lx-error", role: "alert" }, root);
-  ui.notice = make("div", { class: "lx-notice", role: "status" }, root);
-  const bar = make("div", { class: "lx-bar" }, root);
-  ui.add = make("button", { type: "button" }, bar, "add an object");
-  ui.remove = make("button", { type: "button" }, bar, "delete it");
-  ui.reclass = make("select", {}, make("label", {}, bar, "its class"));
-  ui.status = make("span", { class: "lx-status" }, bar);
-  const table = make("table", { "aria-label": "objects" }, root);
-  const head = make("tr", {}, make("thead", {}, table));
-  for (const text of ["object", "px", "best IoU", "cluster", "positives, AO", "positives, PONO", "kept by AMS", ""])
-    make("th", { scope: "col" }, head, text);
-  ui.kept = head.children[6];
-  ui.rows = make("tbody", {}, table);
-  make("div", { class: "lx-help" }, root,
-    "Drag a box or its handles; drag on empty ground for a new one. Keyboard: Tab to a box, arrows move it (with Ctrl by a " +
-    "cell), Shift and arrows resize it, c changes its class, n adds one, Delete removes it.");
-  return ui;
 }
 
 export default { render };

@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 SIZE_RANGE = (0.25, 4.0)
 """Limits of the factor on the anchors' sides."""
 NO_IMAGE = (256, 256)
+SCRIPTS = ("explorer_draw", "explorer_page", "explorer_boxes", "explorer")
+"""Parts of one module, the one that exports last; a widget is sent to the browser as one text."""
 
 
 class Explorer(anywidget.AnyWidget):
@@ -50,8 +52,8 @@ class Explorer(anywidget.AnyWidget):
     `explorer.objects` are the numbers of the objects, `explorer.maps` the maps; both follow what is dragged.
     """
 
-    _esm = (HERE / "explorer_draw.js").read_text() + (HERE / "explorer.js").read_text()
-    _css = (HERE / "explorer.css").read_text()
+    _esm = "\n".join((HERE / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
+    _css = (HERE / "explorer.css").read_text("utf-8")
 
     picture = traitlets.Bytes().tag(sync=True)
     """PNG; empty without an image."""

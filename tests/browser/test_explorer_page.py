@@ -76,7 +76,8 @@ def test_dragging_a_box_moves_it_and_paints_the_new_map(hug: Stub) -> None:
     assert explorer.boxes[1] == boxes[1]
     assert hug.pixels() != before
     label = hug.page.locator("g.lx-object").first.get_attribute("aria-label")
-    assert f"at {round(explorer.boxes[0][0])}, {round(explorer.boxes[0][1])}" in label
+    x, y = (int(side + 0.5) for side in explorer.boxes[0][:2])  # JavaScript rounds a half up
+    assert f"at {x}, {y}. " in label
     assert hug.explorers["first"].objects[0]["positives_pono"] == int(
         hug.page.locator(".lx tbody tr").first.locator("td").nth(5).inner_text()
     )
@@ -327,7 +328,7 @@ def test_two_copies_and_two_views(page: Any) -> None:
     assert {name for name, _ in stub.sent} == {"first"}
     # The same explorer shown a second time: both views follow.
     page.evaluate(
-        "stops.second(); stops.second = widget.render({ model: models.first, el: document.getElementById('second') })"
+        "() => { stops.second(); widget.render({ model: models.first, el: document.getElementById('second') }); }"
     )
     page.wait_for_function("document.querySelectorAll('#second g.lx-object').length === 2")
     drag(page, middle(page, "#first .lx-grip"), (40, 10))

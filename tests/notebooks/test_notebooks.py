@@ -1,7 +1,9 @@
 """Notebooks are built, their outputs are what a fresh kernel gives, and both checks see it when that is not so."""
 
+import base64
 import copy
 import importlib.util
+import io
 import os
 import re
 import subprocess
@@ -11,7 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+from matplotlib import colormaps
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -143,6 +148,14 @@ def test_pictures_are_made_lighter() -> None:
     ]
     assert pictures
     assert len(build.lighter(pictures[0])) <= len(pictures[0]) * 1.01
+
+
+def test_the_colours_of_a_heat_map_survive() -> None:
+    ramp = colormaps["viridis"](np.linspace(0, 1, 400))[None, :, :3].repeat(40, 0)
+    file = io.BytesIO()
+    Image.fromarray((ramp * 255).astype(np.uint8)).save(file, "PNG")
+    small = Image.open(io.BytesIO(base64.b64decode(build.lighter(base64.b64encode(file.getvalue()).decode()))))
+    assert np.abs(np.asarray(small.convert("RGB")) / 255 - ramp).max() < 0.06
 
 
 def test_kernels_find_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
