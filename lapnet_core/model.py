@@ -85,14 +85,22 @@ class LapNet(nn.Module):
     Args:
         num_classes, per_class: C and A.
         backbone, weights: see `backbones.Backbone`.
+        widths: (decoder, level, head) channels; None takes those of `WIDTHS`.
 
     DarkNet-53 has YOLOv3's decoder, every other backbone RetinaNet's FPN (paper 4).
     """
 
-    def __init__(self, num_classes: int, per_class: int = 10, backbone: str = "light", weights: str = "none") -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        per_class: int = 10,
+        backbone: str = "light",
+        weights: str = "none",
+        widths: tuple[int, int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.num_classes, self.per_class = num_classes, per_class
-        decoder_width, level_width, head_width = WIDTHS.get(backbone, WIDTHS["darknet53"])
+        decoder_width, level_width, head_width = widths or WIDTHS.get(backbone, WIDTHS["darknet53"])
         decoder = YOLOv3Decoder if backbone == "darknet53" else FPNDecoder
         self.backbone = Backbone(backbone, weights)
         self.decoder = decoder(self.backbone.widths, decoder_width)

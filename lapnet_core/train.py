@@ -141,7 +141,9 @@ def train_step(
         nn.utils.clip_grad_norm_(network, config.clip_norm)
     for group in optimizer.param_groups:
         if "max_step" in group:  # a balance weight takes plain gradient steps: its change is lr * gradient
-            nn.utils.clip_grad_value_(group["params"], group["max_step"] / max(group["lr"], 1e-12))
+            learned = [p for p in group["params"] if p.grad is not None]  # none where the weights are constants
+            if learned:
+                nn.utils.clip_grad_value_(learned, group["max_step"] / max(group["lr"], 1e-12))
     optimizer.step()
     return terms
 

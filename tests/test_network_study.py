@@ -87,11 +87,10 @@ def test_a_convolution_counted_with_fingers() -> None:
 def test_the_papers_computing_time_in_operations() -> None:
     ours = analyse.anatomy("darknet53", (512, 512), 80)
     assert analyse.yolov3_macs(512) == pytest.approx(49.88e9, rel=1e-3)
-    assert ours.macs / analyse.yolov3_macs(512) == pytest.approx(1.0916, abs=1e-3)
+    assert ours.macs / analyse.yolov3_macs(512) == pytest.approx(1.0916, abs=1e-3)  # the paper's "same", 1.15 at most
     wide = analyse.anatomy("darknet53", (512, 512), 80, 10, (256, 256, 256))
     assert round(wide.macs / 1e9, 1) == 90.6
     assert analyse.anatomy("darknet53", (512, 512), 80) == ours
-    assert model.WIDTHS["darknet53"] == (256, 64, 128), "other widths were left behind"
 
 
 def test_other_widths_change_the_figure() -> None:

@@ -82,6 +82,16 @@ def test_it_learns():
     assert result.log[-1]["overlap"] > result.log[0]["overlap"]
 
 
+@pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned"])
+def test_every_row_of_table_2b_trains(balance):
+    result = train(replace(TINY, balance=balance), Squares(), save=False, progress=False)
+    assert result.log[-1]["step"] == TINY.steps
+    start = {name: float(p.requires_grad) for name, p in result.loss.named_parameters()}  # constants: lambda = e^0
+    learned = {name for name, p in result.loss.named_parameters() if bool((p != start[name]).any())}
+    loss_weights, anchor_weights = {"s_loc", "s_cls"}, {"s_loc_anchor", "s_cls_anchor"}
+    assert learned == {"learned": loss_weights | anchor_weights, "loss": loss_weights}.get(balance, set())
+
+
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     whole = train(replace(TINY, out=str(tmp_path / "a")), Squares(), progress=False)
 

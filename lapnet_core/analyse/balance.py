@@ -201,8 +201,8 @@ def put_at_rest(loss: LapNetLoss, batch: FixedBatch) -> None:
 
 @dataclass(frozen=True)
 class Settling:
-    """lambda_cls and lambda_cls[c, a] before each step and after the last, and `part`, what each grid adds to Lcls, times
-    C*A: 1 where every grid has the same say; nan for a held grid."""
+    """lambda_cls and lambda_cls[c, a] before each step and after the last, and `part`, what each grid adds to Lcls,
+    times C*A: 1 where every grid has the same say; nan for a held grid."""
 
     lam: Float[Tensor, " T"]
     lam_anchor: Float[Tensor, "T C A"]
@@ -314,8 +314,8 @@ def drift_without_positives(
 
 @dataclass(frozen=True)
 class Pull:
-    """Sizes of the gradient of the total loss with respect to a network's outputs, each the sum of |derivatives|: on the
-    scores of anchors with the label 1 and of all others, and on the offsets, the pull of the localisation."""
+    """Sizes of the gradient of the total loss with respect to a network's outputs, each the sum of |derivatives|: on
+    the scores of anchors with the label 1 and of all others, and on the offsets, the pull of the localisation."""
 
     positive: Float[Tensor, "C A"]
     negative: Float[Tensor, "C A"]

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lapnet_core import model as lapnet
 from lapnet_core.analyse.speed import seconds_each
 from lapnet_core.losses import LossTerms
 from lapnet_core.model import LapNet
@@ -140,15 +139,10 @@ def anatomy(
         image_size: (height, width), multiples of 32.
         widths: (decoder, level, head) channels in the place of `model.WIDTHS[backbone]`.
     """
-    usual = lapnet.WIDTHS
-    try:
-        lapnet.WIDTHS = usual if widths is None else {**usual, backbone: widths}
-        with torch.device("meta"), torch.no_grad():
-            model = LapNet(num_classes, per_class, backbone).eval()
-            with counting_macs(model) as counts:
-                maps = named_maps(model, torch.zeros(1, 3, *image_size))
-    finally:
-        lapnet.WIDTHS = usual
+    with torch.device("meta"), torch.no_grad():
+        model = LapNet(num_classes, per_class, backbone, widths=widths).eval()
+        with counting_macs(model) as counts:
+            maps = named_maps(model, torch.zeros(1, 3, *image_size))
     stacks = {f"L{k + 3}": _stack(level) for k, level in enumerate(model.levels)}
     stacks |= {"scores": _stack(model.score_head), "offsets": _stack(model.offset_head)}
     parts = [

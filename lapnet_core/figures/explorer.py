@@ -45,7 +45,8 @@ def explorer_strip(
     picture(axes[0], image, "objects")
     for n, (box, label) in enumerate(zip(boxes, np.asarray(labels), strict=True)):
         draw_box(axes[0], box, color(n), f"{n + 1} {names[int(label)]}", width=1.6)
-    heat, extent = None, (0, ao.shape[1] * stride, ao.shape[0] * stride, 0)
+    extent = (0, ao.shape[1] * stride, ao.shape[0] * stride, 0)
+    heat = None
     for (title, values), ax in zip(panels.items(), axes[1:], strict=True):
         picture(ax, image, title, fade=0.3)
         if np.issubdtype(values.dtype, np.integer):  # objects, not overlaps
@@ -56,5 +57,6 @@ def explorer_strip(
         for box in boxes:
             draw_box(ax, box, "white", width=1.0)
         ax.set(xlim=(0, width), ylim=(height, 0))
+    assert heat is not None  # AO is always among them
     figure.colorbar(heat, ax=axes, shrink=0.75, pad=0.01, label="overlap")
     return figure

@@ -75,7 +75,7 @@ EXERCISES: Mapping[str, Exercise] = {
         _settling_steps,
     ),
     "equal_say": Exercise(
-        "replace None by a tensor (C, A) of weights, made from `per_grid`.",
+        "replace None by a tensor (C, A) of weights, made from `grid_loss`.",
         "with these weights every grid adds the same to eq. 6; any common factor would do.",
         "a grid adds its weight times its loss.",
         _equal_say,

@@ -1,6 +1,7 @@
 // The boxes of the explorer: how they are drawn, moved and resized.
 
 const LEAST_SIDE = 3; // px
+const CROWD = 6; // objects beyond which their names would hide the picture
 const HANDLES = [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]];
 
 // The objects in both pictures. `get` reads the model, `select` is called with the number of the one that has the focus.
@@ -22,7 +23,7 @@ function drawBoxes(ui, { boxes, labels }, maps, get, select) {
     set(text, { x: x1 + 2 * unit, y: Math.max(y1 - 4 * unit, 11 * unit), "font-size": 12 * unit });
     text.style.fontSize = `${12 * unit}px`;
     text.style.strokeWidth = `${3 * unit}px`;
-    text.textContent = `${n + 1} ${name}`;
+    text.textContent = boxes.length > CROWD ? String(n + 1) : `${n + 1} ${name}`;
     handles.forEach((handle, k) => {
       const [u, v] = HANDLES[k];
       const side = 8 * unit;
