@@ -159,8 +159,8 @@ for name, (factor, one_based) in tables.items():
 # | COCO val 2017 | 36,780 | 2.6 % (people 4.0 %, books 5.5 %) | 26 % | 0.6 % |
 #
 # Recorded on 23 November 2026 with the cell above, in about two minutes (anchors clustered on the same boxes; people
-# and books from the same counts, by class). **Our scenes are more crowded than photographs**: three times as many ambiguous positives. But every
-# third or fourth object, there as here, has at least one.
+# and books from the same counts, by class). **Our scenes are more crowded than photographs**: two to three times as
+# many ambiguous positives. But every third or fourth object, there as here, has at least one.
 #
 # ## 4. Eq. 3 is a product
 #

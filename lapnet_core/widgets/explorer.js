@@ -11,6 +11,7 @@ function render({ model, el }) {
   const ui = build(root);
   let objects = { boxes: [], labels: [] };
   let maps = null; // of the last reply
+  let painted = {};
   let drag = null;
   let cursor = null; // [row, column] that is looked at
   let frame = 0; // of requestAnimationFrame
@@ -92,14 +93,15 @@ function render({ model, el }) {
     root.dataset.frames = String((Number(root.dataset.frames) || 0) + 1);
     const selected = get("selected");
     drawBoxes(ui, objects, maps, get, select);
-    if (maps) {
+    if (!maps) return;
+    if (painted.maps !== maps || painted.selected !== selected) {
+      painted = { maps, selected }; // a frame in which only a box moved costs no painting
       paintMap(ui.canvas, maps, selected);
-      const [height, width] = get("extent");
-      const scale = (get("stride") / CELL) * (ui.map.clientWidth / width || 1);
-      ui.canvas.style.transform = `scale(${scale})`;
-      drawCursor();
       drawTable(ui, maps, selected, trained(), select);
     }
+    const width = get("extent")[1];
+    ui.canvas.style.transform = `scale(${((get("stride") / CELL) * (ui.map.clientWidth || width)) / width})`;
+    drawCursor();
   }
 
   // The anchor of the cell that is looked at, in both pictures, with its numbers.
