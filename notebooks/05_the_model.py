@@ -41,10 +41,13 @@ import torch
 
 from lapnet_core import analyse, anchors, assign, backbones, config, figures, losses, model, train, widgets
 from lapnet_core.data import SCENE_CLASSES, Scenes, collate, denormalize, eval_transform, flatten_targets
+from lapnet_core.data.download import data_dir
+from lapnet_core.data.named import open_dataset
 from lapnet_core.teach.checks import check
 
 TIER = os.environ.get("LAPNET_TIER", "tiny")
 CLASSES = len(SCENE_CLASSES)
+PHOTOGRAPH = 1  # of coco_tiny, where it is there
 torch.set_num_threads(2)
 print(f"tier {TIER}; {CLASSES} classes, {len(analyse.PARTS)} parts of the network: {', '.join(analyse.PARTS)}")
 
@@ -100,7 +103,8 @@ for backbone in model.WIDTHS:
 # Now with numbers. A network that has just been made, a batch of scenes at 256 pixels, and what comes by at every
 # joint. (`update_bn` lets the batch normalisations see some images, as the first training step would; otherwise their
 # statistics are those of no images at all.) The picture shows six channels of some maps, each on a scale of its own;
-# of the concatenated map, two from each level.
+# of the concatenated map, two from each level. If `LAPNET_DATA` holds `coco_tiny`, the picture is one of its
+# photographs; the shapes stay the same.
 
 # %%
 scenes = Scenes(8, size=(256, 256), transform=eval_transform((256, 256)))
@@ -109,15 +113,17 @@ torch.manual_seed(0)
 net = model.LapNet(CLASSES)
 torch.optim.swa_utils.update_bn([batch.images], net)
 net.eval()
+image = batch.images[0]
+if (data_dir() / "coco_tiny").is_dir():
+    image, _ = open_dataset("coco_tiny", "val", transform=eval_transform((256, 256)))[PHOTOGRAPH]
 with torch.no_grad():
-    maps = analyse.named_maps(net, batch.images[:1])
+    maps = analyse.named_maps(net, image[None])
 for name, values in maps.items():
     print(f"{name:8}{list(values.shape)!s:22}{values.numel():8} numbers")
 
 chosen = {name: maps[name][0, :6] for name in ("C3", "C4", "C5")}
 chosen["fused: from L3, L4, L5"] = maps["fused"][0, [0, 1, 32, 33, 64, 65]]
-picture = denormalize(batch.images[0])
-figures.feature_maps(picture, chosen)
+figures.feature_maps(denormalize(image), chosen)
 
 # %% [markdown]
 # **Notice** that the numbers become fewer until C5, and that the output is the largest of all. From 196 608 numbers,
@@ -155,9 +161,8 @@ here, labels, _ = flatten_targets(batch.targets[:1])
 n = int((here[:, 2:] - here[:, :2]).prod(-1).argmax())  # the largest object of the scene
 found = assign.assign(shapes, (32, 32), here, labels).positives()
 at = (found.object_index == n).nonzero().flatten()[0]  # the first of its positives: not a very good one
-widgets.offset_panel(
-    picture, here[n], shapes[found.label[at], found.anchor[at]], (int(found.row[at]), int(found.column[at]))
-)
+cell = int(found.row[at]), int(found.column[at])
+widgets.offset_panel(denormalize(batch.images[0]), here[n], shapes[found.label[at], found.anchor[at]], cell)
 
 # %% [markdown]
 # **Notice** that you looked at $\hat O$, not at the offsets, and that is how LapNet is trained, too: nobody tells the
