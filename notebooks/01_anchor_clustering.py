@@ -24,7 +24,7 @@
 #
 # | tier | `LAPNET_TIER` | what it clusters | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 300 drawn scenes, 2114 objects | about 25 s of one core | 1.7 GB | nothing |
+# | tiny | `tiny`, the default | 300 drawn scenes, 2114 objects | 18 s | 1.7 GB | nothing |
 # | laptop | `laptop` | 2000 drawn scenes | about 2 minutes (estimate) | 2 GB (estimate) | nothing |
 # | real boxes | either; set `LAPNET_DATA` | also 76 838 boxes of VOC and COCO | 20 s more | 2.0 GB | 1 MB |
 #

@@ -25,8 +25,8 @@
 #
 # | tier | `LAPNET_TIER` | what it studies | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 300 drawn scenes | 25 s (two cores; estimate) | 1.1 GB | nothing |
-# | laptop | `laptop` | 1500 drawn scenes | 35 s (estimate) | 1.1 GB | nothing |
+# | tiny | `tiny`, the default | 300 drawn scenes | 18 s (two cores) | 1.1 GB | nothing |
+# | laptop | `laptop` | 1500 drawn scenes | 30 s (estimate) | 1.1 GB | nothing |
 # | full | `full` | as `laptop`: nothing is trained here, no GPU is needed | | | |
 #
 # The numbers in the text are those of the tiny tier. Section 9 measures real data sets too, if `LAPNET_DATA` names a

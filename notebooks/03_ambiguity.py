@@ -24,7 +24,7 @@
 #
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 480 scenes of 160 px, 400 steps | 112 s on one busy core | 1.4 GB | 11 MB, temporary |
+# | tiny | `tiny`, the default | 480 scenes of 160 px, 400 steps | 60 s (two cores) | 1.4 GB | 11 MB, temporary |
 # | laptop | `laptop` | 1500 scenes, 1500 steps, AMS on and off | 7 minutes (estimate) | 1.5 GB (estimate) | the same |
 # | full | `full` | the paper's table 2a, four trainings on PASCAL VOC | days on GPUs (not measured) | | VOC |
 #

@@ -24,7 +24,7 @@
 #
 # | tier | `LAPNET_TIER` | what it runs | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | toy problems, and recorded trainings | 35 s of one core | 1 GB | nothing |
+# | tiny | `tiny`, the default | toy problems, and recorded trainings | 29 s | 1 GB | nothing |
 # | laptop | `laptop` | and the five trainings of section 7 | 6 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | the paper's table 2b, on PASCAL VOC | five times days on 4 GPUs (not measured) | | VOC |
 #

@@ -24,7 +24,7 @@
 #
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | the light network, 150 steps; others by shape | 40 s (estimate) | 1.3 GB | nothing |
+# | tiny | `tiny`, the default | the light network, 150 steps; others by shape | 36 s (two cores) | 1.3 GB | nothing |
 # | laptop | `laptop` | trains 1500 steps; times DarkNet-53, too | 8 minutes (estimate) | 2 GB (estimate) | nothing |
 # | full | `full` | as laptop; the paper's own comparison of times needs a GPU | as laptop | as laptop | nothing |
 #

@@ -183,6 +183,20 @@ function render({ model, el }) {
     return [((event.clientX - frame.left) / frame.width) * width, ((event.clientY - frame.top) / frame.height) * height];
   }
 
+  // [object, handle or -1] that the mouse takes. The selected object's handles come first, even under another box.
+  function held(point, target) {
+    const reach = (6 * get("extent")[1]) / (ui.stage.clientWidth || 400); // image pixels of 6 on the screen
+    const selected = get("selected");
+    if (objects.boxes[selected]) {
+      const grip = handleAt(objects.boxes[selected], point, reach);
+      if (grip >= 0) return [selected, grip];
+    }
+    const group = target.closest("g.lx-object");
+    if (group && target.classList.contains("lx-handle"))
+      return [[...ui.boxes.children].indexOf(group), [...group.children].indexOf(target) - 4];
+    return [under(point), -1];
+  }
+
   // Of boxes on top of each other the one that is selected, or else the smallest: so that each can be had.
   function under([x, y]) {
     const inside = ([x1, y1, x2, y2]) => x >= x1 && x <= x2 && y >= y1 && y <= y2;
@@ -194,9 +208,7 @@ function render({ model, el }) {
   ui.stage.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     const start = at(event, ui.stage);
-    const group = event.target.closest("g.lx-object");
-    const handle = event.target.classList.contains("lx-handle") ? [...group.children].indexOf(event.target) - 4 : -1;
-    const n = handle >= 0 ? [...ui.boxes.children].indexOf(group) : under(start);
+    const [n, handle] = held(start, event.target);
     ui.stage.setPointerCapture(event.pointerId);
     if (n >= 0) {
       drag = { n, handle, start, box: [...objects.boxes[n]] };

@@ -78,3 +78,11 @@ function resized([x1, y1, x2, y2], [u, v], dx, dy, [height, width]) {
   if (v === 1) y2 = within(y2 + dy, y1 + LEAST_SIDE, height);
   return [x1, y1, x2, y2];
 }
+
+// Which handle of a box lies within `reach` of a point, or -1. Inside a tiny box there is none: it has to be movable.
+function handleAt([x1, y1, x2, y2], [x, y], reach) {
+  const inside = x > x1 && x < x2 && y > y1 && y < y2;
+  if (inside && Math.min(x2 - x1, y2 - y1) < 4 * reach) return -1;
+  const near = ([u, v]) => Math.max(Math.abs(x - x1 - u * (x2 - x1)), Math.abs(y - y1 - v * (y2 - y1))) <= reach;
+  return HANDLES.findIndex(near);
+}

@@ -386,3 +386,20 @@ def test_each_of_nested_boxes_can_be_had(page: Any) -> None:
         stub.settle()
         assert explorer.boxes[n][0] < boxes[n][0]
         assert explorer.boxes[1 - n] == (boxes[1 - n] if n == 1 else explorer.boxes[1])
+
+
+def test_a_handle_under_another_box_is_that_of_the_selected_one(hug: Stub) -> None:
+    box, unit = hug.explorers["first"].boxes[0], screen_scale(hug)
+    pick(hug.page, 0)
+    drag(hug.page, middle(hug.page, "g.lx-object:first-child > rect:nth-of-type(8)"), (20 * unit, 5 * unit))
+    hug.settle()
+    assert hug.explorers["first"].boxes[0] == pytest.approx(shifted(box, (0, 0, 20, 5)), abs=1)
+
+
+def test_a_tiny_box_can_be_moved(page: Any) -> None:
+    stub = Stub(page, first=Explorer.situation("tiny_object", SHAPES))
+    box, unit = stub.explorers["first"].boxes[0], screen_scale(stub)
+    for _ in range(2):  # the second time it is selected, and its handles are shown
+        drag(page, middle(page, "g.lx-object:first-child > .lx-grip"), (10 * unit, 4 * unit))
+        stub.settle()
+    assert stub.explorers["first"].boxes[0] == pytest.approx(shifted(box, (20, 8, 20, 8)), abs=2)

@@ -41,9 +41,7 @@ def test_a_student_drags_a_box_in_notebook_02(page: Any, tmp_path: Path) -> None
         page.mouse.down()
         page.mouse.move(x + 60, y + 40, steps=10)
         page.mouse.up()
-        page.wait_for_function(
-            "(old) => document.querySelector('.lx tbody tr').innerText !== old", arg="\t".join(before)
-        )
+        page.wait_for_function(f"(old) => {ROW}.cells[1].innerText !== old", arg=before[1])
         page.wait_for_function("() => Number(document.querySelector('.lx').dataset.answered) > 0")
         page.wait_for_timeout(500)
         after = first_row(page)
