@@ -8,10 +8,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from lapnet_core.analyse import COCO_CLASSES, read_boxes
+from lapnet_core.analyse import read_boxes
 from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
 from lapnet_core.config import preset_for
-from lapnet_core.data import VOC_CLASSES, data_dir
+from lapnet_core.data import COCO_CLASSES, VOC_CLASSES, data_dir
 from lapnet_core.data.named import open_dataset
 from lapnet_core.train import object_sizes
 

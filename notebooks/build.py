@@ -70,8 +70,9 @@ def merge(source: Any, built: Any | None) -> Any:
 def lighter(png: str) -> str:
     """A base64 PNG with a palette of 256 colours: a third of the bytes, and nbval does not compare pictures."""
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
-        # MAXCOVERAGE keeps the ends of a colour map; the default, median cut, turns the peak of a heat map orange.
-        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        # MAXCOVERAGE keeps the ends of a colour map, where the default, median cut, turns a heat map's peak orange;
+        # k-means then gives pictures their shades back.
+        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     file = io.BytesIO()
     small.save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()

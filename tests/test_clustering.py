@@ -18,7 +18,7 @@ from lapnet_core import analyse, anchors, figures
 from lapnet_core.boxes import shape_iou
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import SCENE_CLASSES, VOC_CLASSES, CocoDetection, Scenes, flatten_targets
+from lapnet_core.data import COCO_CLASSES, SCENE_CLASSES, VOC_CLASSES, CocoDetection, Scenes, flatten_targets
 from lapnet_core.teach.checks import judge
 from lapnet_core.teach.clustering import EXERCISES
 from lapnet_core.train import find_anchors
@@ -339,9 +339,7 @@ def test_the_solutions_in_the_notebook_are_right(boxes: tuple[Tensor, Tensor]) -
 # The anchor files that ship
 
 
-@pytest.mark.parametrize(
-    ("name", "order"), [("voc0712_512", VOC_CLASSES), ("coco_512", analyse.COCO_CLASSES)], ids=FILES
-)
+@pytest.mark.parametrize(("name", "order"), [("voc0712_512", VOC_CLASSES), ("coco_512", COCO_CLASSES)], ids=FILES)
 def test_shipped_anchors_are_usable(name: str, order: tuple[str, ...]) -> None:
     file = anchors.AnchorFile.load(SHIPPED / f"{name}.json")
     assert file.class_names == order
@@ -387,4 +385,4 @@ def test_shipped_anchors_are_made_again(
 def test_coco_s_classes_are_in_the_order_of_its_own_file(real_data: Path) -> None:
     folder = real_data / "coco_tiny"
     data = CocoDetection(folder / "val2017", folder / "annotations" / "instances_val2017.json")
-    assert tuple(data.class_names) == analyse.COCO_CLASSES
+    assert tuple(data.class_names) == COCO_CLASSES

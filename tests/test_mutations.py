@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser.chromium import NoBrowser, chromium, required
+from browser.chromium import required
 
 ROOT = Path(__file__).resolve().parents[1]
 # name: (file, what stands there, what is put in its place, the tests that have to see it)
@@ -63,19 +63,13 @@ def run(folder: Path, tests: str) -> tuple[int, dict[str, int], str]:
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_turns_a_test_red(name: str, copy: Path) -> None:
     file, old, new, tests = MUTATIONS[name]
-    if "browser" in tests:
-        try:
-            with chromium():
-                pass
-        except NoBrowser as reason:
-            if required():
-                raise
-            pytest.skip(str(reason))
     path = copy / file
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, "the line that is to be damaged has changed: change it here, too"
     path.write_text(text.replace(old, new), encoding="utf-8")
     status, counts, output = run(copy, tests)
+    if counts == {"skipped": 1} and not required():
+        pytest.skip("no browser")
     assert status == 1, output[-3000:]
     assert counts.get("failed", 0) >= 1, output[-3000:]
 

@@ -93,6 +93,7 @@ def test_every_row_of_table_2b_trains(balance):
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
     whole = train(replace(TINY, out=str(tmp_path / "a")), Squares(), progress=False)
 
     def interrupt(step, _):
@@ -112,7 +113,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines[1:]] == [1, 2, 3, 4, 5, 6]
     assert lines[0]["config"]["steps"] == 6
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_second_ctrl_c_breaks_off_and_the_checkpoint_is_whole(tmp_path):

@@ -54,12 +54,11 @@ from lapnet_core.analyse.receptive import (
     side_with,
 )
 from lapnet_core.analyse.speed import seconds_each, step_seconds
-from lapnet_core.analyse.tables import COCO_CLASSES, BoxTable, read_boxes, table_anchors
+from lapnet_core.analyse.tables import BoxTable, read_boxes, table_anchors
 
 __all__ = [
     "AMBIGUOUS",
     "Anatomy",
-    "COCO_CLASSES",
     "PARTS",
     "SMALL_AREA",
     "AmbiguityCounts",

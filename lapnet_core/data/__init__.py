@@ -3,7 +3,7 @@
 The function `download.download` is not repeated here, as it would hide its module.
 """
 
-from lapnet_core.data.coco import CocoDetection, coco2017
+from lapnet_core.data.coco import COCO_CLASSES, CocoDetection, coco2017
 from lapnet_core.data.collate import Batch, collate, flatten_targets
 from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
@@ -15,6 +15,7 @@ from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_
 __all__ = [
     "DOWNLOADS",
     "SCENE_CLASSES",
+    "COCO_CLASSES",
     "VOC_CLASSES",
     "Batch",
     "CocoDetection",
