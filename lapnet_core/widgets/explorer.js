@@ -15,6 +15,7 @@ function render({ model, el }) {
   let drag = null;
   let cursor = null; // [row, column] that is looked at
   let frame = 0; // of requestAnimationFrame
+  let pending = {}; // traits to send with the next update
   let sent = 0, sentAt = 0, waiting = false, queued = false, own = false, alive = true;
   const times = [];
 
@@ -43,7 +44,6 @@ function render({ model, el }) {
     waiting = true;
     sentAt = performance.now();
   }
-  let pending = {};
 
   function onReply() {
     const reply = get("reply");
