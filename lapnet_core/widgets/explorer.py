@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 SIZE_RANGE = (0.25, 4.0)
 """Limits of the factor on the anchors' sides."""
 NO_IMAGE = (256, 256)
+SENT_BY_BROWSER = {"sync": True, "echo_update": False}
+"""Traits that the browser changes while one drags. It knows what it sent: an echo would only cost time."""
 SCRIPTS = ("explorer_draw", "explorer_page", "explorer_boxes", "explorer")
 """Parts of one module, the one that exports last; a widget is sent to the browser as one text."""
 
@@ -67,22 +69,22 @@ class Explorer(anywidget.AnyWidget):
     presets = traitlets.List(traitlets.Unicode()).tag(sync=True)
     about = traitlets.Unicode().tag(sync=True)
 
-    boxes = traitlets.List().tag(sync=True)
-    labels = traitlets.List(traitlets.Int()).tag(sync=True)
-    label = traitlets.Int(0).tag(sync=True)
-    anchor = traitlets.Int(-1).tag(sync=True)
+    boxes = traitlets.List().tag(**SENT_BY_BROWSER)
+    labels = traitlets.List(traitlets.Int()).tag(**SENT_BY_BROWSER)
+    label = traitlets.Int(0).tag(**SENT_BY_BROWSER)
+    anchor = traitlets.Int(-1).tag(**SENT_BY_BROWSER)
     """-1 is the best shape in each cell."""
-    layer = traitlets.Enum(tuple(LAYERS), "pono").tag(sync=True)
-    threshold = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
-    size = traitlets.Float(1.0, min=SIZE_RANGE[0], max=SIZE_RANGE[1]).tag(sync=True)
-    selected = traitlets.Int(-1).tag(sync=True)
+    layer = traitlets.Enum(tuple(LAYERS), "pono").tag(**SENT_BY_BROWSER)
+    threshold = traitlets.Float(0.5, min=0.0, max=1.0).tag(**SENT_BY_BROWSER)
+    size = traitlets.Float(1.0, min=SIZE_RANGE[0], max=SIZE_RANGE[1]).tag(**SENT_BY_BROWSER)
+    selected = traitlets.Int(-1).tag(**SENT_BY_BROWSER)
     """Object whose cluster lights up; -1 for none."""
-    preset = traitlets.Unicode("").tag(sync=True)
+    preset = traitlets.Unicode("").tag(**SENT_BY_BROWSER)
     """A situation of `presets.ABOUT`; empty is what was given."""
-    resets = traitlets.Int(0).tag(sync=True)
+    resets = traitlets.Int(0).tag(**SENT_BY_BROWSER)
     """Counts the presses of "start again"."""
 
-    seq = traitlets.Int(0).tag(sync=True)
+    seq = traitlets.Int(0).tag(**SENT_BY_BROWSER)
     reply = traitlets.Dict().tag(sync=True)
 
     def __init__(
