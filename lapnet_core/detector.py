@@ -80,28 +80,32 @@ class Detector:
         return cls(model.to(device).eval(), shapes, tuple(about["class_names"]), (height, width), about["backbone"])
 
     @torch.no_grad()
-    def detect_images(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
-        """Detections of normalised images of the network's input size, in its pixels, on the CPU.
-
-        Args:
-            options: thresholds of `predict.detect`.
+    def outputs(
+        self, images: Float[Tensor, "B 3 height width"]
+    ) -> tuple[Float[Tensor, "B C A H W"], Float[Tensor, "B C A 4 H W"]]:
+        """Scores and offsets of normalised images, on the model's device.
 
         The model is in evaluation mode for the call, whatever its mode before and after.
         """
         training = self.model.training
         self.model.eval()
         try:
-            images = images.to(self.device, memory_format=torch.channels_last)
-            scores, offsets = self.model(images)
+            return self.model(images.to(self.device, memory_format=torch.channels_last))
         finally:
             self.model.train(training)
+
+    def detect_images(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
+        """Detections of normalised images of the network's input size, in its pixels, on the CPU.
+
+        Args:
+            options: thresholds of `predict.detect`.
+        """
+        scores, offsets = self.outputs(images)
         found = detect(scores, offsets, self.shapes.to(scores.device), **options)  # pyright: ignore[reportArgumentType]
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 
-    def predict(self, image: UInt8[Tensor, "3 h w"] | Image.Image, **options: float) -> Detection:
-        """Detections of one image of any size, RGB, in that image's own pixels. `options` as in `predict.detect`."""
-        if isinstance(image, Image.Image):
-            image = v2.functional.pil_to_tensor(image.convert("RGB"))
+    def prepare(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "1 3 height width"]:
+        """An RGB image of any size as the network takes it: stretched to its input size, and normalised."""
         size = (image.shape[1], image.shape[2])
         nothing = Target(
             boxes=as_boxes(_EMPTY_BOX, size),
@@ -110,8 +114,14 @@ class Detector:
             image_id=0,
             original_size=size,
         )
-        batch = collate([eval_transform(self.image_size)(tv_tensors.Image(image), nothing)])
-        (found,) = self.detect_images(batch.images, **options)
+        return collate([eval_transform(self.image_size)(tv_tensors.Image(image), nothing)]).images
+
+    def predict(self, image: UInt8[Tensor, "3 h w"] | Image.Image, **options: float) -> Detection:
+        """Detections of one image of any size, RGB, in that image's own pixels. `options` as in `predict.detect`."""
+        if isinstance(image, Image.Image):
+            image = v2.functional.pil_to_tensor(image.convert("RGB"))
+        size = (image.shape[1], image.shape[2])
+        (found,) = self.detect_images(self.prepare(image), **options)
         return _to_original(found, self.image_size, size)
 
     def predict_file(self, path: str | Path, **options: float) -> tuple[Image.Image, Detection]:

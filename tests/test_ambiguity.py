@@ -1,14 +1,13 @@
 """Notebook 03: ambiguity and AMS. Analyses against slow loops, figures, panels through their controls, exercises."""
 
 import io
-import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
+from exercises import exercises_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -40,7 +39,6 @@ from lapnet_core.train import train
 from lapnet_core.widgets import approach_panel, training_panel
 from lapnet_core.widgets.ambiguity import two_people
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "03_ambiguity.py"
 SHAPES = torch.stack((torch.linspace(16, 60, 10), torch.linspace(40, 150, 10)), -1)[None]
 IMAGE = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -426,11 +424,9 @@ def test_the_columns_have_to_be_ranked() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert len(solutions) == len(checks) == len(EXERCISES)
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    exercises = exercises_of("03_ambiguity")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    for solution, name, variable in exercises:
         names: dict[str, Any] = {"torch": torch, "assign": assignment_module, "ious": IOUS, **TABLE}
         exec(solution, names)
         assert judge(name, names[variable], **GIVEN[name]).done is True, name

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from exercises import exercises_of
 from matplotlib.figure import Figure
 
 from lapnet_core import config, figures, losses, train, widgets
@@ -24,7 +24,6 @@ from lapnet_core.teach.checks import check, judge
 from lapnet_core.widgets.balance import BALANCES, STEPS, TOY_CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = ROOT / "notebooks" / "04_balanced_losses.py"
 RUNS = ROOT / "data" / "runs" / "balance_scenes.csv"
 
 
@@ -455,11 +454,9 @@ def test_wrong_answers_are_told_apart(toy: balance.FixedBatch, given: dict[str, 
 
 
 def test_the_solutions_in_the_notebook_are_right(toy: balance.FixedBatch, given: dict[str, Any]) -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert len(solutions) == len(checks) == len(EXERCISES)
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    exercises = exercises_of("04_balanced_losses")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    for solution, name, variable in exercises:
         names: dict[str, Any] = {"torch": torch, "math": math, "grid_loss": grid_losses(toy)}
         exec(solution, names)
         assert judge(name, names[variable], **given[name]).done is True, name

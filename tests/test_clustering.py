@@ -10,6 +10,7 @@ from typing import Any
 import oracles
 import pytest
 import torch
+from exercises import exercises_of
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -26,7 +27,6 @@ from lapnet_core.widgets import kmeans_panel
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data" / "anchors"
-NOTEBOOK = ROOT / "notebooks" / "01_anchor_clustering.py"
 FILES = {
     "voc0712_512": ["boxes/voc0712_trainval.csv.gz", "--classes", "voc", "--one-based", "--scale", "1.024"],
     "coco_512": ["boxes/coco_val2017.csv.gz", "--classes", "coco", "--scale", "0.8"],
@@ -325,12 +325,10 @@ def test_answers_are_told_apart(boxes: tuple[Tensor, Tensor]) -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right(boxes: tuple[Tensor, Tensor]) -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert [name for name, _ in checks] == list(EXERCISES)
+    exercises = exercises_of("01_anchor_clustering")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
     start = {"few_sizes": few()["sizes"], "two_centers": few()["centers"], "sizes": boxes[0], "classes": boxes[1]}
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    for solution, name, variable in exercises:
         names: dict[str, Any] = {"torch": torch, "analyse": analyse, "shape_iou": shape_iou, **start}
         exec(solution, names)
         assert judge(name, names[variable], **given(name, boxes)).done is True, name

@@ -1,13 +1,12 @@
 """Notebook 05: the network taken apart, against counts and gradients made the slow way; figures, panels, exercises."""
 
 import io
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+from exercises import exercises_of
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -21,8 +20,6 @@ from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
 from lapnet_core.teach.checks import check, judge
 from lapnet_core.teach.network import EXERCISES
-
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "05_the_model.py"
 
 
 @pytest.fixture(scope="module")
@@ -429,11 +426,9 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert len(solutions) == len(checks) == len(EXERCISES)
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    exercises = exercises_of("05_the_model")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    for solution, name, variable in exercises:
         names: dict[str, Any] = {}
         exec(solution, names)
         assert judge(name, names[variable], **GIVEN[name]).done is True, name

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exercises import exercises_of
 from matplotlib.figure import Figure
 
 from lapnet_core import figures
@@ -215,14 +216,13 @@ def test_the_safe_side_is_what_a_search_finds() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>.*?```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert len(solutions) == len(checks) == len(EXERCISES) == 3
+    exercises = exercises_of("02_pono_maps")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    assert len(exercises) == 3
     four = torch.cat((PEOPLE, PEOPLE[:1] + 60))
     known = given("whole_map") | {"boxes": four}
     names: dict[str, Any] = {"torch": torch, "ious": grid_iou(SHAPES.expand(4, 3, 2), four, (16, 16))}
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    for solution, name, variable in exercises:
         exec(solution, names)
         if name == "three_twins":  # its number is that of the notebook's scene
             printed = re.search(r"eq\. 1 as it stands +clusters \[\d+, 0\], positives \[(\d+), 0\]", built())

@@ -1,18 +1,15 @@
 """Exercise checks: right answers pass, wrong ones get a reason, nothing raises; the notebook's solutions are right."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from exercises import exercises_of
 
 from lapnet_core.assign import assign
 from lapnet_core.data import SCENE_CLASSES
 from lapnet_core.teach.checks import check, judge
 from lapnet_core.teach.start import EXERCISES
-
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_start_here.py"
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +89,9 @@ def test_unknown_exercises_and_missing_inputs_do_not_raise() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right(tiny: dict[str, Any]) -> None:
-    text = re.sub(r"^# ?", "", NOTEBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
-    assert len(solutions) == len(checks) == len(EXERCISES)
-    for solution, (name, variable) in zip(solutions, checks, strict=True):
+    exercises = exercises_of("00_start_here")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    for solution, name, variable in exercises:
         names: dict[str, Any] = {"torch": torch, "ao": assign(**tiny, overlap="ao"), "bird": 0}
         exec(solution, names)
         assert judge(name, names[variable], **given(name, tiny)).done is True, name

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lapnet_core.analyse.tables import few_images
 from lapnet_core.assign import Overlap, Positives, assign
 from lapnet_core.boxes import STRIDE, decode, paired_iou
 from lapnet_core.checkpoint import load_checkpoint
@@ -22,8 +23,6 @@ from lapnet_core.train import Training, train
 AMBIGUOUS = 0.8
 """From this ratio on we call an anchor ambiguous: its second object overlaps it at least 80 % as well as its own. The
 paper says "almost equally" and gives no number."""
-
-IMAGES_AT_ONCE = 16
 
 
 def anchor_boxes_at(at: Positives, shapes: Float[Tensor, "C A 2"], stride: int = STRIDE) -> Float[Tensor, "P 4"]:
@@ -122,15 +121,12 @@ def count_ambiguity(
     """
     positives = torch.zeros(len(boxes), dtype=torch.int64)
     ambiguous = positives.clone()
-    for first in range(0, int(image_index.max()) + 1 if len(boxes) else 0, IMAGES_AT_ONCE):
-        here = ((image_index >= first) & (image_index < first + IMAGES_AT_ONCE)).nonzero().flatten()
-        if not len(here):
-            continue
-        objects = boxes[here], labels[here], image_index[here] - first
-        at = assign(shapes, grid_size, *objects, IMAGES_AT_ONCE, stride=stride).positives()
-        doubtful = ambiguity_ratio(at, shapes, *objects, stride=stride) >= AMBIGUOUS
-        positives[here] = at.object_index.bincount(minlength=len(here))
-        ambiguous[here] = at.object_index[doubtful].bincount(minlength=len(here))
+    num_images = int(image_index.max()) + 1 if len(boxes) else 0
+    for here, batch in few_images(boxes, labels, image_index, num_images):
+        at = assign(shapes, grid_size, *batch, stride=stride).positives()
+        doubtful = ambiguity_ratio(at, shapes, *batch[:3], stride=stride) >= AMBIGUOUS
+        positives[here] = at.object_index.bincount(minlength=len(batch[0]))
+        ambiguous[here] = at.object_index[doubtful].bincount(minlength=len(batch[0]))
     return AmbiguityCounts(positives, ambiguous)
 
 

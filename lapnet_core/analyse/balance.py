@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lapnet_core.analyse.tables import IMAGES_AT_ONCE, few_images
 from lapnet_core.assign import assign
 from lapnet_core.boxes import STRIDE
 from lapnet_core.config import TrainConfig
@@ -135,7 +136,7 @@ def positives_per_grid(
     labels: Int[Tensor, " G"],
     image_index: Int[Tensor, " G"],
     num_images: int,
-    at_once: int = 16,
+    at_once: int = IMAGES_AT_ONCE,
 ) -> Int[Tensor, "C A"]:
     """How many anchors with O > 0.5 each grid (c, a) has over all images; arguments as of `assign.assign`.
 
@@ -143,9 +144,8 @@ def positives_per_grid(
         at_once: images that are assigned together; it changes the memory that is needed, and nothing else.
     """
     counts = torch.zeros(shapes.shape[:2], dtype=torch.int64)
-    for first in range(0, num_images, at_once):
-        here = (image_index >= first) & (image_index < first + at_once)
-        at = assign(shapes, grid_size, boxes[here], labels[here], image_index[here] - first, at_once).positives()
+    for _, batch in few_images(boxes, labels, image_index, num_images, at_once):
+        at = assign(shapes, grid_size, *batch).positives()
         counts += (at.label * counts.shape[1] + at.anchor).bincount(minlength=counts.numel()).view(counts.shape)
     return counts
 

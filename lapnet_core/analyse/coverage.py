@@ -8,14 +8,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lapnet_core.analyse.tables import BoxTable
+from lapnet_core.analyse.tables import IMAGES_AT_ONCE, BoxTable, few_images
 from lapnet_core.assign import POSITIVE_THRESHOLD, assign
 from lapnet_core.boxes import STRIDE, area
 
 SMALL_AREA = 32.0**2
 """COCO's limit of a small object, in square pixels of the original image."""
-
-IMAGES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,10 @@ def object_coverage(
     peaks, rescued = torch.zeros(number), torch.zeros(number, dtype=torch.bool)
     positives = {overlap: torch.zeros(number, dtype=torch.int64) for overlap in ("ao", "pono")}
     ao_at = {threshold: torch.zeros(number, dtype=torch.int64) for threshold in ao_thresholds}
-    for first in tqdm(range(0, table.num_images, IMAGES_AT_ONCE), "images by 16", disable=not progress):
-        here = (table.image_index >= first) & (table.image_index < first + IMAGES_AT_ONCE)
-        batch = boxes[here], table.labels[here], table.image_index[here] - first, IMAGES_AT_ONCE
+    parts = few_images(boxes, table.labels, table.image_index, table.num_images)
+    for here, batch in tqdm(
+        parts, f"{IMAGES_AT_ONCE} images", -(-table.num_images // IMAGES_AT_ONCE), disable=not progress
+    ):
         ao = assign(shapes, grid_size, *batch, stride=stride, overlap="ao")
         pono = assign(shapes, grid_size, *batch, stride=stride)
         peaks[here], rescued[here] = ao.peaks, ao.rescued

@@ -42,10 +42,11 @@ from lapnet_core.figures.network import architecture, cost_bars, feature_maps, m
 from lapnet_core.figures.overlap import anchors_on_grid, cluster_row, overlap_grid, pono_story, strip
 from lapnet_core.figures.pictures import draw_boxes, gallery, map_strip, one_anchor
 from lapnet_core.figures.receptive import receptive_field, shift_curves
-from lapnet_core.figures.style import PALETTE, STYLE, color
+from lapnet_core.figures.style import HEAT_RGB, PALETTE, STYLE, color
 from lapnet_core.figures.training import loss_curves, precision_by_class, weights_vs_area
 
 __all__ = [
+    "HEAT_RGB",
     "PALETTE",
     "STYLE",
     "ambiguity",

@@ -24,6 +24,8 @@ PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, YELLOW)
 GREY = "#8a8a8a"
 HEAT = "viridis"
 """Colour map of every overlap: 0 dark, 1 light, also in print."""
+HEAT_RGB = [[round(255 * part) for part in mpl.colormaps[HEAT](k / 15)[:3]] for k in range(16)]
+"""The same for others who draw: 16 colours from 0 to 1, [r, g, b] in 0..255."""
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 100,

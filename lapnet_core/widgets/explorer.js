@@ -15,14 +15,13 @@ function render({ model, el }) {
   let drag = null;
   let cursor = null; // [row, column] that is looked at
   let frame = 0; // of requestAnimationFrame
-  let pending = {}; // traits to send with the next update
   let sent = 0, sentAt = 0, waiting = false, queued = false, own = false, alive = true;
   const times = [];
 
   // ---- to Python and back -------------------------------------------------------------------------------------------
 
-  function push(extra = {}) {
-    Object.assign(pending, extra);
+  // Sends the objects and whatever else was set on the model since the last time.
+  function push() {
     if (waiting && performance.now() - sentAt < 4 * PATIENCE) {
       queued = true;
       return;
@@ -31,7 +30,6 @@ function render({ model, el }) {
     try {
       model.set("boxes", objects.boxes.map((box) => box.map((v) => Math.round(v * 10) / 10)));
       model.set("labels", [...objects.labels]);
-      for (const [name, value] of Object.entries(pending)) model.set(name, value);
       sent = (get("seq") || 0) + 1;
       model.set("seq", sent);
       model.save_changes();
@@ -39,7 +37,6 @@ function render({ model, el }) {
       notice(`This explorer has lost its kernel (${problem.message}). Run the cell again.`);
     }
     own = false;
-    pending = {};
     queued = false;
     waiting = true;
     sentAt = performance.now();
@@ -135,13 +132,9 @@ function render({ model, el }) {
 
   function select(n) {
     if (get("selected") === n) return;
-    own = true;
     model.set("selected", n);
-    own = false;
-    const shown = n >= 0 && objects.labels[n] !== get("label"); // its cluster lies in the map of its own class
-    push(shown ? { label: objects.labels[n] } : {});
-    controls();
-    schedule();
+    if (n >= 0) model.set("label", objects.labels[n]); // its cluster lies in the map of its own class
+    push();
   }
 
   function add(box, label = get("label")) {
@@ -164,9 +157,9 @@ function render({ model, el }) {
 
   function reclass(n, label) {
     objects.labels[n] = label;
-    push({ label });
-    controls();
+    model.set("label", label);
     schedule();
+    push();
   }
 
   function addInTheMiddle() {
@@ -310,7 +303,7 @@ function render({ model, el }) {
       ui.layers.replaceChildren();
       for (const [name, title] of layers) {
         const button = make("button", { type: "button", role: "radio", "data-layer": name }, ui.layers, title);
-        button.addEventListener("click", () => choose({ layer: name }));
+        button.addEventListener("click", () => choose("layer", name));
       }
     }
     for (const button of ui.layers.children)
@@ -318,19 +311,15 @@ function render({ model, el }) {
     ui.map.setAttribute("aria-label", `map, ${layers.find(([name]) => name === get("layer"))?.[1]}: arrow keys look at cells`);
   }
 
-  function choose(values) {
-    own = true;
-    for (const [name, value] of Object.entries(values)) model.set(name, value);
-    own = false;
-    push(values);
-    controls();
-    schedule();
+  function choose(name, value) {
+    model.set(name, value);
+    push();
   }
 
-  ui.label.addEventListener("change", () => choose({ label: Number(ui.label.value) }));
-  ui.shape.addEventListener("change", () => choose({ anchor: Number(ui.shape.value) }));
-  ui.threshold.addEventListener("input", () => choose({ threshold: Number(ui.threshold.value) }));
-  ui.size.addEventListener("input", () => choose({ size: 2 ** Number(ui.size.value) }));
+  ui.label.addEventListener("change", () => choose("label", Number(ui.label.value)));
+  ui.shape.addEventListener("change", () => choose("anchor", Number(ui.shape.value)));
+  ui.threshold.addEventListener("input", () => choose("threshold", Number(ui.threshold.value)));
+  ui.size.addEventListener("input", () => choose("size", 2 ** Number(ui.size.value)));
   ui.reclass.addEventListener("change", () => reclass(get("selected"), Number(ui.reclass.value)));
   ui.add.addEventListener("click", addInTheMiddle);
   ui.remove.addEventListener("click", () => remove(get("selected")));

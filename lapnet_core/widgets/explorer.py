@@ -5,6 +5,7 @@ State travels in traits. The browser counts its updates in `seq`, and `reply` ac
 through, after an error too, so that the browser never has more than one update under way.
 """
 
+import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from torchvision.transforms import v2
 from lapnet_core.boxes import STRIDE
 from lapnet_core.data import SCENE_CLASSES
 from lapnet_core.detector import Detector
-from lapnet_core.figures import explorer_strip
+from lapnet_core.figures import HEAT_RGB, PALETTE, explorer_strip
 from lapnet_core.widgets import presets
 from lapnet_core.widgets.maps import LAYERS, TRAINED, Maps, Prediction, explore, predict_offsets
 from lapnet_core.widgets.static import as_png, figure_png, with_picture
@@ -34,6 +35,8 @@ SENT_BY_BROWSER = {"sync": True, "echo_update": False}
 """Traits that the browser changes while one drags. It knows what it sent: an echo would only cost time."""
 SCRIPTS = ("explorer_draw", "explorer_page", "explorer_boxes", "explorer")
 """Parts of one module, the one that exports last; a widget is sent to the browser as one text."""
+COLORS = f"const PALETTE = {json.dumps(PALETTE)};\nconst HEAT = {json.dumps(HEAT_RGB)};"
+"""The colours of the figures, for the browser."""
 
 
 class Explorer(anywidget.AnyWidget):
@@ -54,7 +57,7 @@ class Explorer(anywidget.AnyWidget):
     `explorer.objects` are the numbers of the objects, `explorer.maps` the maps; both follow what is dragged.
     """
 
-    _esm = "\n".join((HERE / f"{part}.js").read_text("utf-8") for part in SCRIPTS)
+    _esm = "\n".join((COLORS, *((HERE / f"{part}.js").read_text("utf-8") for part in SCRIPTS)))
     _css = (HERE / "explorer.css").read_text("utf-8")
 
     picture = traitlets.Bytes().tag(sync=True)
@@ -254,7 +257,8 @@ class Explorer(anywidget.AnyWidget):
         return "\n".join(lines)
 
     def _static_picture(self) -> bytes:
-        maps = self.compute()
+        maps = self.maps
+        assert maps is not None  # there is an error otherwise, and this is not called
         product = (maps.pono * maps.fit) if self._prediction is not None else None
         figure = explorer_strip(
             self._image, self.boxes, self.labels, self.class_names, maps.ao, maps.object_index, maps.pono,

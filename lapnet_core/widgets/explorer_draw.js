@@ -1,11 +1,6 @@
-// How the explorer paints a map. Numbers come from Python; nothing is computed here but colours.
+// How the explorer paints a map. Numbers come from Python, and so do PALETTE, the colours of objects, and HEAT, those of
+// overlaps from 0 to 1: they are the figures' own.
 
-const PALETTE = ["#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442"]; // as in figures/style.py
-const VIRIDIS = [
-  [68, 1, 84], [72, 26, 108], [71, 47, 125], [65, 68, 135], [57, 86, 140], [49, 104, 142], [42, 120, 142],
-  [35, 136, 142], [31, 152, 139], [34, 168, 132], [53, 183, 121], [84, 197, 104], [122, 209, 81], [165, 219, 54],
-  [210, 226, 27], [253, 231, 37],
-];
 const CELL = 8; // canvas pixels of a cell
 const HEAT_LAYERS = ["ao", "pono", "fit", "product"];
 
@@ -19,9 +14,9 @@ function rgb(hex) {
 const OWNER_RGB = PALETTE.map(rgb);
 
 function heat(value) {
-  const at = Math.min(Math.max(value, 0), 1) * (VIRIDIS.length - 1);
-  const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
-  return VIRIDIS[low].map((from, k) => from + (VIRIDIS[low + 1][k] - from) * (at - low));
+  const at = Math.min(Math.max(value, 0), 1) * (HEAT.length - 1);
+  const low = Math.min(Math.floor(at), HEAT.length - 2);
+  return HEAT[low].map((from, k) => from + (HEAT[low + 1][k] - from) * (at - low));
 }
 
 // The reply of Python as typed arrays, one value a cell.
@@ -131,7 +126,7 @@ function paintBorder(context, maps, selected) {
 // The scale beside the map.
 function legendOf(layer, threshold) {
   if (HEAT_LAYERS.includes(layer)) {
-    const stops = VIRIDIS.map((color, k) => `rgb(${color}) ${(100 * k) / (VIRIDIS.length - 1)}%`).join(",");
+    const stops = HEAT.map((color, k) => `rgb(${color}) ${(100 * k) / (HEAT.length - 1)}%`).join(",");
     return `0 <span class="lx-scale" style="background:linear-gradient(90deg,${stops})"></span> 1`;
   }
   if (layer === "clusters") return "each colour is the cluster of one object";

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels, assign
 from lapnet_core.boxes import STRIDE, decode, paired_iou
-from lapnet_core.data.transforms import eval_transform
-from lapnet_core.data.types import Target
 from lapnet_core.detector import Detector
 
 LAYERS = {
@@ -65,29 +63,10 @@ class Maps:
     """Which shape the values of a cell are those of."""
     objects: tuple[ObjectNumbers, ...]
 
-    def positive(self, threshold: float) -> Tensor:
-        """(H, W) bool, O > threshold."""
-        return self.pono > threshold
-
 
 def predict_offsets(detector: Detector, image: UInt8[Tensor, "3 h w"]) -> Prediction:
-    """What the model returns for an image; the maps then depend on the boxes alone."""
-    size = (image.shape[1], image.shape[2])
-    nothing = Target(
-        boxes=torch.zeros(0, 4),
-        labels=torch.zeros(0, dtype=torch.int64),
-        difficult=torch.zeros(0, dtype=torch.bool),
-        image_id=0,
-        original_size=size,
-    )
-    pixels, _ = eval_transform(size)(image, nothing)  # pyright: ignore[reportArgumentType]
-    training = detector.model.training
-    detector.model.eval()
-    try:
-        with torch.no_grad():
-            _, offsets = detector.model(pixels[None].to(detector.device))
-    finally:
-        detector.model.train(training)
+    """What the model returns for an image of its input size; the maps then depend on the boxes alone."""
+    _, offsets = detector.outputs(detector.prepare(image))
     return Prediction(offsets[0].float().cpu(), detector.shapes.cpu())
 
 

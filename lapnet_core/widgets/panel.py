@@ -65,8 +65,8 @@ class FigurePanel(ipywidgets.VBox):
 
     def _static_picture(self) -> bytes:
         first = {name: control.value for name, control in self.controls.items()}
-        figures = [self.draw(self.compute(**{**first, **state})) for state in ({}, *self.states)]
-        return _stacked([figure_png(figure) for figure in figures])
+        others = [figure_png(self.draw(self.compute(**{**first, **state}))) for state in self.states]
+        return _stacked([bytes(self.picture.value), *others])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self.error:  # no silent panel in a notebook that runs in CI
