@@ -8,10 +8,10 @@ median in one process; the ratios are what to quote.
 import torch
 from torchvision.ops import box_iou
 
-from lapnet_core.analyse import seconds_each
 from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import assign
 from lapnet_core.losses import LapNetLoss
+from lapnet_core.timing import seconds_each
 
 CLASSES, ANCHORS, GRID, OBJECTS = 80, 10, (64, 64), 7
 

@@ -17,14 +17,14 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browser.chromium import chromium  # noqa: E402
 from browser.jupyterlab import command, open_notebook, server, wait_until_idle  # noqa: E402
 
-from lapnet_core.analyse import seconds_each  # noqa: E402
+from lapnet_core.timing import seconds_each  # noqa: E402
 
 SECONDS = 6
 SET_UP = """
 import torch
 from lapnet_core.data import SCENE_CLASSES
-from lapnet_core.widgets import Explorer
-from lapnet_core.widgets.presets import preset
+from lapnet_lab import Explorer
+from lapnet_lab.explorer.presets import preset
 side = torch.linspace(16, 300, 10)
 shapes = torch.stack((side, 1.6 * side), -1)[None].repeat(len(SCENE_CLASSES), 1, 1)
 chosen = preset("two_people_hugging", (512, 512))

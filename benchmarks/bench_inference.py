@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import retinanet_resnet50_fpn
 
-from lapnet_core.analyse import seconds_each
 from lapnet_core.model import LapNet
 from lapnet_core.predict import detect
+from lapnet_core.timing import seconds_each
 
 CLASSES, SIZE = 80, 512
 

@@ -1,23 +1,14 @@
 """From scores and offsets to detections (paper 3.1): best anchors, decode, non-maximum suppression per class."""
 
 import math
-from typing import TypedDict
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from lapnet_core.boxes import STRIDE, decode
-
-
-class Detection(TypedDict):
-    """The detections of one image, best first."""
-
-    boxes: Float[Tensor, "D 4"]
-    """`xyxy` in pixels."""
-    scores: Float[Tensor, " D"]
-    labels: Int[Tensor, " D"]
+from lapnet_core.data.types import Detection
 
 
 @torch.no_grad()

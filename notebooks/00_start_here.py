@@ -38,9 +38,9 @@ import torch
 from IPython.display import display
 
 from lapnet_core import anchors, assign, boxes, config, evaluate, figures, losses, model, train
-from lapnet_core.data import SCENE_CLASSES, Scenes, collate, eval_transform, flatten_targets
-from lapnet_core.data.scenes import render_situation
-from lapnet_core.teach.checks import check
+from lapnet_core.data import collate, eval_transform, flatten_targets
+from lapnet_core.scenes import SCENE_CLASSES, Scenes, render_situation
+from lapnet_lab.checks import check
 
 TIER = os.environ.get("LAPNET_TIER", "tiny")
 torch.set_num_threads(2)
@@ -59,7 +59,7 @@ image, target = render_situation("street")
 here, labels, _ = flatten_targets([target])  # boxes (G, 4), classes (G,); objects marked as too difficult are left out
 counts = labels.bincount(minlength=len(SCENE_CLASSES)).tolist()
 print(", ".join(f"{n} {name}" for n, name in zip(counts, SCENE_CLASSES, strict=True) if n))
-figures.draw_boxes(image, here, labels, SCENE_CLASSES)
+pictures.draw_boxes(image, here, labels, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** how unlike the boxes are: people are upright, the bicycles lie flat, and the farthest cars are no larger
@@ -78,7 +78,7 @@ sizes = objects[:, 2:] - objects[:, :2]
 shapes = anchors.cluster_anchors(sizes, classes, len(SCENE_CLASSES))
 for name, n, fit in zip(SCENE_CLASSES, classes.bincount(), anchors.average_iou(sizes, classes, shapes), strict=True):
     print(f"{name:14}{n:5} objects; with the best shape of ten, their mean IoU is {fit:.2f}")
-figures.anchor_shapes(shapes, SCENE_CLASSES)
+pictures.anchor_shapes(shapes, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** that the shapes are the class's own: narrow for people, wide for cars and buses, all small for traffic
@@ -466,10 +466,10 @@ check("least_fit", least, overlap=0.8)
 # | | notebook | its question |
 # | --- | --- | --- |
 # | ☑ | `00_start_here` | What is LapNet about? *(you are here)* |
-# | ☑ | [01_anchor_clustering](01_anchor_clustering.ipynb) | How many shapes does a class need? |
-# | ☑ | [02_pono_maps](02_pono_maps.ipynb) | What does PONO change, object by object, on real data sets? |
+# | ☑ | [01_anchors](01_anchors.ipynb) | How many shapes does a class need? |
+# | ☑ | [02_pono](02_pono.ipynb) | What does PONO change, object by object, on real data sets? |
 # | ☑ | [03_ambiguity](03_ambiguity.ipynb) | Which anchors does AMS excuse while a network learns? |
-# | ☑ | [04_balanced_losses](04_balanced_losses.ipynb) | What do the learned weights do for rare and small objects? |
-# | ☑ | [05_the_model](05_the_model.ipynb) | What happens between the image and the scores? |
+# | ☑ | [04_balance](04_balance.ipynb) | What do the learned weights do for rare and small objects? |
+# | ☑ | [05_model](05_model.ipynb) | What happens between the image and the scores? |
 # | ☐ | training on VOC and COCO | How does one repeat the paper's tables? |
 # | ☐ | speed and accuracy | What does LapNet cost, beside other detectors (fig. 1)? |

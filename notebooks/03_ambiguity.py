@@ -37,11 +37,12 @@ from dataclasses import replace
 
 import torch
 
-from lapnet_core import analyse, anchors, assign, boxes, config, evaluate, figures, train
-from lapnet_core.data import SCENE_CLASSES, Scenes, collate, data_dir, eval_transform, flatten_targets
-from lapnet_core.data.scenes import render_situation
-from lapnet_core.teach.checks import check
-from lapnet_core.widgets import Explorer, approach_panel, training_panel
+from lapnet_core import anchors, assign, boxes, config, evaluate, figures, train
+from lapnet_core.data import collate, data_dir, eval_transform, flatten_targets
+from lapnet_core.scenes import SCENE_CLASSES, Scenes, render_situation
+from lapnet_lab.checks import check
+from lapnet_lab.explorer.widget import Explorer
+from lapnet_lab.lessons.ambiguity.panels import approach_panel, training_panel
 
 TIER = os.environ.get("LAPNET_TIER", "tiny")
 torch.set_num_threads(2)
@@ -54,7 +55,7 @@ print(f"tier {TIER}; {len(lesson)} scenes of {settings.image_size} px, {grid_siz
 
 # %% [markdown]
 # The anchors are ten shapes for each class, clustered on the scenes of the lesson
-# ([notebook 01](01_anchor_clustering.ipynb)); the training below will find the same.
+# ([notebook 01](01_anchors.ipynb)); the training below will find the same.
 #
 # ## 1. A number for ambiguity
 #
@@ -67,17 +68,17 @@ print(f"tier {TIER}; {len(lesson)} scenes of {settings.image_size} px, {grid_siz
 # It is 0 where nobody else touches the anchor, and 1 where it fits two objects equally well. It takes the boxes and
 # nothing else: no network is asked. We call an anchor **ambiguous from $r = 0.8$ on**. That limit is ours.
 #
-# `analyse.ambiguity_ratio` computes it for the positives, $O > 0.5$, for only they can ever get a label.
+# `study.ambiguity_ratio` computes it for the positives, $O > 0.5$, for only they can ever get a label.
 
 # %%
 hug, target = render_situation("two_people_hugging", settings.image_size, seed=1)
 pair, labels, _ = flatten_targets([target])
 at = assign.assign(shapes, grid_size, pair, labels).positives()
-ratio = analyse.ambiguity_ratio(at, shapes, pair, labels)
-doubtful = ratio >= analyse.AMBIGUOUS
+ratio = study.ambiguity_ratio(at, shapes, pair, labels)
+doubtful = ratio >= study.AMBIGUOUS
 print(f"IoU of the two boxes {boxes.paired_iou(pair[:1], pair[1:]).item():.2f}")
 print(f"positives of each person {at.object_index.bincount().tolist()}; {int(doubtful.sum())} in all are ambiguous")
-figures.ambiguous_anchors(hug, pair, analyse.spread_points(at), at.object_index, ratio, analyse.AMBIGUOUS)
+figures.ambiguous_anchors(hug, pair, study.spread_points(at), at.object_index, ratio, study.AMBIGUOUS)
 
 # %% [markdown]
 # (Ten shapes share a cell. So that all are seen, each shape has its own place within the cell.)
@@ -92,10 +93,10 @@ figures.ambiguous_anchors(hug, pair, analyse.spread_points(at), at.object_index,
 four, target = Scenes(300, size=settings.image_size, split="val")[158]
 people, labels, _ = flatten_targets([target])
 at = assign.assign(shapes, grid_size, people, labels).positives()
-ratio = analyse.ambiguity_ratio(at, shapes, people, labels)
-doubtful = ratio >= analyse.AMBIGUOUS
+ratio = study.ambiguity_ratio(at, shapes, people, labels)
+doubtful = ratio >= study.AMBIGUOUS
 print(f"{len(people)} people, {len(ratio)} positives, {int(doubtful.sum())} ambiguous")
-figures.ambiguous_anchors(four, people, analyse.spread_points(at), at.object_index, ratio, analyse.AMBIGUOUS)
+figures.ambiguous_anchors(four, people, study.spread_points(at), at.object_index, ratio, study.AMBIGUOUS)
 
 # %% [markdown]
 # **Notice** that here the ringed anchors are where the paper says: on the seams, where two colours of (b) meet. The man
@@ -122,9 +123,9 @@ approach_panel(shapes * scale)
 # All scenes of the lesson at once.
 
 # %%
-counts = analyse.count_ambiguity(shapes, grid_size, objects, classes, image_index)
+counts = study.count_ambiguity(shapes, grid_size, objects, classes, image_index)
 everything = assign.assign(shapes, grid_size, objects, classes, image_index, 480).positives()
-ratios = analyse.ambiguity_ratio(everything, shapes, objects, classes, image_index)
+ratios = study.ambiguity_ratio(everything, shapes, objects, classes, image_index)
 by_class = [(counts.ambiguous[classes == c].sum() / counts.positives[classes == c].sum()).item() for c in range(7)]
 print(counts)
 print("ambiguous:", ", ".join(f"{name} {share:.0%}" for name, share in zip(SCENE_CLASSES, by_class, strict=True)))
@@ -147,9 +148,9 @@ if not os.environ.get("LAPNET_DATA"):
     print("LAPNET_DATA is not set: see the recorded numbers below")
     tables = {}
 for name, (factor, one_based) in tables.items():
-    table = analyse.read_boxes(data_dir() / "boxes" / f"{name}.csv.gz", one_based=one_based)
-    real = analyse.table_anchors(table, factor)
-    found = analyse.count_ambiguity(real, (64, 64), table.boxes * factor, table.labels, table.image_index)
+    table = tables.read_boxes(data_dir() / "boxes" / f"{name}.csv.gz", one_based=one_based)
+    real = gather.table_anchors(table, factor)
+    found = study.count_ambiguity(real, (64, 64), table.boxes * factor, table.labels, table.image_index)
     print(f"{name}: {found}")
 
 # %% [markdown]
@@ -176,7 +177,7 @@ for name, (factor, one_based) in tables.items():
 
 # %%
 tie = torch.linspace(0, 1, 201)
-between, product = analyse.halfway(tie)
+between, product = study.halfway(tie)
 print(f"the anchor between them is a positive from an IoU of {tie[between > 0.5][0]:.2f} of the two boxes on,")
 print(f"and it keeps its label, undecided as it is, from an IoU of {tie[product > 0.5][0]:.2f} on")
 figures.blind_spot(tie, between, product)
@@ -202,8 +203,8 @@ watched += [(four, target), render_situation("crowd", settings.image_size)]
 others = Scenes(20, size=settings.image_size, split="val")
 watched += [others[i] for i in range(len(others))]
 bar = "TQDM_DISABLE" not in os.environ
-training, record = analyse.train_recorded(settings, lesson, watched, every=settings.steps // 16, progress=bar)
-moments, doubtful = record.moments, record.ratio >= analyse.AMBIGUOUS
+training, record = study.train_recorded(settings, lesson, watched, every=settings.steps // 16, progress=bar)
+moments, doubtful = record.moments, record.ratio >= study.AMBIGUOUS
 first, last = moments[0], moments[-1]
 print(f"{len(record.ratio)} positives are watched, {int(doubtful.sum())} of them ambiguous")
 print(f"kept: {first.kept.float().mean():.0%} before, {last.kept.float().mean():.0%} after; "
@@ -238,7 +239,7 @@ print(f"ambiguous anchors are fitted worse than those without a rival: {bool(unc
 
 # %% tags=["nbval-ignore-output"]
 here = record.at.image == 2
-points = analyse.spread_points(record.at)[here]
+points = study.spread_points(record.at)[here]
 chosen = [moments[0], moments[2], moments[8], moments[-1]]
 panels = {f"step {m.step}: {int(m.kept[here].sum())} of {int(here.sum())} kept": m.kept[here] for m in chosen}
 print(list(panels))
@@ -272,12 +273,12 @@ training_panel(record, scenes)
 exam = Scenes(100, size=settings.image_size, split="test", keep=True)
 resize = eval_transform(settings.image_size)
 batch = collate([resize(*exam[i]) for i in range(len(exam))])
-asked = analyse.ask(training.detector.model, training.detector.shapes, batch)
+asked = study.ask(training.detector.model, training.detector.shapes, batch)
 at, kept = asked.positives, asked.labels.flatten()[asked.positives.flat]
 truth = flatten_targets(batch.targets)
-ratio = analyse.ambiguity_ratio(at, training.detector.shapes, *truth)
+ratio = study.ambiguity_ratio(at, training.detector.shapes, *truth)
 edges, limits = torch.linspace(0.5, 1, 6), torch.tensor([0, 0.4, 0.8, 1])
-rates, numbers = analyse.rejection_rates(at.overlap, ratio, kept, edges, limits)
+rates, numbers = study.rejection_rates(at.overlap, ratio, kept, edges, limits)
 names = ("below 0.4", "0.4 to 0.8", "from 0.8, ambiguous")
 print(f"{len(kept)} positives, {1 - kept.float().mean():.0%} rejected")
 figures.rejection_by_overlap(edges, dict(zip(names, rates, strict=True)), dict(zip(names, numbers, strict=True)))
@@ -298,10 +299,10 @@ side = (truth[0][:, 2:] - truth[0][:, :2]).prod(-1).sqrt()
 size = torch.bucketize(side, torch.tensor([10.0, 16, 24, 40]))[at.object_index]
 alike = (same_overlap * len(SCENE_CLASSES) + at.label) * 5 + size
 auc = {
-    "lower O": analyse.higher_if_rejected(-at.overlap, kept),
-    "higher ratio": analyse.higher_if_rejected(ratio, kept),
-    "higher ratio, at equal O": analyse.higher_if_rejected(ratio, kept, same_overlap),
-    "higher ratio, at equal O, class and size": analyse.higher_if_rejected(ratio, kept, alike),
+    "lower O": study.higher_if_rejected(-at.overlap, kept),
+    "higher ratio": study.higher_if_rejected(ratio, kept),
+    "higher ratio, at equal O": study.higher_if_rejected(ratio, kept, same_overlap),
+    "higher ratio, at equal O, class and size": study.higher_if_rejected(ratio, kept, alike),
 }
 print("\n".join(f"{name:42}{value:.2f}" for name, value in auc.items()))
 
@@ -328,7 +329,7 @@ print(f"of those with O > 0.7, ambiguous ones are rejected more often: {bool(wel
 # place of $O$.
 
 # %% tags=["nbval-ignore-output"]
-plain = analyse.ask(training.detector.model, training.detector.shapes, batch, overlap="ao")
+plain = study.ask(training.detector.model, training.detector.shapes, batch, overlap="ao")
 plain_kept = plain.labels.flatten()[plain.positives.flat]
 owners = {
     "PONO, with AMS": at.object_index[kept],
@@ -362,7 +363,7 @@ figures.unlabelled_by_size(edges, bin_of.bincount(minlength=6), by_size)
 
 # %% tags=["nbval-ignore-output"]
 positives = at.object_index.bincount(minlength=len(side))
-doubt = at.object_index[ratio >= analyse.AMBIGUOUS].bincount(minlength=len(side)) / positives
+doubt = at.object_index[ratio >= study.AMBIGUOUS].bincount(minlength=len(side)) / positives
 hungry = starved["PONO, with AMS"]
 bands = {"none": doubt == 0, "up to half": (doubt > 0) & (doubt <= 0.5), "more than half": doubt > 0.5}
 for name, which in bands.items():
@@ -536,4 +537,4 @@ check("starved_objects", starved_objects, owner=owner, overlap=overlap, fit=fit,
 # | With PONO, AMS helps: 81.7 against 81.1 (table 2a). | Not reproduced: no gain in 400 steps, and much scatter. |
 #
 # **Next:** some classes have a hundred times as many labels as others. What keeps the rare ones from drowning?
-# [Notebook 04](04_balanced_losses.ipynb). **Before:** [notebook 02](02_pono_maps.ipynb), on PONO itself.
+# [Notebook 04](04_balance.ipynb). **Before:** [notebook 02](02_pono.ipynb), on PONO itself.

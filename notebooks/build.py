@@ -23,11 +23,11 @@ from PIL import Image
 FOLDER = Path(__file__).resolve().parent
 NOTEBOOKS = (
     "00_start_here",
-    "01_anchor_clustering",
-    "02_pono_maps",
+    "01_anchors",
+    "02_pono",
     "03_ambiguity",
-    "04_balanced_losses",
-    "05_the_model",
+    "04_balance",
+    "05_model",
 )
 """Every notebook, in reading order; the tests run these, and fail on an .ipynb that is not among them."""
 

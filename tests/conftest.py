@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("lapnet_core", "typecheck.check")
+install_import_hook(["lapnet_core", "lapnet_lab"], "typecheck.check")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402

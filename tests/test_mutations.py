@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # name: (file, what stands there, what is put in its place, the tests that have to see it)
 MUTATIONS = {
     "a paint call is removed from the widget": (
-        "lapnet_core/widgets/explorer.js",
+        "lapnet_lab/explorer/explorer.js",
         "      paintMap(ui.canvas, maps, selected);\n",
         "",
         "tests/browser/test_explorer_page.py::test_dragging_a_box_moves_it_and_paints_the_new_map",
@@ -23,13 +23,13 @@ MUTATIONS = {
         "lapnet_core/assign.py",
         "best = best / torch.where(peak > 0, peak, 1)[owner] if len(boxes) else best",
         "best = best",
-        "tests/test_assign.py",
+        "tests/core/test_assign.py",
     ),
     "the explorer's answer to an error is removed": (
-        "lapnet_core/widgets/explorer.py",
+        "lapnet_lab/explorer/widget.py",
         '            self.reply = {**message, "seq": self.seq, "error": self.error}\n',
         '            if not self.error:\n                self.reply = {**message, "seq": self.seq, "error": ""}\n',
-        "tests/test_explorer.py::test_every_update_is_acknowledged_also_after_an_error",
+        "tests/lab/test_explorer.py::test_every_update_is_acknowledged_also_after_an_error",
     ),
 }
 
@@ -37,7 +37,7 @@ MUTATIONS = {
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The library and its tests, to be damaged."""
-    for name in ("lapnet_core", "tests"):
+    for name in ("lapnet_core", "lapnet_lab", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
@@ -76,6 +76,6 @@ def test_turns_a_test_red(name: str, copy: Path) -> None:
 
 @pytest.mark.slow
 def test_the_copy_alone_stays_green(copy: Path) -> None:
-    status, counts, output = run(copy, "tests/test_assign.py")
+    status, counts, output = run(copy, "tests/core/test_assign.py")
     assert status == 0, output[-3000:]
     assert counts["passed"] > 10

@@ -7,14 +7,12 @@ from lapnet_core.data.coco import COCO_CLASSES, CocoDetection, coco2017
 from lapnet_core.data.collate import Batch, collate, flatten_targets
 from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
-from lapnet_core.data.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
 from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
 from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_trainval
 
 __all__ = [
     "DOWNLOADS",
-    "SCENE_CLASSES",
     "COCO_CLASSES",
     "VOC_CLASSES",
     "Batch",
@@ -24,7 +22,6 @@ __all__ = [
     "Download",
     "DownloadError",
     "Sample",
-    "Scenes",
     "SkipReport",
     "Skipped",
     "Target",

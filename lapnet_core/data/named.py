@@ -7,9 +7,9 @@ import torch
 
 from lapnet_core.data.coco import CocoDetection, coco2017
 from lapnet_core.data.download import data_dir
-from lapnet_core.data.scenes import Scenes
 from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, Transform
 from lapnet_core.data.voc import VOCDetection, voc07_test, voc0712_trainval
+from lapnet_core.scenes import Scenes
 
 SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
 """Pictures per split of the embedded scenes."""

@@ -1,4 +1,4 @@
-"""What a data set hands on: the sample, the target, and how faults in the data are told."""
+"""What is handed on: the target and the detection of an image, the sample of a data set, and how faults are told."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +28,17 @@ class Target(TypedDict):
     difficult: Bool[Tensor, " G"]
     image_id: int | str
     original_size: tuple[int, int]
+
+
+class Detection(TypedDict):
+    """What a detector found in one image, best first.
+
+    boxes: (D, 4) float32, xyxy in pixels. scores: (D,) float32 in 0..1. labels: (D,) int64 from 0.
+    """
+
+    boxes: Float[Tensor, "D 4"]
+    scores: Float[Tensor, " D"]
+    labels: Int64[Tensor, " D"]
 
 
 # The image is uint8 RGB as it comes from a data set, float32 after the transforms.

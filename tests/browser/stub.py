@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from lapnet_core.widgets import Explorer
+from lapnet_lab.explorer.widget import Explorer
 
 HERE = Path(__file__).parent
 SENT_BACK = ("reply", "boxes", "labels", "label", "picture", "extent", "about", "selected")

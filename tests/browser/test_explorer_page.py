@@ -6,10 +6,10 @@ import pytest
 import torch
 from browser.stub import Stub
 
-from lapnet_core.data import SCENE_CLASSES
 from lapnet_core.detector import Detector
 from lapnet_core.model import LapNet
-from lapnet_core.widgets import Explorer
+from lapnet_core.scenes import SCENE_CLASSES
+from lapnet_lab.explorer.widget import Explorer
 
 SIDES = torch.tensor([12.0, 30.0, 60.0, 120.0])
 SHAPES = torch.stack((SIDES, 1.6 * SIDES), -1)[None].repeat(len(SCENE_CLASSES), 1, 1)

@@ -1,0 +1,82 @@
+"""`lapnet doctor`: what this machine has, what it can run, and how long that takes, measured here."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import replace
+
+import torch
+
+from lapnet_core.config import PRESETS, TrainConfig, laptop_bccd, laptop_scenes, paper_voc_darknet53
+from lapnet_core.data import data_dir
+from lapnet_core.timing import step_seconds
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+LAB_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "plotly", "anywidget")
+DATA_FOLDERS = {"bccd": "bccd", "coco_tiny": "coco_tiny", "voc": "voc", "coco": "coco"}
+TRIED = {
+    "laptop_scenes": (laptop_scenes, 7),
+    "laptop_bccd": (laptop_bccd, 3),
+    "paper_voc_darknet53": (paper_voc_darknet53, 20),
+}
+"""Presets that are timed, with their number of classes."""
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it."""
+    for unit, name in ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def machine() -> list[str]:
+    """One line each about Python, packages, processor, GPU, memory, disk and data."""
+    lines = [
+        f"Python {platform.python_version()} at {sys.executable}",
+        f"torch {torch.__version__}, torchvision {importlib.metadata.version('torchvision')}, "
+        f"timm {importlib.metadata.version('timm')}",
+        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads in use",
+    ]
+    if torch.cuda.is_available():
+        for k in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(k)
+            lines.append(f"GPU {k}: {about.name}, {about.total_memory / 2**30:.0f} GiB")
+    else:
+        lines.append("no GPU: training runs on the processor")
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        lines.append(f"memory {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB")
+    folder = data_dir()
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    lines.append(f"data in {folder}: {shutil.disk_usage(existing).free / 2**30:.0f} GiB free")
+    found = [name for name, part in DATA_FOLDERS.items() if (folder / part).is_dir()]
+    lines.append(f"data sets there: {', '.join(found) or 'none'}; scenes need none")
+    missing = [name for name in LAB_PACKAGES if importlib.util.find_spec(name) is None]
+    lines.append(
+        f"notebooks: missing {', '.join(missing)} (pip install 'lapnet-core[lab]')" if missing else "notebooks: ready"
+    )
+    return lines
+
+
+def training_time(config: TrainConfig, num_classes: int) -> tuple[float, float]:
+    """(seconds of a step, seconds of the whole training). A large backbone is timed with one image, and scaled."""
+    batch = config.batch_size if config.backbone == "light" else 1
+    tried = replace(config, batch_size=batch, weights="none")
+    per_step = step_seconds(tried, num_classes, repeats=2) * config.batch_size / batch
+    return per_step, per_step * config.steps
+
+
+def report(quick: bool = False) -> str:
+    """The whole report. `quick` leaves the timing out."""
+    lines = ["This machine", *(f"  {line}" for line in machine())]
+    if not quick:
+        lines.append("Training, as timed just now on made-up images (reading data comes on top)")
+        for name, (preset, classes) in TRIED.items():
+            per_step, total = training_time(preset(), classes)
+            size = "x".join(map(str, preset().image_size))
+            lines.append(f"  {name:20} {size:8} {preset().steps:7} steps of {per_step:7.2f} s: {duration(total)}")
+    lines.append(f"Presets: {', '.join(PRESETS)}")
+    return "\n".join(lines)

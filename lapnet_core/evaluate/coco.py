@@ -1,0 +1,247 @@
+"""COCO metrics and results files, through pycocotools itself."""
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+
+from lapnet_core.data.types import Detection, Target
+from lapnet_core.evaluate.inputs import flatten_images
+from lapnet_core.files import write_whole
+
+# A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
+BOX_DECIMALS, SCORE_DECIMALS = 2, 6
+
+
+@dataclass(frozen=True, eq=False)
+class CocoResult:
+    """COCO's twelve figures, each in 0..1, nan where COCOeval gives -1 because no object qualifies.
+
+    ap is the mean over IoU .50:.05:.95; ap50 and ap75 are at one IoU; small, medium and large are by object area,
+    parted at 32^2 and 96^2 px. ar_N is the mean recall with N detections per image and class. class_ap is `ap` per
+    class, (C,) float64, in the order of `class_names`.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    ar_1: float
+    ar_10: float
+    ar_100: float
+    ar_small: float
+    ar_medium: float
+    ar_large: float
+    class_ap: Float[Tensor, "C"]
+    class_names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+        names += ("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large")
+        rows = [(name, getattr(self, name)) for name in names]
+        rows += list(zip(self.class_names, self.class_ap.tolist(), strict=True))
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {value:6.3f}" for name, value in rows]
+        return "\n".join(["COCO, box", *lines[:12], "ap by class", *lines[12:]])
+
+
+def coco_results(
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Detections as COCO results records: {image_id, category_id, bbox, score}.
+
+    Args:
+        detections: one per image: boxes (D, 4) xyxy px of the ORIGINAL image (not of the network's input), scores (D,),
+            labels (D,) int64.
+        image_ids: COCO's id of each image, in the order of `detections`.
+        category_ids: (C) COCO's id of each label: label 0 is `category_ids[0]`.
+
+    Returns:
+        Records image after image; bbox is (x, y, width, height) px to a hundredth, score to six decimals.
+
+    Raises:
+        ValueError: lengths differ, an id comes twice, or what `flatten_images` refuses.
+    """
+    return _records(detections, image_ids, category_ids, rounded=True)
+
+
+def write_coco_results(
+    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+) -> None:
+    """Writes `coco_results(...)` as the JSON that COCO's evaluation server takes (zip it as its page asks).
+
+    Atomic: the file appears whole under its name, or the old one stays. Makes the folder if it is not there. For the
+    arguments and errors see `coco_results`.
+    """
+    records = coco_results(detections, image_ids, category_ids)
+    text = json.dumps(records, separators=(",", ":"), allow_nan=False)
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def coco_map(
+    results: str | Path | Sequence[Mapping[str, Any]],
+    annotation_file: str | Path,
+    *,
+    image_ids: Sequence[int],
+    category_ids: Sequence[int],
+) -> CocoResult:
+    """COCO's metrics by pycocotools against an instances JSON.
+
+    Args:
+        results: detections in the order of `image_ids` (as for `coco_results`, which also rounds them here, so that the
+            figures are those of the file), or COCO results records, or a results file. No record at all gives zeros.
+        annotation_file: a COCO instances JSON with annotations.
+        image_ids, category_ids: what is evaluated; results on others that the file knows are left out. `class_ap`
+            follows `category_ids`.
+
+    Raises:
+        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, or what
+            `coco_results` refuses.
+    """
+    records: Sequence[Mapping[str, Any]]
+    if isinstance(results, (str, Path)):
+        records = json.loads(Path(results).read_text(encoding="utf-8"))
+    elif len(results) == 0 or "image_id" in results[0]:
+        records = results
+    else:
+        records = coco_results(results, image_ids, category_ids)
+    with _quiet():
+        truth = COCO(str(annotation_file))
+    if "annotations" not in truth.dataset:
+        raise ValueError(f"{annotation_file} has no annotations (a test set's image list?)")
+    return _run_cocoeval(truth, records, image_ids, category_ids)
+
+
+def coco_map_from_targets(
+    detections: Sequence[Detection],
+    targets: Sequence[Target],
+    num_classes: int,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> CocoResult:
+    """COCO's metrics on any data set: an in-memory COCO ground truth is built from the targets.
+
+    Both sequences hold one entry per image, in the same order and pixel frame; boxes xyxy px, used unrounded. A
+    difficult object becomes a COCO crowd: not counted, and detections that lie mostly inside it are ignored (by COCO's
+    rule, intersection over the DETECTION's area; more lenient than VOC's). There are no masks here, so an object's area
+    is its box's: the small, medium and large figures are not comparable with COCO's own, which go by mask area.
+
+    Raises:
+        ValueError: lengths differ, `class_names` is not C long, or what `flatten_images` refuses.
+    """
+    if len(detections) != len(targets):
+        raise ValueError(f"{len(detections)} images in detections, {len(targets)} in targets")
+    names = [str(c) for c in range(num_classes)] if class_names is None else list(class_names)
+    if len(names) != num_classes:
+        raise ValueError(f"{len(names)} class names for {num_classes} classes")
+    image_ids, category_ids = range(1, len(targets) + 1), range(1, num_classes + 1)
+    objects = flatten_images(targets, num_classes, key="difficult")
+    columns = [column.tolist() for column in (objects.images, objects.labels, objects.boxes, objects.values)]
+    dataset = {
+        "images": [{"id": i} for i in image_ids],
+        "categories": [{"id": i, "name": name} for i, name in zip(category_ids, names, strict=True)],
+        # Ids start at 1: COCOeval takes a match with the annotation of id 0 for no match.
+        "annotations": [
+            {
+                "id": i,
+                "image_id": image + 1,
+                "category_id": label + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": (x2 - x1) * (y2 - y1),
+                "iscrowd": int(difficult),
+            }
+            for i, (image, label, (x1, y1, x2, y2), difficult) in enumerate(zip(*columns, strict=True), 1)
+        ],
+    }
+    records = _records(detections, image_ids, category_ids, rounded=False)
+    return _run_cocoeval(_coco_of(dataset), records, image_ids, category_ids)
+
+
+def _records(
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int], *, rounded: bool
+) -> list[dict[str, Any]]:
+    if len(detections) != len(image_ids):
+        raise ValueError(f"{len(detections)} images in detections, {len(image_ids)} image ids")
+    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    flat = flatten_images(detections, len(category_ids), key="scores")
+    xywh = np.concatenate([flat.boxes[:, :2], flat.boxes[:, 2:] - flat.boxes[:, :2]], axis=1)
+    scores = flat.values
+    if rounded:
+        xywh, scores = xywh.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)
+    return [
+        {"image_id": images[image], "category_id": categories[label], "bbox": box, "score": score}
+        for image, label, box, score in zip(
+            flat.images.tolist(), flat.labels.tolist(), xywh.tolist(), scores.tolist(), strict=True
+        )
+    ]
+
+
+def _coco_of(dataset: Any) -> COCO:
+    """pycocotools' COCO on a dictionary laid out as an instances JSON."""
+    coco = COCO()
+    coco.dataset = dataset
+    with _quiet():
+        coco.createIndex()
+    return coco
+
+
+def _distinct(ids: Sequence[int], what: str) -> list[int]:
+    """The ids as plain ints (numpy's are not JSON), refused if one comes twice: its detections would be merged."""
+    plain = [int(i) for i in ids]
+    if len(set(plain)) != len(plain):
+        twin = next(i for n, i in enumerate(plain) if i in plain[:n])
+        raise ValueError(f"{what} id {twin} is given more than once")
+    return plain
+
+
+def _run_cocoeval(
+    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int]
+) -> CocoResult:
+    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    for what, ids, known in (("image", images, truth.imgs), ("category", categories, truth.cats)):
+        named = set(ids) | {record[f"{what}_id"] for record in records}
+        if unknown := sorted(named - set(known)):
+            raise ValueError(f"{what} id {unknown[0]} is not in the annotations ({len(unknown)} such)")
+    truth.dataset.setdefault("info", {})  # some releases' loadRes fails without
+    with _quiet():
+        # loadRes writes into the records, hence the copies, and fails on an empty list.
+        found = truth.loadRes([dict(r) for r in records]) if records else _coco_of(truth.dataset | {"annotations": []})
+        run = COCOeval(truth, found, "bbox")
+        run.params.imgIds, run.params.catIds = images, categories
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    stats = [float(value) if value >= 0 else float("nan") for value in run.stats]
+    # precision: (IoU, recall, category, area range, detections per image); all areas and 100 detections. COCOeval sorts
+    # the categories by id.
+    precision = run.eval["precision"][:, :, :, 0, -1]
+    by_id = {}
+    for k, category in enumerate(sorted(categories)):
+        valid = precision[:, :, k][precision[:, :, k] > -1]
+        by_id[category] = float(valid.mean()) if valid.size else float("nan")
+    return CocoResult(
+        *stats,
+        class_ap=torch.tensor([by_id[i] for i in categories], dtype=torch.float64),
+        class_names=tuple(str(truth.cats[i].get("name", i)) for i in categories),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what pycocotools prints, and the deprecations that its older releases raise with newer numpy."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

@@ -1,1 +1,0 @@
-"""What the notebooks use beside the library: exercise checks."""

@@ -1,0 +1,5 @@
+"""The school: what the notebooks use beside `lapnet_core`. It imports the core, never the reverse."""
+
+from lapnet_lab.explorer.widget import Explorer
+
+__all__ = ["Explorer"]

@@ -1,0 +1,1 @@
+"""The explorer, the widget in which one drags boxes and sees the maps of `assign` follow."""

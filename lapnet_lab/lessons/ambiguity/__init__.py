@@ -1,0 +1,1 @@
+"""03_ambiguity: which anchors AMS excuses."""

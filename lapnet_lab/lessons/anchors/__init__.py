@@ -1,0 +1,1 @@
+"""01_anchors: shapes clustered per class."""

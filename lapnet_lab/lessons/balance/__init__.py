@@ -1,0 +1,1 @@
+"""04_balance: the learned weights."""

@@ -1,0 +1,358 @@
+"""What the balance weights of eqs. 5 to 7 do: one weight alone; a toy batch with fixed outputs, and where the weights
+settle on it; the time they need; the shares of the gradient under each row of Table 2b.
+
+Nothing here computes a loss of its own: every number comes from `losses.LapNetLoss` and its gradients.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lapnet_core.assign import assign
+from lapnet_core.boxes import STRIDE
+from lapnet_core.config import TrainConfig
+from lapnet_core.data import Target, flatten_targets
+from lapnet_core.data.named import Images
+from lapnet_core.evaluate import voc_map
+from lapnet_core.losses import Balance, LapNetLoss, LossTerms
+from lapnet_core.train import balance_multipliers, learning_rate, train
+from lapnet_lab.gather import IMAGES_AT_ONCE, few_images
+
+TOY_SIDES = (16.0, 32.0, 64.0, 128.0)
+TOY_SIZE = 256
+"""The toy's square image, and the sides of its anchors, in pixels."""
+
+RUN_COLUMNS = ("balance", "seed", "steps", "class", "objects", "ap")
+"""Of data/runs/balance_scenes.csv, and of the rows of `train_and_score`."""
+
+
+def one_weight(
+    loss: float, lr: float, start: float, steps: int, max_step: float = math.inf
+) -> tuple[list[float], list[float]]:
+    """Gradient descent on lambda * L + log(1/lambda) for a loss L that does not change (one term of eqs. 5 to 7).
+
+    Args:
+        loss: L > 0. start: the first lambda > 0. max_step: largest change of s in one step, as `train.MAX_S_STEP`.
+
+    Returns:
+        lambda before each step and after the last, (steps + 1) values each: of descent on lambda itself, which may
+        become negative and then ends in nan, as log(1/lambda) no longer exists; and of descent on s = log(1/lambda).
+    """
+    lam, s = start, -math.log(start)
+    direct, by_s = [lam], [lam]
+    for _ in range(steps):
+        lam = lam - lr * (loss - 1 / lam) if lam > 0 else math.nan
+        # exp overflows for a weight that no float holds; such a step is as good as infinite.
+        s -= max(-max_step, min(max_step, lr * (1 - _exp(-s) * loss)))
+        direct.append(lam)
+        by_s.append(_exp(-s))
+    return direct, by_s
+
+
+def _exp(x: float) -> float:
+    return math.exp(min(x, 700.0))
+
+
+@dataclass(frozen=True)
+class FixedBatch:
+    """What `LapNetLoss` is called with: outputs of a network that does not learn, and their targets."""
+
+    scores: Float[Tensor, "B C A H W"]
+    offsets: Float[Tensor, "B C A 4 H W"]
+    shapes: Float[Tensor, "C A 2"]
+    targets: list[Target]
+
+    def terms(self, loss: LapNetLoss) -> LossTerms:
+        """The losses of this batch."""
+        return loss(self.scores, self.offsets, self.shapes, self.targets)
+
+    def with_background(self, negative: float) -> "FixedBatch":
+        """The same with another probability where it is lowest: the background of a `toy_batch`."""
+        lowest = self.scores == self.scores.min()
+        return replace(self, scores=torch.where(lowest, _logit(negative), self.scores))
+
+
+def toy_batch(
+    objects: Sequence[int] = (16, 4, 1),
+    *,
+    positive: float = 0.3,
+    negative: float = 0.002,
+    images: int = 4,
+    seed: int = 0,
+) -> FixedBatch:
+    """A batch in which classes and sizes are unequal, seen by an imagined network.
+
+    Args:
+        objects: for each class c, how many objects there are of each of the A = len(TOY_SIDES) sizes.
+        positive, negative: the probability that the network gives to anchors with O > 0.5, and to all others. Offsets
+            are 0: it returns the anchors as they are.
+        images: B, of TOY_SIZE pixels. The objects are spread over them in turn.
+
+    Class c has shapes of the sides TOY_SIDES, square, flat or upright in turn. Places and sizes are drawn from `seed`.
+    Of two batches that differ in one class's number only, the other classes' objects are the same.
+    """
+    stretch = torch.tensor([[1.0, 1.0], [1.4, 0.7], [0.7, 1.4]])
+    shapes = torch.stack([torch.tensor(TOY_SIDES)[:, None] * stretch[c % 3] for c in range(len(objects))])
+    boxes: list[list[Tensor]] = [[] for _ in range(images)]
+    labels: list[list[int]] = [[] for _ in range(images)]
+    for c, count in enumerate(objects):
+        generator = torch.Generator().manual_seed(1000 * seed + c)
+        for n in range(count):
+            for a in range(len(TOY_SIDES)):
+                size = shapes[c, a] * (0.85 + 0.3 * torch.rand(2, generator=generator))
+                corner = torch.rand(2, generator=generator) * (TOY_SIZE - size)
+                boxes[(n + a + c) % images].append(torch.cat((corner, corner + size)))
+                labels[(n + a + c) % images].append(c)
+    targets = [
+        Target(
+            boxes=torch.stack(b) if b else torch.zeros(0, 4),
+            labels=torch.tensor(k, dtype=torch.int64),
+            difficult=torch.zeros(len(k), dtype=torch.bool),
+            image_id=number,
+            original_size=(TOY_SIZE, TOY_SIZE),
+        )
+        for number, (b, k) in enumerate(zip(boxes, labels, strict=True))
+    ]
+    cells = TOY_SIZE // STRIDE
+    at = assign(shapes, (cells, cells), *flatten_targets(targets), images).positives()
+    scores = torch.full((images, *shapes.shape[:2], cells, cells), _logit(negative))
+    scores.view(-1)[at.flat] = _logit(positive)
+    return FixedBatch(scores, torch.zeros(images, *shapes.shape[:2], 4, cells, cells), shapes, targets)
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def positives_per_grid(
+    shapes: Float[Tensor, "C A 2"],
+    grid_size: tuple[int, int],
+    boxes: Float[Tensor, "G 4"],
+    labels: Int[Tensor, " G"],
+    image_index: Int[Tensor, " G"],
+    num_images: int,
+    at_once: int = IMAGES_AT_ONCE,
+) -> Int[Tensor, "C A"]:
+    """How many anchors with O > 0.5 each grid (c, a) has over all images; arguments as of `assign.assign`.
+
+    Args:
+        at_once: images that are assigned together; it changes the memory that is needed, and nothing else.
+    """
+    counts = torch.zeros(shapes.shape[:2], dtype=torch.int64)
+    for _, batch in few_images(boxes, labels, image_index, num_images, at_once):
+        at = assign(shapes, grid_size, *batch).positives()
+        counts += (at.label * counts.shape[1] + at.anchor).bincount(minlength=counts.numel()).view(counts.shape)
+    return counts
+
+
+class EveryGridMoves(LapNetLoss):
+    """Eqs. 5 to 7 taken literally: a grid (c, a) without a positive is not held. For study; it is what the paper warns
+    of (3.3)."""
+
+    def _anchor_weights(self, loc_counts: Tensor, cls_counts: Tensor) -> tuple[Tensor, Tensor]:
+        self.seen_loc.fill_(True)
+        self.seen_cls.fill_(True)
+        return self.s_loc_anchor, self.s_cls_anchor
+
+
+def parts(loss: LapNetLoss, batch: FixedBatch) -> tuple[Float[Tensor, "C A"], Float[Tensor, "C A"]]:
+    """What each grid (c, a) adds to Lloc and to Lcls, weights included; nan for a grid that is held.
+
+    Read off the gradient of the total with respect to s[c, a], which is 1/(C*A) - part. Needs balance="learned".
+    """
+    terms = batch.terms(loss)
+    gradients = torch.autograd.grad(terms.total, [loss.s_loc_anchor, loss.s_cls_anchor])
+    loc, cls = (
+        torch.where(held, torch.nan, 1 / g.numel() - g) for g, held in zip(gradients, _held(loss, terms), strict=True)
+    )
+    return loc, cls
+
+
+def _held(loss: LapNetLoss, terms: LossTerms) -> tuple[Bool[Tensor, "C A"], Bool[Tensor, "C A"]]:
+    """The grids without a positive in this batch, whose weights do not move."""
+    moves_loc, moves_cls = torch.zeros_like(loss.seen_loc), terms.labels.any(4).any(3).any(0)
+    moves_loc[terms.positives.label, terms.positives.anchor] = True
+    everyone = isinstance(loss, EveryGridMoves)
+    return ~(moves_loc | everyone), ~(moves_cls | everyone)
+
+
+@torch.no_grad()
+def put_at_rest(loss: LapNetLoss, batch: FixedBatch) -> None:
+    """Set the learned weights to where they would settle if the network's outputs stayed as they are.
+
+    A part is proportional to exp(-s), so one step of the size log(C*A * part) makes it 1/(C*A): the balance of eqs. 5
+    to 7. The scale that lambda and its lambda[c, a] share is free; it is left in lambda[c, a]. Held grids stay.
+    """
+    if loss.balance == "learned":
+        with torch.enable_grad():
+            found = parts(loss, batch)
+        for s, part in zip((loss.s_loc_anchor, loss.s_cls_anchor), found, strict=True):
+            s.add_((part * part.numel()).log().nan_to_num(0))
+    elif loss.balance == "loss":
+        terms = batch.terms(loss)
+        loss.s_loc.add_(terms.loc.log())
+        loss.s_cls.add_(terms.cls.log())
+
+
+@dataclass(frozen=True)
+class Settling:
+    """lambda_cls and lambda_cls[c, a] before each step and after the last, and `part`, what each grid adds to Lcls,
+    times C*A: 1 where every grid has the same say; nan for a held grid."""
+
+    lam: Float[Tensor, " T"]
+    lam_anchor: Float[Tensor, "T C A"]
+    part: Float[Tensor, "T C A"]
+
+
+def settle(
+    loss: LapNetLoss, batch: FixedBatch | Callable[[int], FixedBatch], steps: int, lr: float, multiplier: float
+) -> Settling:
+    """Plain gradient steps on the balance weights alone, as `train` takes them (but without its largest step).
+
+    Args:
+        batch: outputs that stand still, or a function of the step that returns them.
+        lr: learning rate of the two loss weights; the anchor weights have lr * multiplier.
+    """
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [loss.s_loc, loss.s_cls]},
+            {"params": [loss.s_loc_anchor, loss.s_cls_anchor], "lr": lr * multiplier},
+        ],
+        lr=lr,
+    )
+    loss.hold_without_positives(optimizer)
+    lam, lam_anchor, part = [], [], []
+    for step in range(steps + 1):
+        terms = (batch(step) if callable(batch) else batch).terms(loss)
+        optimizer.zero_grad()
+        terms.total.backward()
+        lam.append(loss.loss_weights[1])
+        lam_anchor.append(loss.anchor_weights[1])
+        gradient, held = loss.s_cls_anchor.grad, _held(loss, terms)[1]
+        assert gradient is not None
+        part.append(torch.where(held, torch.nan, 1 - gradient * gradient.numel()))
+        if step < steps:
+            optimizer.step()
+    return Settling(torch.stack(lam), torch.stack(lam_anchor), torch.stack(part))
+
+
+def steps_to_settle(batch: FixedBatch, lr: float, multiplier: float, error: float = 0.1, limit: int = 5000) -> int:
+    """Steps until a small error between two grids' s has shrunk to 1/e, measured.
+
+    From the balance, one s[c, a] of the classification is raised by `error` and another one lowered. RuntimeError if it
+    does not happen within `limit` steps.
+    """
+    loss = LapNetLoss(*batch.shapes.shape[:2], ams=False)
+    put_at_rest(loss, batch)
+    with torch.no_grad():
+        loss.s_cls_anchor[0, 0] += error
+        loss.s_cls_anchor[-1, -1] -= error
+    optimizer = torch.optim.SGD([loss.s_cls_anchor], lr=lr * multiplier)
+    for step in range(limit):
+        optimizer.zero_grad()
+        batch.terms(loss).total.backward()
+        gradient = loss.s_cls_anchor.grad
+        assert gradient is not None
+        part = (1 - gradient * gradient.numel()).log()
+        if (part[-1, -1] - part[0, 0]).item() <= 2 * error / math.e:  # it began as twice the error
+            return step
+        optimizer.step()
+    raise RuntimeError(f"not settled after {limit} steps")
+
+
+def e_folds(config: TrainConfig, num_classes: int, momentum: float = 0.0) -> float:
+    """How many times within a training an error of s[c, a] shrinks to 1/e: the sum of its learning rates over C*A.
+
+    It is also the most by which s[c, a] can fall, that is log of the most by which a weight can rise, as the gradient
+    is never above 1/(C*A). A momentum m multiplies every step by 1/(1-m).
+    """
+    multiplier = balance_multipliers(config, num_classes)[0]
+    rates = sum(learning_rate(config, step) for step in range(config.steps))
+    return rates * multiplier / (num_classes * config.anchors_per_class) / (1 - momentum)
+
+
+def drift_without_positives(
+    make_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer],
+    everyone: FixedBatch,
+    without: FixedBatch,
+    *,
+    hold: bool,
+    steps: int = 20,
+) -> float:
+    """How far the anchor weights of grids without a positive move, although their gradient is exactly 0.
+
+    Args:
+        make_optimizer: makes an optimiser over the parameters of the loss.
+        everyone, without: the first 10 steps are made on one, the `steps` that count on the other.
+        hold: call `LapNetLoss.hold_without_positives`.
+
+    Returns:
+        Largest |change| of an s for the classification.
+    """
+    loss = LapNetLoss(*everyone.shapes.shape[:2], ams=False)
+    optimizer = make_optimizer(list(loss.parameters()))
+    if hold:
+        loss.hold_without_positives(optimizer)
+
+    def take(steps: int, batch: FixedBatch) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            batch.terms(loss).total.backward()
+            optimizer.step()
+
+    take(10, everyone)
+    before = loss.s_cls_anchor.detach().clone()
+    take(steps, without)
+    held = _held(loss, without.terms(loss))[1]
+    return (loss.s_cls_anchor.detach() - before).abs()[held].max().item()
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Sizes of the gradient of the total loss with respect to a network's outputs, each the sum of |derivatives|: on
+    the scores of anchors with the label 1 and of all others, and on the offsets, the pull of the localisation."""
+
+    positive: Float[Tensor, "C A"]
+    negative: Float[Tensor, "C A"]
+    offsets: float
+
+    @property
+    def scores(self) -> float:
+        """On all scores: the pull of the classification."""
+        return (self.positive.sum() + self.negative.sum()).item()
+
+
+def pull(balance: Balance, batch: FixedBatch) -> Pull:
+    """Who pulls at the network's outputs, and how hard, under a row of Table 2b; learned weights are at rest.
+
+    Labels are O > 0.5, without AMS, so that all rows are asked the same.
+    """
+    loss = LapNetLoss(*batch.shapes.shape[:2], balance=balance, ams=False)
+    put_at_rest(loss, batch)
+    scores, offsets = batch.scores.clone().requires_grad_(), batch.offsets.clone().requires_grad_()
+    terms = loss(scores, offsets, batch.shapes, batch.targets)
+    by_score, by_offset = (g.abs() for g in torch.autograd.grad(terms.total, (scores, offsets)))
+    positive, negative = (torch.where(mask, by_score, 0).sum((0, 3, 4)) for mask in (terms.labels, ~terms.labels))
+    return Pull(positive, negative, by_offset.sum().item())
+
+
+def train_and_score(config: TrainConfig, lesson: Images, test: Images, progress: bool = False) -> list[dict[str, Any]]:
+    """Train, and measure AP at IoU 0.5 on `test`.
+
+    Returns:
+        A row with RUN_COLUMNS for each class, and one with the class "mean": the mAP, and the number of all objects.
+    """
+    detector = train(config, lesson, save=False, progress=progress).detector
+    found, truth, _ = detector.predict_dataset(test, progress=progress)
+    result = voc_map(found, truth, len(detector.class_names), class_names=detector.class_names)
+    counts = result.num_objects.tolist()
+    per_class = [*zip(detector.class_names, counts, result.ap.tolist(), strict=True)]
+    return [
+        dict(zip(RUN_COLUMNS, (config.balance, config.seed, config.steps, *row), strict=True))
+        for row in (*per_class, ("mean", sum(counts), float(result.mean_ap)))
+    ]

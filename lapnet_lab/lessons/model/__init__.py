@@ -1,0 +1,1 @@
+"""05_model: from the image to the scores."""

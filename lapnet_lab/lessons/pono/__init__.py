@@ -1,0 +1,1 @@
+"""02_pono: whom PONO finds, and what that costs."""

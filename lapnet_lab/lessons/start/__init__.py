@@ -1,0 +1,1 @@
+"""00_start_here: LapNet in one sitting."""

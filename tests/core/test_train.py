@@ -1,0 +1,289 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from lapnet_core.anchors import AnchorFile
+from lapnet_core.config import PRESETS, TrainConfig, preset_for
+from lapnet_core.data import DataError, Skipped
+from lapnet_core.detector import Detector
+from lapnet_core.evaluate import voc_map
+from lapnet_core.losses import LapNetLoss
+from lapnet_core.model import LapNet
+from lapnet_core.scenes import Scenes
+from lapnet_core.train import (
+    MAX_S_STEP,
+    Trainee,
+    balance_multipliers,
+    find_anchors,
+    learning_rate,
+    make_optimizer,
+    train,
+    train_step,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = TrainConfig(image_size=(64, 64), batch_size=2, steps=6, anchors_per_class=3, log_every=1, save_every=2, lr=0.01)
+
+
+class Squares:
+    """Two classes that two minutes of thought could not confuse: a red square, and a smaller blue one."""
+
+    class_names = ("red", "blue")
+
+    def __init__(self, length=16):
+        self.length, self.transform = length, None
+
+    def __len__(self):
+        return self.length
+
+    def target(self, index):
+        generator = torch.Generator().manual_seed(index)
+        corner = torch.randint(0, 36, (2, 2), generator=generator).float()
+        side = torch.tensor([[24.0], [14.0]])
+        return {
+            "boxes": tv_tensors.BoundingBoxes(
+                torch.cat((corner, corner + side), 1), format="XYXY", canvas_size=(64, 64)
+            ),
+            "labels": torch.tensor([0, 1]),
+            "difficult": torch.zeros(2, dtype=torch.bool),
+            "image_id": index,
+            "original_size": (64, 64),
+        }
+
+    def __getitem__(self, index):
+        target = self.target(index)
+        image = torch.full((3, 64, 64), 90, dtype=torch.uint8)
+        for channel, box in zip((0, 2), target["boxes"].int().tolist(), strict=True):
+            image[:, box[1] : box[3], box[0] : box[2]] = 20
+            image[channel, box[1] : box[3], box[0] : box[2]] = 240
+        image = tv_tensors.Image(image)
+        return self.transform(image, target) if self.transform else (image, target)
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_it_learns():
+    config = replace(TINY, steps=160, batch_size=4, lr=0.05, warmup=10, clip_norm=10.0, scale=(0.9, 1.1), log_every=20)
+    result = train(config, Squares(64), save=False, progress=False)
+    detections, targets, skipped = result.detector.predict_dataset(Squares(16), progress=False)
+    assert skipped == []
+    assert voc_map(detections, targets, 2).mean_ap > 0.8
+    assert result.log[-1]["overlap"] > result.log[0]["overlap"]
+
+
+@pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned"])
+def test_every_row_of_table_2b_trains(balance):
+    result = train(replace(TINY, balance=balance), Squares(), save=False, progress=False)
+    assert result.log[-1]["step"] == TINY.steps
+    start = {name: float(p.requires_grad) for name, p in result.loss.named_parameters()}  # constants: lambda = e^0
+    learned = {name for name, p in result.loss.named_parameters() if bool((p != start[name]).any())}
+    loss_weights, anchor_weights = {"s_loc", "s_cls"}, {"s_loc_anchor", "s_cls_anchor"}
+    assert learned == {"learned": loss_weights | anchor_weights, "loss": loss_weights}.get(balance, set())
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    whole = train(replace(TINY, out=str(tmp_path / "a")), Squares(), progress=False)
+
+    def interrupt(step, _):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    half = replace(TINY, out=str(tmp_path / "b"))
+    stopped = train(half, Squares(), progress=False, on_step=interrupt)
+    assert stopped.interrupted
+    assert not (tmp_path / "b" / "model.safetensors").exists()
+    resumed = train(replace(half, workers=1), Squares(), resume=True, progress=False)
+    assert not resumed.interrupted
+    assert same_weights(whole.detector.model, resumed.detector.model)
+    assert same_weights(whole.loss, resumed.loss)
+    strip = [{k: v for k, v in line.items() if k != "seconds"} for line in whole.log]
+    assert [{k: v for k, v in line.items() if k != "seconds"} for line in resumed.log] == strip
+    lines = [json.loads(line) for line in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines[1:]] == [1, 2, 3, 4, 5, 6]
+    assert lines[0]["config"]["steps"] == 6
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_ctrl_c_breaks_off_and_the_checkpoint_is_whole(tmp_path):
+    def twice(step, _):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    config = replace(TINY, out=str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Squares(), progress=False, on_step=twice)
+    resumed = train(config, Squares(), resume=True, progress=False)
+    assert [line["step"] for line in resumed.log] == [1, 2, 3, 4, 5, 6]
+
+
+def test_nothing_trained_is_overwritten(tmp_path):
+    config = replace(TINY, steps=1, out=str(tmp_path))
+    train(config, Squares(), progress=False)
+    with pytest.raises(FileExistsError, match="--resume goes on"):
+        train(config, Squares(), progress=False)
+    with pytest.raises(ValueError, match="another lr"):
+        train(replace(config, lr=0.5), Squares(), resume=True, progress=False)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(replace(config, out=str(tmp_path / "none")), Squares(), resume=True, progress=False)
+
+
+def test_a_model_comes_back_from_its_file(tmp_path):
+    result = train(replace(TINY, steps=2, out=str(tmp_path)), Squares(), progress=False)
+    back = Detector.load(tmp_path)
+    assert same_weights(back.model, result.detector.model)
+    assert (back.class_names, back.image_size) == (("red", "blue"), (64, 64))
+    image = Squares()[3][0]
+    a, b = (d.predict(image, score_threshold=0.0) for d in (result.detector, back))
+    assert torch.equal(a["boxes"], b["boxes"])
+    assert AnchorFile.load(tmp_path / "anchors.json").shapes == pytest.approx(back.shapes, abs=0.01)
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"broken\.safetensors is no LapNet model"):
+        Detector.load(tmp_path / "broken.safetensors")
+    with pytest.raises(FileNotFoundError, match="lapnet train"):
+        Detector.load(tmp_path / "nowhere")
+
+
+def test_the_balance_weights_of_the_loss_play_no_part_in_prediction(tmp_path):
+    result = train(replace(TINY, steps=2, out=str(tmp_path)), Squares(), progress=False)
+    image = Squares()[3][0]
+    before = result.detector.predict(image, score_threshold=0.0)
+    for s in result.loss.parameters():
+        s.data += 5
+    assert torch.equal(before["scores"], result.detector.predict(image, score_threshold=0.0)["scores"])
+
+
+def test_predictions_come_in_the_pixels_of_the_image():
+    detector = Detector(LapNet(2, 3).eval(), torch.full((2, 3, 2), 20.0), ("red", "blue"), (64, 64))
+    small = detector.predict(torch.zeros(3, 64, 64, dtype=torch.uint8), score_threshold=0.0)
+    large = detector.predict(torch.zeros(3, 128, 320, dtype=torch.uint8), score_threshold=0.0)
+    torch.testing.assert_close(small["boxes"] * torch.tensor([5.0, 2, 5, 2]), large["boxes"], rtol=1e-3, atol=1e-2)
+    with pytest.raises(ValueError, match="the model knows"):
+        detector.predict_dataset(Scenes(2, size=(64, 64)), progress=False)
+
+
+def test_predictions_are_those_of_evaluation_mode_and_leave_the_mode_alone():
+    detector = Detector(LapNet(2, 3).eval(), torch.full((2, 3, 2), 20.0), ("red", "blue"), (64, 64))
+    image = Squares()[0][0]
+    expected = detector.predict(image, score_threshold=0.0)
+    detector.model.train()
+    assert torch.equal(detector.predict(image, score_threshold=0.0)["scores"], expected["scores"])
+    assert detector.model.training
+
+
+def test_unreadable_images_are_skipped_counted_and_told():
+    class Faulty(Squares):
+        def __getitem__(self, index):
+            return Skipped(f"image {index} is broken") if index % 4 == 0 else super().__getitem__(index)
+
+    with pytest.warns(UserWarning, match=r"images were skipped, first: image \d+ is broken"):
+        result = train(replace(TINY, steps=8), Faulty(), save=False, progress=False)
+    assert 1 <= len(result.skipped) <= 4
+    detections, targets, skipped = result.detector.predict_dataset(Faulty(), progress=False)
+    assert (len(detections), len(targets), len(skipped)) == (12, 12, 4)
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(tmp_path):
+    config = replace(TINY, out=str(tmp_path))
+
+    def poison(step, terms):
+        if step == 3:
+            raise RuntimeError("never reached")
+
+    dataset = Squares()
+    dataset.target = lambda index: (_ for _ in ()).throw(DataError("image 3: unreadable"))
+    with pytest.raises(DataError, match="image 3"):
+        train(config, dataset, progress=False, on_step=poison)
+    assert not (tmp_path / "last.pt").exists()
+    with pytest.raises(FloatingPointError, match=r"the loss is nan.*smaller lr"):
+        train(replace(config, lr=1e30), Squares(), save=False, progress=False)
+
+
+def test_a_balance_weight_changes_by_no_more_than_the_factor_e_in_a_step():
+    """One rare positive under a large weight: without the limit s would rise by hundreds, and stay there."""
+    config = replace(TINY, steps=100, lr=0.1)
+    trainee = Trainee(LapNet(2, 3), LapNetLoss(2, 3), False).train()
+    with torch.no_grad():
+        trainee.loss.s_cls_anchor.fill_(-12.0)  # lambda = 160,000
+    optimizer = make_optimizer(trainee, config)
+    before = [p.detach().clone() for p in trainee.loss.parameters()]
+    image, target = Squares()[0]
+    shapes = torch.tensor([[[14.0, 14], [24, 24], [40, 40]]] * 2)
+    terms = train_step(trainee, optimizer, image[None] / 255, [target], shapes, config, 0)
+    changes = [(p - b).abs().max().item() for p, b in zip(trainee.loss.parameters(), before, strict=True)]
+    assert terms.cls.item() > 100
+    assert max(changes) == pytest.approx(MAX_S_STEP, abs=1e-5)
+
+
+def test_groups_of_the_optimiser():
+    trainee = Trainee(LapNet(2, 3), LapNetLoss(2, 3), False)
+    optimizer = make_optimizer(trainee, replace(TINY, weight_decay=0.1))
+    weights, plain, loss_weights, anchor_weights = optimizer.param_groups
+    assert weights["weight_decay"] == 0.1
+    assert [g["weight_decay"] for g in (plain, loss_weights, anchor_weights)] == [0, 0, 0]
+    assert [g["momentum"] for g in optimizer.param_groups] == [0.9, 0.9, 0, 0]
+    assert all(p.ndim > 1 for p in weights["params"])
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(trainee.parameters()))
+
+
+def test_schedules():
+    config = replace(TINY, steps=100, lr=0.1, warmup=4)
+    assert [learning_rate(config, k) for k in (0, 3, 50)] == pytest.approx([0.025, 0.1 * 0.97**0.9, 0.1 * 0.5**0.9])
+    assert learning_rate(config, 99) < 0.002
+    # C*A / (lr * T): 2 classes, 3 anchors, T = 10 steps; and the paper's own schedules are left alone.
+    assert balance_multipliers(config, 2) == pytest.approx((6 / (0.1 * 10), 1.0))
+    assert balance_multipliers(PRESETS["paper_voc_darknet53"](), 20) == (1.0, 1.0)
+    assert balance_multipliers(PRESETS["paper_coco_darknet53"](), 80) == (1.0, 1.0)
+
+
+def test_configs_come_back_and_mistakes_are_named(tmp_path):
+    for preset in PRESETS.values():
+        assert TrainConfig.from_json(preset().to_json()) == preset()
+    assert preset_for("voc").batch_size == 28
+    assert preset_for("mine").data == "mine"
+    with pytest.raises(ValueError, match="multiples of 32"):
+        replace(TINY, image_size=(60, 64))
+    with pytest.raises(ValueError, match="unknown fields"):
+        TrainConfig.from_json('{"colour": 1}')
+    AnchorFile(("a",), (64, 64), torch.ones(1, 3, 2)).save(tmp_path / "a.json")
+    with pytest.raises(ValueError, match=r"a\.json has 3 anchors each"):
+        find_anchors(replace(TINY, anchors=str(tmp_path / "a.json")), Squares())
+    AnchorFile(("red", "blue"), (32, 128), torch.ones(2, 3, 2) * 4).save(tmp_path / "b.json")
+    assert find_anchors(replace(TINY, anchors=str(tmp_path / "b.json")), Squares())[0, 0].tolist() == [2, 8]
+
+
+def test_training_works_outside_the_main_thread():
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(train(replace(TINY, steps=1), Squares(), save=False, progress=False))
+    )
+    thread.start()
+    thread.join()
+    assert len(done) == 1
+
+
+def test_two_processes_train_by_torchrun(tmp_path):
+    """DDP with gloo on the CPU: one log, one model."""
+    args = ["train", "--data", "scenes", "--image-size", "64", "64", "--batch-size", "4", "--anchors-per-class", "2"]
+    args += ["--log-every", "1", "--device", "cpu", "--out", str(tmp_path / "run")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+
+    command = [*torchrun, "-m", "lapnet_core.cli", *args, "--steps", "3"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines[1:]] == [1, 2, 3]
+    assert Detector.load(tmp_path / "run").class_names[0] == "person"

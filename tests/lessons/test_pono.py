@@ -1,0 +1,238 @@
+"""Notebook 02: its figures, its panels with every control at both ends, and its exercises."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from exercises import exercises_of
+from matplotlib.figure import Figure
+
+from lapnet_core.assign import assign
+from lapnet_core.boxes import grid_iou
+from lapnet_core.data.tables import BoxTable
+from lapnet_lab.coverage import object_coverage
+from lapnet_lab.lessons.pono import figures
+from lapnet_lab.lessons.pono.exercises import EXERCISES, check, judge
+from lapnet_lab.lessons.pono.panels import save_ao_panel, shift_panel
+from lapnet_lab.lessons.pono.study import shifted_object
+from lapnet_lab.panel import FigurePanel
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "02_pono.py"
+IMAGE = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+BOXES = torch.tensor([[8.0, 8.0, 30.0, 40.0], [20.0, 12.0, 60.0, 60.0]])
+MAPS = torch.linspace(0, 1, 2 * 3 * 96).view(2, 3, 8, 12)
+OWNERS = torch.tensor([-1, 0, 1]).repeat(64).view(2, 8, 12)
+POINTS = torch.tensor([[12.0, 20.0], [28.0, 20.0]])
+QUARTILES = torch.tensor([[0.0, 1, 2], [torch.nan] * 3])
+GROUPS = {"small": [0.5, 1.0], "large": [0.0, 0.25]}
+
+CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "anchors": (figures.anchors_on_grid, (IMAGE, [BOXES, BOXES[:1]], POINTS, ("a", "b"), (0, 0, 40, 40))),
+    "grid": (figures.overlap_grid, (IMAGE, MAPS, [BOXES, BOXES[:1], BOXES[:0]], ("r", "s"), ("a", "b", "c"))),
+    "grid with stars": (figures.overlap_grid, (IMAGE, MAPS[:1, :1], [BOXES], [""], ["a"], [POINTS], (0, 0, 40, 40))),
+    "clusters": (figures.cluster_row, (IMAGE, OWNERS, [BOXES, BOXES], ("a", "b"), [POINTS, POINTS[:0]])),
+    "strip": (figures.strip, (torch.tensor([[2.0, 0, 12, 8]]), torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8]]))),
+    "by side": (
+        figures.coverage_by_side,
+        ([0, 8, 16], [4, 0], {"AO": [1, 0], "PONO": [0, 0]}, {"AO": QUARTILES, "PONO": QUARTILES + 1}),
+    ),
+    "over factor": (
+        figures.coverage_over_factor, ([0.5, 2], {"AO": [0.2, 1], "PONO": [0, 0]}, {"AO": [1, 0], "PONO": [2, 9]}, "x"),
+    ),
+    "over shift": (figures.coverage_over_shift, ([0, 4], [1, 0.4], {"AO": [1, 0], "PONO": [1, 4]}, "t")),
+    "over threshold": (figures.coverage_over_threshold, ([0.3, 0.5], GROUPS, GROUPS, {"small": 5, "large": 80})),
+    "iou": (figures.iou_of_positives, ([0, 0.5, 1], GROUPS)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_figure_renders(name: str) -> None:
+    draw, arguments = CASES[name]
+    figure = draw(*arguments)
+    assert isinstance(figure, Figure)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    assert len(file.getvalue()) > 2000
+
+
+def test_figures_show_the_numbers_that_they_are_given() -> None:
+    left, right = figures.coverage_by_side(*CASES["by side"][1]).axes
+    assert [bar.get_height() for bar in left.patches] == [25, 0, 0, 0]  # 1 of 4; no object, no share
+    assert [text.get_text() for text in left.texts] == ["1", "0", "0", "0"]
+    assert [label.get_text() for label in left.get_xticklabels()] == ["0–8\n4", "8–16\n0"]
+    assert right.get_yscale() == "symlog"
+    left, right = figures.coverage_over_factor(*CASES["over factor"][1]).axes
+    assert [list(np.asarray(line.get_ydata())) for line in left.lines] == [[20, 100], [0, 0]]
+    assert [list(np.asarray(line.get_ydata())) for line in right.lines] == [[1, 0], [2, 9]]
+    first, second = figures.cluster_row(*CASES["clusters"][1]).axes
+    shown = np.ma.asarray(first.images[1].get_array())
+    assert shown.mask.sum() == 32  # nobody's anchors are left out
+    assert len(first.lines) == 1
+    assert len(second.lines) == 1
+
+
+def drive(panel: FigurePanel, values: dict[str, list[Any]]) -> dict[tuple[str, Any], str]:
+    """Each control at each of its values, the others at their first; what the panel then says."""
+    said = {}
+    for name, options in values.items():
+        first = panel.controls[name].value
+        for value in options:
+            panel.controls[name].value = value
+            assert panel.error == "", (name, value)
+            assert bytes(panel.picture.value).startswith(b"\x89PNG")
+            said[name, value] = panel.describe(panel.numbers)
+        panel.controls[name].value = first
+    return said
+
+
+def test_the_shift_panel_at_all_its_ends() -> None:
+    panel = shift_panel()
+    assert panel.error == ""
+    said = drive(
+        panel,
+        {"width": [4, 16, 96], "height": [4, 96], "factor": [0.5, 1.0, 2.0], "direction": ["to the right", "down"]},
+    )
+    assert "none at 3 of 9 places" in said["width", 16]
+    assert "PONO: 1 to 4 positives, none at 0" in said["width", 16]
+    # An anchor of twice the sides has a quarter of the IoU wherever the object lies inside it.
+    assert "Best IoU 0.25 to 0.25" in said["factor", 2.0]
+    assert "none at 9 of 9" in said["factor", 2.0]
+    assert said["direction", "to the right"] == said["direction", "down"]  # a square object, a square grid
+    assert len(set(said.values())) == 6  # 4 x 16 px is as 16 x 4 px, and the two directions are the same
+    # A panel that is displayed carries its text and a picture.
+    bundle = panel._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["text/plain"] == panel.describe(panel.numbers)
+
+
+@pytest.fixture(scope="module")
+def table() -> BoxTable:
+    """Twenty images with an object of 8, 12, ... 84 px each, displaced by a pixel more in each."""
+    side = torch.arange(20.0) * 4 + 8
+    corner = torch.arange(20.0)[:, None].expand(20, 2) + 20
+    boxes = torch.cat((corner, corner + side[:, None]), 1)
+    return BoxTable(boxes, torch.zeros(20, dtype=torch.int64), torch.arange(20), ("thing",), 20, dropped=0)
+
+
+def test_the_panel_that_turns_ao_s_screws(table: BoxTable) -> None:
+    shapes = torch.tensor([[[12.0, 12], [24, 24], [48, 48]]])
+    panel = save_ao_panel(table, shapes, (128, 128), [0, 16, 48, 128])
+    assert panel.error == ""
+    missed = {}
+    for name, values in {"threshold": [0.1, 0.5, 0.7], "stride": [4, 8, 16], "factor": [0.5, 1.0, 2.0]}.items():
+        first = panel.controls[name].value
+        for value in values:
+            panel.controls[name].value = value
+            assert panel.error == "", (name, value)
+            missed[name, value] = int(panel.numbers.missed_ao.sum())
+            assert int(panel.numbers.missed_pono.sum()) == 0
+        panel.controls[name].value = first
+    assert missed["threshold", 0.1] == 0 < missed["threshold", 0.5] < missed["threshold", 0.7]
+    assert missed["stride", 4] <= missed["stride", 8] <= missed["stride", 16]
+    for factor in (0.5, 1.0, 2.0):
+        assert missed["factor", factor] == int(object_coverage(table, factor * shapes, (16, 16)).missed_ao.sum())
+    assert missed["factor", 0.5] > missed["factor", 1.0] == missed["threshold", 0.5]
+    panel.controls["threshold"].value = 0.7
+    assert f"AO misses {missed['threshold', 0.7]} " in panel.text.value
+    assert "<pre" in panel.text.value
+
+
+# ---- exercises -------------------------------------------------------------------------------------------------------
+
+SHAPES = torch.tensor([[8.0, 20], [16, 40], [40, 90]])
+PEOPLE = torch.tensor([[40.0, 40, 50, 64], [47, 41, 57, 66], [20, 30, 70, 120]])
+PERSON = torch.tensor([[40.0, 24, 90, 130]])
+
+
+def given(name: str) -> dict[str, Any]:
+    return {
+        "whole_map": {"shapes": SHAPES, "grid_size": (16, 16), "boxes": PEOPLE},
+        "safe_side": {},
+        "three_twins": {"shapes": SHAPES, "grid_size": (16, 16), "box": PERSON},
+    }[name]
+
+
+def triplets(rescue: bool) -> list[int]:
+    found = assign(SHAPES[None], (16, 16), PERSON.expand(3, 4), torch.zeros(3, dtype=torch.int64), rescue=rescue)
+    return found.positives().object_index.bincount(minlength=3).tolist()
+
+
+def right(name: str) -> Any:
+    whole = assign(SHAPES[None], (16, 16), PEOPLE, torch.zeros(3, dtype=torch.int64)).overlap[0, 0]
+    return {"whole_map": whole, "safe_side": 4 / (1 - (2 / 3) ** 0.5), "three_twins": triplets(True)}[name]
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_right_answers_pass_and_stubs_wait(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(name, right(name), **given(name)).done is True
+    check(name, None, **given(name))
+    assert capsys.readouterr().out.startswith("Not yet: ")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("answer", ["x", [], {}, object(), torch.zeros(3), -5, 0, 1e9, float("nan"), (1, 2, 3), True])
+def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
+    verdict = judge(name, answer, **given(name))
+    assert verdict.done is False
+    assert len(verdict.message) > 15
+
+
+def test_wrong_maps_are_told_apart() -> None:
+    ious = grid_iou(SHAPES.expand(3, 3, 2), PEOPLE, (16, 16))
+    largest = ious.amax(0)
+    before = (ious / ious.amax((1, 2, 3), keepdim=True)).amax(0)
+    for answer, reason in (
+        (largest, "plain overlap"), (largest / largest.max(), "one number"), (before, "before you divide up"),
+        (right("whole_map") ** 2, "anchors differ"),
+    ):  # fmt: skip
+        assert reason in judge("whole_map", answer, **given("whole_map")).message
+
+
+def test_wrong_sides_and_counts_are_told_apart() -> None:
+    assert "x only" in judge("safe_side", 12).message
+    assert "half a cell" in judge("safe_side", 43.6).message
+    assert "is 0.39" in judge("safe_side", 16).message
+    assert judge("safe_side", 21.75).done is True
+    assert judge("safe_side", 22.1).done is False
+    literal, rescued = triplets(False), triplets(True)
+    assert rescued == [literal[0] - 2, 1, 1]
+    for answer, reason in (
+        (literal, "literal paper"), ([literal[0], 1, 1], "whose were"), ([1, 2, 1], "together that is 4"),
+        ([literal[0] - 6, 3, 3], "do not share"),
+    ):  # fmt: skip
+        assert reason in judge("three_twins", answer, **given("three_twins")).message
+
+
+def test_the_safe_side_is_what_a_search_finds() -> None:
+    """The formula of the solution, against moving squares over a cell in half pixels."""
+    steps = torch.arange(9.0)
+    everywhere = torch.cartesian_prod(steps, steps)
+    for side, lost in ((14, True), (18, True), (21, True), (22, False), (26, False)):
+        found = shifted_object((side, side), everywhere, torch.tensor([[float(side)] * 2]), grid_size=(8, 8))
+        assert bool(found.missed_ao.any()) == lost, side
+        assert bool(found.missed_ao[everywhere.tolist().index([4, 4])]) == lost  # the corner of four cells
+
+
+def test_the_solutions_in_the_notebook_are_right() -> None:
+    exercises = exercises_of("02_pono")
+    assert [name for _, name, _ in exercises] == list(EXERCISES)
+    assert len(exercises) == 3
+    four = torch.cat((PEOPLE, PEOPLE[:1] + 60))
+    known = given("whole_map") | {"boxes": four}
+    names: dict[str, Any] = {"torch": torch, "ious": grid_iou(SHAPES.expand(4, 3, 2), four, (16, 16))}
+    for solution, name, variable in exercises:
+        exec(solution, names)
+        if name == "three_twins":  # its number is that of the notebook's scene
+            printed = re.search(r"eq\. 1 as it stands +clusters \[\d+, 0\], positives \[(\d+), 0\]", built())
+            assert printed is not None
+            assert list(names[variable]) == [int(printed[1]) - 2, 1, 1]
+        else:
+            assert judge(name, names[variable], **(known if name == "whole_map" else {})).done is True, name
+
+
+def built() -> str:
+    return NOTEBOOK.with_suffix(".ipynb").read_text(encoding="utf-8")
