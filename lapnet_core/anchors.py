@@ -13,6 +13,7 @@ from torch import Tensor
 from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
 
 MAX_ITERATIONS = 300
+ASSETS = Path(__file__).parent / "assets" / "anchors"
 FILL_FACTOR = 1.25
 """Paper is silent on a class with fewer than A distinct sizes: each of its sizes is an anchor, and the rest are these
 sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an anchor would add nothing."""
@@ -155,7 +156,10 @@ def anchor_boxes(
 
 @dataclass(frozen=True)
 class AnchorFile:
-    """Anchors with what is needed to use them: made by `lapnet anchors`, read by `lapnet train --anchors FILE`."""
+    """Anchors with what is needed to use them: made by `lapnet anchors`, read by `lapnet train --anchors FILE`.
+
+    Some lie in the package, and are found by their name: voc0712_512 and coco_512 (assets/anchors/README.md).
+    """
 
     class_names: tuple[str, ...]
     input_size: tuple[int, int]
@@ -173,7 +177,18 @@ class AnchorFile:
 
     @classmethod
     def load(cls, path: str | Path) -> "AnchorFile":
-        """Read what `save` wrote; ValueError names the file where it is something else."""
+        """Read what `save` wrote, or anchors of the package by their name.
+
+        Raises:
+            ValueError: names the file where it is something else.
+            FileNotFoundError: there is neither such a file nor such a name.
+        """
+        shipped = ASSETS / f"{path}.json"
+        if not Path(path).exists():
+            if not shipped.is_file():
+                names = ", ".join(sorted(file.stem for file in ASSETS.glob("*.json")))
+                raise FileNotFoundError(f"{path}: no such anchor file, and no anchors of that name; there are {names}")
+            path = shipped
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             shapes = torch.tensor(list(content["anchors"].values()), dtype=torch.float32)

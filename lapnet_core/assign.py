@@ -6,18 +6,16 @@ for the objects of its own image and class only, so a plane (image, class) witho
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
+from lapnet_core.options import Overlap
 
 POSITIVE_THRESHOLD = 0.5
 """An anchor is positive for the localisation where O > 0.5 (eq. 2), for the score where O * O_hat > 0.5 (eq. 3)."""
-
-Overlap = Literal["pono", "ao"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a training leaves on the disk: log.jsonl, anchors.json, last.pt. A file is replaced as a whole or not at all."""
+"""What a training leaves on the disk: log.jsonl and last.pt. A file is replaced as a whole or not at all."""
 
 import json
 import os
@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 
-from lapnet_core.anchors import AnchorFile
 from lapnet_core.config import TrainConfig
-from lapnet_core.detector import Detector
 from lapnet_core.files import write_whole
 
 MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every")
@@ -25,7 +23,7 @@ class RunLog:
     to steps that are about to be repeated.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, detector: Detector, first: int) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, class_names: tuple[str, ...], first: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         self.lines: list[dict[str, Any]] = []
@@ -34,14 +32,12 @@ class RunLog:
             self.lines = [line for line in earlier if line["step"] <= first]
         header = {
             "config": json.loads(config.to_json()),
-            "class_names": detector.class_names,
+            "class_names": class_names,
             "torch": torch.__version__,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         }
         text = "".join(json.dumps(line) + "\n" for line in [header, *self.lines])
         write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
-        made = AnchorFile(detector.class_names, detector.image_size, detector.shapes, "lapnet train")
-        made.save(folder / "anchors.json")
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
@@ -67,7 +63,24 @@ def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
     saved = TrainConfig.from_json(content["config"])
     same = replace(saved, **{name: getattr(config, name) for name in MAY_CHANGE})
     if same != config:
-        differing = {name: value for name, value in vars(same).items() if value != getattr(config, name)}
-        told = ", ".join(f"{name} ({value}, not {getattr(config, name)})" for name, value in differing.items())
+        was, is_now = _flat(same), _flat(config)
+        told = ", ".join(f"{name} ({was[name]}, not {is_now[name]})" for name in was if was[name] != is_now[name])
         raise ValueError(f"{path} was trained with another {told}")
-    return content
+    return _of_version_0_1(content, saved) if "trainee" in content else content
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    """Every field by its own name, LapNet's too."""
+    return {**{name: value for name, value in vars(config).items() if name != "lapnet"}, **vars(config.lapnet)}
+
+
+def _of_version_0_1(content: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+    """A checkpoint of version 0.1, which knew LapNet alone, as today's."""
+    state = {
+        name.replace("loss.", "criterion.", 1) if name.startswith("loss.") else name: tensor
+        for name, tensor in content["trainee"].items()
+    }
+    classes, anchors, _ = content["shapes"].shape
+    loss = {name: getattr(config.lapnet, name) for name in ("balance", "ams", "overlap", "rescue")}
+    about = {"num_classes": classes, "per_class": anchors, "backbone": config.backbone, "loss": loss}
+    return {**content, "about": about, "state": {**state, "shapes": content["shapes"]}}

@@ -1,18 +1,20 @@
 """Everything that a training depends on, in one frozen dataclass; presets are functions."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from lapnet_core.assign import Overlap
-from lapnet_core.losses import Balance
+from lapnet_core.options import LapNetOptions
+from lapnet_core.peers import METHODS
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training, from the data to the last step. `lapnet train --help` shows these as flags."""
 
+    method: str = "lapnet"
+    """The detector: lapnet or retinanet."""
     data: str = "scenes"
     """scenes, bccd, voc, coco, coco_tiny, or a folder in VOC layout."""
     split: str = "train"
@@ -25,19 +27,8 @@ class TrainConfig:
     """light, darknet53, inception_resnet_v2, or any timm model with maps at strides 8, 16 and 32."""
     weights: str = "none"
     """Start of the backbone: none, imagenet, a file or a URL."""
-    anchors_per_class: int = 10
-    """A (paper 4: 10)."""
-    anchors: str = ""
-    """File made by `lapnet anchors`; empty: cluster them on the training data."""
-
-    overlap: Overlap = "pono"
-    """Assignment map: pono (eq. 1) or ao, the baseline."""
-    rescue: bool = True
-    """Give an object with an empty cluster its best free anchor; false is the literal paper."""
-    ams: bool = True
-    """Let the network reject anchors that it cannot fit (eq. 3)."""
-    balance: Balance = "learned"
-    """Rows of Table 2b: learned, loss, focal, retina, ones."""
+    lapnet: LapNetOptions = field(default_factory=LapNetOptions)
+    """What only LapNet has."""
 
     batch_size: int = 8
     """Images per step, over all processes."""
@@ -51,10 +42,6 @@ class TrainConfig:
     """On convolution weights only; paper is silent, this is DarkNet's. Never on a balance weight, a bias or a norm."""
     warmup: int = 0
     """Steps over which the learning rate rises from zero. Paper is silent: none."""
-    balance_lr: float | None = None
-    """Multiplier on the learning rate of the anchor weights; none derives it, see `train.balance_multipliers`."""
-    loss_weight_lr: float | None = None
-    """The same for the two loss weights."""
     clip_norm: float = 0.0
     """Gradients of the network are clipped to this norm; 0 turns it off."""
     scale: tuple[float, float] = (0.5, 1.5)
@@ -72,7 +59,7 @@ class TrainConfig:
     amp: bool = False
     """bfloat16 autocast of the network; the losses stay float32."""
     out: str = ""
-    """Folder of the run; empty: runs/<data>-<backbone>-<seed>."""
+    """Folder of the run; empty: runs/<data>-<backbone>-<seed>, with the method where it is not lapnet."""
     save_every: int = 500
     """Steps between checkpoints."""
     log_every: int = 20
@@ -82,15 +69,14 @@ class TrainConfig:
         height, width = self.image_size
         checks = {
             "image_size: multiples of 32": height % 32 == 0 and width % 32 == 0 and height > 0 and width > 0,
-            "batch_size, steps, anchors_per_class, save_every, log_every: at least 1": min(
-                self.batch_size, self.steps, self.anchors_per_class, self.save_every, self.log_every
+            "batch_size, steps, save_every, log_every: at least 1": min(
+                self.batch_size, self.steps, self.save_every, self.log_every
             )
             >= 1,
+            f"method: one of {', '.join(METHODS)}": self.method in METHODS,
             "lr: above 0": self.lr > 0,
             "scale: 0 < low <= high": 0 < self.scale[0] <= self.scale[1],
             "flip: 0 to 1": 0 <= self.flip <= 1,
-            f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
-            f"overlap: one of {get_args(Overlap)}": self.overlap in get_args(Overlap),
         }
         for rule, holds in checks.items():
             if not holds:
@@ -99,7 +85,14 @@ class TrainConfig:
     @property
     def run_dir(self) -> Path:
         """Folder of the run."""
-        return Path(self.out or f"runs/{Path(self.data).name}-{self.backbone}-{self.seed}")
+        method = "" if self.method == "lapnet" else f"{self.method}-"
+        return Path(self.out or f"runs/{Path(self.data).name}-{method}{self.backbone}-{self.seed}")
+
+    def with_options(self, **changes: Any) -> "TrainConfig":
+        """A copy with other values, of this config's fields or of `lapnet`'s; TypeError for any other name."""
+        nested = {field.name for field in fields(LapNetOptions)} & set(changes)
+        own = {name: value for name, value in changes.items() if name not in nested}
+        return replace(self, lapnet=replace(self.lapnet, **{name: changes[name] for name in nested}), **own)
 
     def to_json(self) -> str:
         """As JSON; `from_json` reads it back."""
@@ -109,11 +102,16 @@ class TrainConfig:
     def from_json(cls, text: str) -> "TrainConfig":
         """ValueError for a field that this version does not know."""
         values: dict[str, Any] = json.loads(text)
-        unknown = set(values) - {field.name for field in fields(cls)}
+        # Until version 0.1 LapNet's switches lay beside the others.
+        nested = {field.name: values.pop(field.name) for field in fields(LapNetOptions) if field.name in values}
+        nested |= values.pop("lapnet", {})
+        unknown = (set(values) - {field.name for field in fields(cls)}) | (
+            set(nested) - {field.name for field in fields(LapNetOptions)}
+        )
         if unknown:
             raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**given)
+        return cls(**given, lapnet=LapNetOptions(**nested))
 
 
 def laptop_scenes() -> TrainConfig:
@@ -145,7 +143,8 @@ def paper_voc_darknet53() -> TrainConfig:
     """Paper 4.1: VOC 2007+2012 trainval, 512 px, 120K iterations, 4 GPUs with a global batch of 28."""
     return TrainConfig(
         data="voc", split="trainval", image_size=(512, 512), backbone="darknet53", weights="imagenet", batch_size=28,
-        steps=120_000, lr=0.005, balance_lr=1.0, loss_weight_lr=1.0, workers=8, save_every=5000, log_every=50,
+        steps=120_000, lr=0.005, workers=8, save_every=5000, log_every=50,
+        lapnet=LapNetOptions(balance_lr=1.0, loss_weight_lr=1.0),
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
-"""A trained LapNet with all that it needs to be used: anchors, class names, input size. One safetensors file."""
+"""A trained method with all that it needs to be used: its form, class names, input size. One safetensors file."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -16,41 +17,36 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from lapnet_core.data import Batch, DataError, Target, boxes_to_original, collate, eval_transform
+from lapnet_core.data import Batch, DataError, Detection, Target, boxes_to_original, collate, eval_transform
 from lapnet_core.data.common import as_boxes
 from lapnet_core.data.named import Images
+from lapnet_core.data.stream import Transformed
 from lapnet_core.files import write_whole
-from lapnet_core.model import LapNet
-from lapnet_core.predict import Detection, detect
+from lapnet_core.losses import LapNetLoss
+from lapnet_core.method import Method
+from lapnet_core.peers import method_class
 
-SHAPES_KEY = "anchor_shapes"
 _EMPTY_BOX = torch.zeros(0, 4)
 
 
 @dataclass
 class Detector:
-    """Model, anchors and names.
+    """A trained method with its class names and the (height, width) of its input in pixels."""
 
-    `shapes` (C, A, 2) are in pixels of the network input, whose (height, width) is `image_size`.
-    """
-
-    model: LapNet
-    shapes: Float[Tensor, "C A 2"]
+    method: Method
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
-    backbone: str = "light"
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
+        """Where the method is."""
+        return next(self.method.parameters()).device
 
     def save(self, path: str | Path) -> None:
-        """Write weights, anchors and metadata; atomic, so that an interruption leaves the older file whole."""
-        tensors = {f"model.{name}": tensor.contiguous() for name, tensor in self.model.state_dict().items()}
-        tensors[SHAPES_KEY] = self.shapes.cpu()
-        about = {"class_names": self.class_names, "image_size": self.image_size, "backbone": self.backbone}
-        tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+        """Write state and metadata; atomic, so that an interruption leaves the older file whole."""
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.method.state_dict().items()}
+        about = {"method": self.method.name, "class_names": self.class_names, "image_size": self.image_size}
+        about["about"] = self.method.about()
         write_whole(path, lambda part: save_file(tensors, part, metadata={"lapnet": json.dumps(about)}))
 
     @classmethod
@@ -71,28 +67,14 @@ class Detector:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["lapnet"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            shapes = tensors.pop(SHAPES_KEY)
-            model = LapNet(shapes.shape[0], shapes.shape[1], about["backbone"])
-            model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
+            if "about" not in about:
+                about, tensors = _of_version_0_1(about, tensors)
+            method = method_class(about["method"]).restore(about["about"])
+            method.load_state_dict(tensors)
         except (SafetensorError, KeyError, json.JSONDecodeError, RuntimeError) as error:
             raise ValueError(f"{path} is no LapNet model: {error}") from error
         height, width = about["image_size"]
-        return cls(model.to(device).eval(), shapes, tuple(about["class_names"]), (height, width), about["backbone"])
-
-    @torch.no_grad()
-    def outputs(
-        self, images: Float[Tensor, "B 3 height width"]
-    ) -> tuple[Float[Tensor, "B C A H W"], Float[Tensor, "B C A 4 H W"]]:
-        """Scores and offsets of normalised images, on the model's device.
-
-        The model is in evaluation mode for the call, whatever its mode before and after.
-        """
-        training = self.model.training
-        self.model.eval()
-        try:
-            return self.model(images.to(self.device, memory_format=torch.channels_last))
-        finally:
-            self.model.train(training)
+        return cls(method.to(device).eval(), tuple(about["class_names"]), (height, width))
 
     def detect_images(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
         """Detections of normalised images of the network's input size, in its pixels, on the CPU.
@@ -100,8 +82,7 @@ class Detector:
         Args:
             options: thresholds of `predict.detect`.
         """
-        scores, offsets = self.outputs(images)
-        found = detect(scores, offsets, self.shapes.to(scores.device), **options)  # pyright: ignore[reportArgumentType]
+        found = self.method.detect(images.to(self.device, memory_format=torch.channels_last), **options)
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 
     def prepare(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "1 3 height width"]:
@@ -143,7 +124,7 @@ class Detector:
         """Detections of a whole data set, with the targets in the same order, both in pixels of the image files.
 
         Args:
-            dataset: its transform is set for the network's input.
+            dataset: its images as they are.
             progress: show a progress bar.
             options: thresholds of `predict.detect`.
 
@@ -165,12 +146,9 @@ class Detector:
         return detections, targets, skipped
 
     def _batches(self, dataset: Images, batch_size: int, workers: int, progress: bool) -> Iterator[Batch]:
-        before, dataset.transform = dataset.transform, eval_transform(self.image_size)
-        try:
-            loader = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=workers)  # pyright: ignore
-            yield from tqdm(loader, desc="detect", unit="batch", disable=None if progress else True)
-        finally:
-            dataset.transform = before
+        transformed = Transformed(dataset, eval_transform(self.image_size))
+        loader = DataLoader(transformed, batch_size, collate_fn=collate, num_workers=workers)  # pyright: ignore
+        yield from tqdm(loader, desc="detect", unit="batch", disable=None if progress else True)
 
     def _check_classes(self, dataset: Images) -> None:
         if tuple(dataset.class_names) != self.class_names:
@@ -179,3 +157,12 @@ class Detector:
 
 def _to_original(found: Detection, input_size: tuple[int, int], original_size: tuple[int, int]) -> Detection:
     return {**found, "boxes": boxes_to_original(found["boxes"], input_size, original_size)}
+
+
+def _of_version_0_1(about: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A model of version 0.1, which held a LapNet's network and anchors and no balance weights, as today's."""
+    shapes = tensors.pop("anchor_shapes")
+    classes, anchors, _ = shapes.shape
+    blank = {f"criterion.{name}": value for name, value in LapNetLoss(classes, anchors).state_dict().items()}
+    form = {"num_classes": classes, "per_class": anchors, "backbone": about["backbone"]}
+    return {**about, "method": "lapnet", "about": form}, {**blank, **tensors, "shapes": shapes}

@@ -6,7 +6,7 @@ anchors only, and the one dense piece of work is the cross-entropy.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import torch
 import torch.distributed as dist
@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
-from lapnet_core.assign import Assignment, Overlap, Positives, ams_labels, assign
+from lapnet_core.assign import Assignment, Positives, ams_labels, assign
 from lapnet_core.boxes import STRIDE, at_least_float32, decode, paired_iou
 from lapnet_core.data import Target, flatten_targets
+from lapnet_core.options import Balance, Overlap
 
-Balance = Literal["learned", "loss", "retina", "focal", "ones"]
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 INITIAL_S = 1.0
 """Start of every s = log(1/lambda) (paper 4). The paper writes s = log(lambda) there and s = log(1/lambda) in 3.3; only
@@ -92,8 +92,8 @@ class LapNetLoss(nn.Module):
         stride: int = STRIDE,
     ) -> None:
         super().__init__()
-        if balance not in ("learned", "loss", "retina", "focal", "ones"):
-            raise ValueError(f'balance is "{balance}", expected learned, loss, retina, focal or ones')
+        if balance not in get_args(Balance):
+            raise ValueError(f'balance is "{balance}", expected one of {", ".join(get_args(Balance))}')
         self.balance: Balance = balance
         self.overlap: Overlap = overlap
         self.ams, self.rescue, self.stride = ams, rescue, stride

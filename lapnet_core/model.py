@@ -100,7 +100,8 @@ class LapNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes, self.per_class = num_classes, per_class
-        decoder_width, level_width, head_width = widths or WIDTHS.get(backbone, WIDTHS["darknet53"])
+        self.channels = widths or WIDTHS.get(backbone, WIDTHS["darknet53"])
+        decoder_width, level_width, head_width = self.channels
         decoder = YOLOv3Decoder if backbone == "darknet53" else FPNDecoder
         self.backbone = Backbone(backbone, weights)
         self.decoder = decoder(self.backbone.widths, decoder_width)

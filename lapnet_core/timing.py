@@ -8,10 +8,9 @@ import torch
 
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Target
-from lapnet_core.losses import LapNetLoss
-from lapnet_core.model import LapNet
+from lapnet_core.peers import method_class
 from lapnet_core.processes import pick_device
-from lapnet_core.train import Trainee, make_optimizer, train_step
+from lapnet_core.train import make_optimizer, train_step
 
 
 def seconds_each(work: Callable[[], object], *, warmup: int = 1, repeats: int = 5) -> float:
@@ -27,28 +26,42 @@ def seconds_each(work: Callable[[], object], *, warmup: int = 1, repeats: int = 
     return sorted(times)[len(times) // 2]
 
 
+class MadeUp:
+    """A data set of one grey image with an object of each class, of many sizes, five at least; see `Images`."""
+
+    def __init__(self, num_classes: int, image_size: tuple[int, int]) -> None:
+        self.class_names = tuple(f"class {c}" for c in range(num_classes))
+        self.image_size = image_size
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
+        return torch.full((3, *self.image_size), 128, dtype=torch.uint8), self.target(index)
+
+    def target(self, index: int) -> Target:
+        count, (height, width) = max(5, len(self.class_names)), self.image_size
+        share = torch.linspace(0.1, 0.5, count)[:, None] * torch.tensor([width, height])
+        return Target(
+            boxes=torch.cat((0.5 * share, 1.5 * share), 1),
+            labels=torch.arange(count) % len(self.class_names),
+            difficult=torch.zeros(count, dtype=torch.bool),
+            image_id=index,
+            original_size=self.image_size,
+        )
+
+
 def step_seconds(config: TrainConfig, num_classes: int, repeats: int = 3) -> float:
-    """Median wall time of one training step on made-up images, five objects each."""
-    device = pick_device(config.device)
-    model = LapNet(num_classes, config.anchors_per_class, config.backbone)
-    loss = LapNetLoss(num_classes, config.anchors_per_class, balance=config.balance, ams=config.ams)
-    trainee = Trainee(model, loss, config.amp).to(device).to(memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(trainee, replace(config, lr=1e-6))
-    height, width = config.image_size
-    images = torch.zeros(config.batch_size, 3, height, width, device=device).contiguous(
-        memory_format=torch.channels_last
-    )
-    shapes = torch.linspace(8, min(height, width), config.anchors_per_class, device=device)
-    shapes = shapes[None, :, None].expand(num_classes, -1, 2)
-    corner = torch.tensor([[0.1, 0.1], [0.3, 0.2], [0.5, 0.5], [0.2, 0.6], [0.6, 0.1]]) * torch.tensor([width, height])
-    target = Target(
-        boxes=torch.cat((corner, corner + 0.2 * min(height, width)), 1).to(device),
-        labels=(torch.arange(5) % num_classes).to(device),
-        difficult=torch.zeros(5, dtype=torch.bool, device=device),
-        image_id=0,
-        original_size=config.image_size,
-    )
+    """Median wall time of one training step on made-up images, at least five objects each."""
+    device, data = pick_device(config.device), MadeUp(num_classes, config.image_size)
+    method = method_class(config.method).create(config, data, progress=False)
+    method = method.to(device).to(memory_format=torch.channels_last).train()
+    config = replace(config, lr=1e-6)
+    optimizer = make_optimizer(method, config)
+    images = torch.zeros(config.batch_size, 3, *config.image_size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    target = data.target(0)
+    for name in ("boxes", "labels", "difficult"):
+        target[name] = target[name].to(device)
     targets = [target] * config.batch_size
-    return seconds_each(
-        lambda: train_step(trainee, optimizer, images, targets, shapes, config, 0), warmup=1, repeats=repeats
-    )
+    return seconds_each(lambda: train_step(method, optimizer, images, targets, config, 0), warmup=1, repeats=repeats)

@@ -29,7 +29,7 @@ VALUE = {"value": int | float | dict, "unit": str, "format": str}
 TABLE = {"columns": list, "rows": list}
 
 BLOCK = re.compile(r"^((?:# )?)<!-- records: (\w+)\.(\w+) -->\n(?:.*\n)*?\1<!-- /records -->$", re.MULTILINE)
-INLINE = re.compile(r"<!--record (\S+)-->[^\n]*?<!--/record-->")
+INLINE = re.compile(r"<!--record (\S+?)-->[^\n]*?<!--/record-->")
 MARK = re.compile(r"<!--\s*/?\s*records?\b")
 BEGINS_A_LINE = re.compile(r"^(?:# )?(?:\s|>|[-*+]\s|\d+[.)]\s)*<!--record .*", re.MULTILINE)
 REFERENCE = re.compile(r"([^/:]+)(?:/([^/:]+))?(?::(\S+))?")

@@ -8,7 +8,7 @@ from lapnet_core.data.collate import Batch, collate, flatten_targets
 from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
-from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
+from lapnet_core.data.types import DataError, Detection, Sample, Skipped, SkipReport, Target, Transform
 from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_trainval
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Batch",
     "CocoDetection",
     "DataError",
+    "Detection",
     "DetectionDataset",
     "Download",
     "DownloadError",

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import tqdm
 
 from lapnet_core.data.coco import CocoDetection, coco2017
 from lapnet_core.data.download import data_dir
@@ -11,20 +14,40 @@ from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, 
 from lapnet_core.data.voc import VOCDetection, voc07_test, voc0712_trainval
 from lapnet_core.scenes import Scenes
 
+SIZES_FROM = 20_000
+"""At most about so many images give sizes for the anchors. More than VOC has."""
 SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
 """Pictures per split of the embedded scenes."""
 
 
 @runtime_checkable
 class Images(Protocol):
-    """What training and evaluation ask of a data set."""
+    """What training and evaluation ask of a data set: images as they are (uint8), and targets without their images."""
 
     class_names: tuple[str, ...]
-    transform: Transform | None
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Sample | Skipped: ...
     def target(self, index: int, /) -> Target: ...
+
+
+def object_sizes(
+    dataset: Images, image_size: tuple[int, int], progress: bool = True
+) -> tuple[Float[Tensor, "G 2"], Int[Tensor, " G"]]:
+    """(w, h) in pixels of the network input, and labels, of a training set's objects that are not difficult.
+
+    A data set that has `sizes_from` gives the sizes of about so many images, evenly chosen; others of SIZES_FROM.
+    """
+    stride = max(1, -(-len(dataset) // getattr(dataset, "sizes_from", SIZES_FROM)))
+    sizes, labels = [torch.zeros(0, 2)], [torch.zeros(0, dtype=torch.int64)]
+    for i in tqdm(range(0, len(dataset), stride), desc="sizes", unit="image", disable=None if progress else True):
+        target = dataset.target(i)
+        height, width = target["original_size"]
+        boxes = target["boxes"].as_subclass(Tensor)[~target["difficult"]]
+        scale = boxes.new_tensor([image_size[1] / width, image_size[0] / height])
+        sizes.append((boxes[:, 2:] - boxes[:, :2]) * scale)
+        labels.append(target["labels"][~target["difficult"]])
+    return torch.cat(sizes), torch.cat(labels)
 
 
 def open_dataset(

@@ -1,5 +1,8 @@
 """The order of training: which image stands at which position, and how it is augmented."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch.utils.data import Dataset
 
@@ -7,10 +10,30 @@ from lapnet_core.data.named import Images
 from lapnet_core.data.types import Sample, Skipped
 
 
+class Transformed(Dataset[Sample | Skipped]):
+    """A data set with each sample transformed, called as transform(image, target). The data set itself stays as it is.
+
+    Raises:
+        ValueError: the data set has a transform of its own, so that its images are not what its targets say.
+    """
+
+    def __init__(self, dataset: Images, transform: Callable[..., Any]) -> None:
+        if getattr(dataset, "transform", None) is not None:
+            raise ValueError("the data set has a transform of its own: make it without, and hand the transform on")
+        self.dataset, self.transform = dataset, transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample | Skipped:
+        sample = self.dataset[index]
+        return sample if isinstance(sample, Skipped) else self.transform(*sample)
+
+
 class TrainingStream(Dataset[Sample | Skipped]):
     """Position p of training is one augmented image, a function of (seed, p) alone; each epoch is shuffled anew."""
 
-    def __init__(self, dataset: Images, seed: int) -> None:
+    def __init__(self, dataset: Transformed, seed: int) -> None:
         self.dataset, self.seed = dataset, seed
         self.epoch, self.order = -1, torch.empty(0)
 

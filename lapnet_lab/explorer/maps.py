@@ -9,6 +9,7 @@ from torch import Tensor
 from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels, assign
 from lapnet_core.boxes import STRIDE, decode, paired_iou
 from lapnet_core.detector import Detector
+from lapnet_core.method import LapNetMethod
 
 LAYERS = {
     "ao": "overlap, AO",
@@ -66,8 +67,16 @@ class Maps:
 
 def predict_offsets(detector: Detector, image: UInt8[Tensor, "3 h w"]) -> Prediction:
     """What the model returns for an image of its input size; the maps then depend on the boxes alone."""
-    _, offsets = detector.outputs(detector.prepare(image))
-    return Prediction(offsets[0].float().cpu(), detector.shapes.cpu())
+    method = lapnet_of(detector)
+    _, offsets = method.outputs(detector.prepare(image).to(detector.device))
+    return Prediction(offsets[0].float().cpu(), method.shapes.cpu())
+
+
+def lapnet_of(detector: Detector) -> LapNetMethod:
+    """The LapNet in a detector; ValueError where it holds another method, which has no maps to explore."""
+    if not isinstance(detector.method, LapNetMethod):
+        raise ValueError(f"the explorer shows LapNet's maps; this detector is a {detector.method.name}")
+    return detector.method
 
 
 def explore(

@@ -23,7 +23,7 @@ from lapnet_core.boxes import STRIDE
 from lapnet_core.detector import Detector
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab.explorer import presets
-from lapnet_lab.explorer.maps import LAYERS, TRAINED, Maps, Prediction, explore, predict_offsets
+from lapnet_lab.explorer.maps import LAYERS, TRAINED, Maps, Prediction, explore, lapnet_of, predict_offsets
 from lapnet_lab.explorer.strip import explorer_strip
 from lapnet_lab.static import as_png, figure_png, with_picture
 from lapnet_lab.style import HEAT_RGB, PALETTE
@@ -118,7 +118,7 @@ class Explorer(anywidget.AnyWidget):
         self._prediction: Prediction | None = None
         if shapes is None and detector is None:
             raise ValueError("the explorer needs shapes, the anchors of each class, or a trained detector")
-        self._shapes = (detector.shapes if shapes is None and detector else shapes).detach().cpu().float()  # pyright: ignore
+        self._shapes = (lapnet_of(detector).shapes if shapes is None and detector else shapes).detach().cpu().float()  # pyright: ignore
         names = tuple(class_names or (detector.class_names if detector else map(str, range(len(self._shapes)))))
         if len(names) != len(self._shapes):
             raise ValueError(f"{len(names)} class names for the anchors of {len(self._shapes)} classes")

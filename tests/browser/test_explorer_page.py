@@ -7,6 +7,7 @@ import torch
 from browser.stub import Stub
 
 from lapnet_core.detector import Detector
+from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab.explorer.widget import Explorer
@@ -348,7 +349,7 @@ def test_without_an_image(page: Any) -> None:
 
 def test_with_a_model_there_are_fit_product_and_ams(page: Any) -> None:
     torch.manual_seed(0)
-    detector = Detector(LapNet(len(SCENE_CLASSES), 4), SHAPES / 2, tuple(SCENE_CLASSES), (128, 128))
+    detector = Detector(LapNetMethod(LapNet(len(SCENE_CLASSES), 4), SHAPES / 2), tuple(SCENE_CLASSES), (128, 128))
     stub = Stub(page, first=Explorer.situation("two_people_hugging", detector=detector, layer="ams"))
     stub.settle()
     maps = stub.explorers["first"].maps

@@ -16,22 +16,17 @@ from lapnet_core.config import PRESETS, TrainConfig, preset_for
 from lapnet_core.data import DataError, Skipped
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
-from lapnet_core.losses import LapNetLoss
+from lapnet_core.method import MAX_S_STEP, LapNetMethod, balance_multipliers, find_anchors
 from lapnet_core.model import LapNet
+from lapnet_core.options import LapNetOptions
 from lapnet_core.scenes import Scenes
-from lapnet_core.train import (
-    MAX_S_STEP,
-    Trainee,
-    balance_multipliers,
-    find_anchors,
-    learning_rate,
-    make_optimizer,
-    train,
-    train_step,
-)
+from lapnet_core.train import learning_rate, make_optimizer, train, train_step
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = TrainConfig(image_size=(64, 64), batch_size=2, steps=6, anchors_per_class=3, log_every=1, save_every=2, lr=0.01)
+TINY = TrainConfig(
+    image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
+    lapnet=LapNetOptions(anchors_per_class=3),
+)  # fmt: skip
 
 
 class Squares:
@@ -40,7 +35,7 @@ class Squares:
     class_names = ("red", "blue")
 
     def __init__(self, length=16):
-        self.length, self.transform = length, None
+        self.length = length
 
     def __len__(self):
         return self.length
@@ -65,8 +60,12 @@ class Squares:
         for channel, box in zip((0, 2), target["boxes"].int().tolist(), strict=True):
             image[:, box[1] : box[3], box[0] : box[2]] = 20
             image[channel, box[1] : box[3], box[0] : box[2]] = 240
-        image = tv_tensors.Image(image)
-        return self.transform(image, target) if self.transform else (image, target)
+        return tv_tensors.Image(image), target
+
+
+def untrained(side=16.0):
+    """An untrained LapNet for two classes with three anchors each, all of one size."""
+    return LapNetMethod(LapNet(2, 3), torch.full((2, 3, 2), side))
 
 
 def same_weights(a, b):
@@ -84,10 +83,12 @@ def test_it_learns():
 
 @pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned"])
 def test_every_row_of_table_2b_trains(balance):
-    result = train(replace(TINY, balance=balance), Squares(), save=False, progress=False)
+    result = train(TINY.with_options(balance=balance), Squares(), save=False, progress=False)
     assert result.log[-1]["step"] == TINY.steps
-    start = {name: float(p.requires_grad) for name, p in result.loss.named_parameters()}  # constants: lambda = e^0
-    learned = {name for name, p in result.loss.named_parameters() if bool((p != start[name]).any())}
+    start = {
+        name: float(p.requires_grad) for name, p in result.method.criterion.named_parameters()
+    }  # constants: lambda = e^0
+    learned = {name for name, p in result.method.criterion.named_parameters() if bool((p != start[name]).any())}
     loss_weights, anchor_weights = {"s_loc", "s_cls"}, {"s_loc_anchor", "s_cls_anchor"}
     assert learned == {"learned": loss_weights | anchor_weights, "loss": loss_weights}.get(balance, set())
 
@@ -106,8 +107,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert not (tmp_path / "b" / "model.safetensors").exists()
     resumed = train(replace(half, workers=1), Squares(), resume=True, progress=False)
     assert not resumed.interrupted
-    assert same_weights(whole.detector.model, resumed.detector.model)
-    assert same_weights(whole.loss, resumed.loss)
+    assert same_weights(whole.method, resumed.method)
     strip = [{k: v for k, v in line.items() if k != "seconds"} for line in whole.log]
     assert [{k: v for k, v in line.items() if k != "seconds"} for line in resumed.log] == strip
     lines = [json.loads(line) for line in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
@@ -143,12 +143,12 @@ def test_nothing_trained_is_overwritten(tmp_path):
 def test_a_model_comes_back_from_its_file(tmp_path):
     result = train(replace(TINY, steps=2, out=str(tmp_path)), Squares(), progress=False)
     back = Detector.load(tmp_path)
-    assert same_weights(back.model, result.detector.model)
+    assert same_weights(back.method, result.method)
     assert (back.class_names, back.image_size) == (("red", "blue"), (64, 64))
     image = Squares()[3][0]
     a, b = (d.predict(image, score_threshold=0.0) for d in (result.detector, back))
     assert torch.equal(a["boxes"], b["boxes"])
-    assert AnchorFile.load(tmp_path / "anchors.json").shapes == pytest.approx(back.shapes, abs=0.01)
+    assert AnchorFile.load(tmp_path / "anchors.json").shapes == pytest.approx(back.method.shapes, abs=0.01)
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=r"broken\.safetensors is no LapNet model"):
         Detector.load(tmp_path / "broken.safetensors")
@@ -160,13 +160,13 @@ def test_the_balance_weights_of_the_loss_play_no_part_in_prediction(tmp_path):
     result = train(replace(TINY, steps=2, out=str(tmp_path)), Squares(), progress=False)
     image = Squares()[3][0]
     before = result.detector.predict(image, score_threshold=0.0)
-    for s in result.loss.parameters():
+    for s in result.method.criterion.parameters():
         s.data += 5
     assert torch.equal(before["scores"], result.detector.predict(image, score_threshold=0.0)["scores"])
 
 
 def test_predictions_come_in_the_pixels_of_the_image():
-    detector = Detector(LapNet(2, 3).eval(), torch.full((2, 3, 2), 20.0), ("red", "blue"), (64, 64))
+    detector = Detector(untrained(20.0).eval(), ("red", "blue"), (64, 64))
     small = detector.predict(torch.zeros(3, 64, 64, dtype=torch.uint8), score_threshold=0.0)
     large = detector.predict(torch.zeros(3, 128, 320, dtype=torch.uint8), score_threshold=0.0)
     torch.testing.assert_close(small["boxes"] * torch.tensor([5.0, 2, 5, 2]), large["boxes"], rtol=1e-3, atol=1e-2)
@@ -175,12 +175,12 @@ def test_predictions_come_in_the_pixels_of_the_image():
 
 
 def test_predictions_are_those_of_evaluation_mode_and_leave_the_mode_alone():
-    detector = Detector(LapNet(2, 3).eval(), torch.full((2, 3, 2), 20.0), ("red", "blue"), (64, 64))
+    detector = Detector(untrained(20.0).eval(), ("red", "blue"), (64, 64))
     image = Squares()[0][0]
     expected = detector.predict(image, score_threshold=0.0)
-    detector.model.train()
+    detector.method.train()
     assert torch.equal(detector.predict(image, score_threshold=0.0)["scores"], expected["scores"])
-    assert detector.model.training
+    assert detector.method.model.training
 
 
 def test_unreadable_images_are_skipped_counted_and_told():
@@ -214,28 +214,27 @@ def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights(tmp_path)
 def test_a_balance_weight_changes_by_no_more_than_the_factor_e_in_a_step():
     """One rare positive under a large weight: without the limit s would rise by hundreds, and stay there."""
     config = replace(TINY, steps=100, lr=0.1)
-    trainee = Trainee(LapNet(2, 3), LapNetLoss(2, 3), False).train()
+    method = LapNetMethod(LapNet(2, 3), torch.tensor([[[14.0, 14], [24, 24], [40, 40]]] * 2)).train()
     with torch.no_grad():
-        trainee.loss.s_cls_anchor.fill_(-12.0)  # lambda = 160,000
-    optimizer = make_optimizer(trainee, config)
-    before = [p.detach().clone() for p in trainee.loss.parameters()]
+        method.criterion.s_cls_anchor.fill_(-12.0)  # lambda = 160,000
+    optimizer = make_optimizer(method, config)
+    before = [p.detach().clone() for p in method.criterion.parameters()]
     image, target = Squares()[0]
-    shapes = torch.tensor([[[14.0, 14], [24, 24], [40, 40]]] * 2)
-    terms = train_step(trainee, optimizer, image[None] / 255, [target], shapes, config, 0)
-    changes = [(p - b).abs().max().item() for p, b in zip(trainee.loss.parameters(), before, strict=True)]
-    assert terms.cls.item() > 100
+    losses = train_step(method, optimizer, image[None] / 255, [target], config, 0)
+    changes = [(p - b).abs().max().item() for p, b in zip(method.criterion.parameters(), before, strict=True)]
+    assert losses.parts["cls"].item() > 100
     assert max(changes) == pytest.approx(MAX_S_STEP, abs=1e-5)
 
 
 def test_groups_of_the_optimiser():
-    trainee = Trainee(LapNet(2, 3), LapNetLoss(2, 3), False)
-    optimizer = make_optimizer(trainee, replace(TINY, weight_decay=0.1))
+    method = untrained()
+    optimizer = make_optimizer(method, replace(TINY, weight_decay=0.1))
     weights, plain, loss_weights, anchor_weights = optimizer.param_groups
     assert weights["weight_decay"] == 0.1
     assert [g["weight_decay"] for g in (plain, loss_weights, anchor_weights)] == [0, 0, 0]
     assert [g["momentum"] for g in optimizer.param_groups] == [0.9, 0.9, 0, 0]
     assert all(p.ndim > 1 for p in weights["params"])
-    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(trainee.parameters()))
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(method.parameters()))
 
 
 def test_schedules():
@@ -259,9 +258,9 @@ def test_configs_come_back_and_mistakes_are_named(tmp_path):
         TrainConfig.from_json('{"colour": 1}')
     AnchorFile(("a",), (64, 64), torch.ones(1, 3, 2)).save(tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"a\.json has 3 anchors each"):
-        find_anchors(replace(TINY, anchors=str(tmp_path / "a.json")), Squares())
+        find_anchors(TINY.with_options(anchors=str(tmp_path / "a.json")), Squares())
     AnchorFile(("red", "blue"), (32, 128), torch.ones(2, 3, 2) * 4).save(tmp_path / "b.json")
-    assert find_anchors(replace(TINY, anchors=str(tmp_path / "b.json")), Squares())[0, 0].tolist() == [2, 8]
+    assert find_anchors(TINY.with_options(anchors=str(tmp_path / "b.json")), Squares())[0, 0].tolist() == [2, 8]
 
 
 def test_training_works_outside_the_main_thread():

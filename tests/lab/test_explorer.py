@@ -11,6 +11,7 @@ from lapnet_core.assign import assign
 from lapnet_core.boxes import decode, paired_iou
 from lapnet_core.data.transforms import eval_transform
 from lapnet_core.detector import Detector
+from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_core.timing import seconds_each
@@ -33,7 +34,7 @@ CONTROLS: dict[str, tuple[Any, Any, Any]] = {  # least, most, default
 @pytest.fixture(scope="module")
 def detector() -> Detector:
     torch.manual_seed(0)
-    return Detector(LapNet(CLASSES, SHAPES_EACH), SHAPES / 2, tuple(SCENE_CLASSES), (128, 128))
+    return Detector(LapNetMethod(LapNet(CLASSES, SHAPES_EACH), SHAPES / 2), tuple(SCENE_CLASSES), (128, 128))
 
 
 @pytest.fixture
@@ -80,22 +81,33 @@ def test_the_best_shape_is_ranked_by_what_is_shown(rank: str) -> None:
 
 def test_a_model_gives_fit_and_what_ams_keeps(detector: Detector) -> None:
     chosen = preset("two_people_hugging", (128, 128))
-    prediction = predict_offsets(detector, chosen.image)
+    prediction, shapes = predict_offsets(detector, chosen.image), detector.method.shapes
     maps = explore(
-        detector.shapes, (16, 16), chosen.boxes, chosen.labels, label=0, anchor=2, prediction=prediction, rank="ams"
+        shapes,
+        (16, 16),
+        chosen.boxes,
+        chosen.labels,
+        label=0,
+        anchor=2,
+        prediction=prediction,
+        rank="ams",
     )
     nothing: Any = {"boxes": chosen.boxes, "labels": chosen.labels}
     pixels, _ = eval_transform((128, 128))(chosen.image, nothing)  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
-        _, offsets = detector.model.eval()(pixels[None])
+        _, offsets = detector.method.model.eval()(pixels[None])
     for i, j in ((7, 7), (9, 8), (3, 2)):
         owner = int(maps.object_index[i, j])
-        box = decode(offsets[0, 0, 2, :, i, j][None], detector.shapes[0, 2][None], torch.tensor([i]), torch.tensor([j]))
+        box = decode(
+            offsets[0, 0, 2, :, i, j][None], detector.method.shapes[0, 2][None], torch.tensor([i]), torch.tensor([j])
+        )
         truth = paired_iou(box, chosen.boxes[owner][None]).item() if owner >= 0 else 0.0
         assert maps.fit[i, j].item() == pytest.approx(truth, abs=1e-5)
     kept = torch.zeros(len(chosen.boxes), dtype=torch.int64)
     for a in range(SHAPES_EACH):
-        one = explore(detector.shapes, (16, 16), chosen.boxes, chosen.labels, label=0, anchor=a, prediction=prediction)
+        one = explore(
+            detector.method.shapes, (16, 16), chosen.boxes, chosen.labels, label=0, anchor=a, prediction=prediction
+        )
         at = (one.pono > 0.5) & (one.pono * one.fit > 0.5)
         kept += one.object_index[at].bincount(minlength=len(kept))
     assert [numbers.kept for numbers in maps.objects] == kept.tolist()

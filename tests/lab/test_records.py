@@ -39,7 +39,9 @@ TOY = {
     },
 }  # fmt: skip
 LINES = ["<!-- records: toy.map -->", "| | A = 1 | 12,032 |", "| --- | --- | --- |", "| PONO | .27 | **4.0 %** |"]
-LINES = [*LINES, "<!-- /records -->", "", "With one shape <!--record toy.map.1-->.27<!--/record--> is left, it says."]
+LINES += ["<!-- /records -->", "", "With one shape <!--record toy.map.1-->.27<!--/record--> is left, it says, which is"]
+LINES += ["less (<!--record toy.map.10-->.42<!--/record-->,<!--record toy.lost/toy.all:.1%-->4.0 %<!--/record-->), and"]
+LINES += ["<!-- records: toy.map -->", *LINES[1:5]]
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def recorded() -> Any:
 
 def test_recording_does_not_disturb_the_training(recorded: Any) -> None:
     plain = train(CONFIG, Pairs(8), save=False, progress=False)
-    states = plain.detector.model.state_dict(), recorded[0].detector.model.state_dict()
+    states = plain.method.model.state_dict(), recorded[0].method.model.state_dict()
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
 
 
@@ -214,7 +214,7 @@ def test_the_record_holds_what_the_loss_sees(recorded: Any) -> None:
     assert [moment.step for moment in record.moments] == [0, 2, 4, 5]
     assert torch.equal(record.ratio, ambiguity_ratio(record.at, record.shapes, record.boxes, record.labels,
                                                       record.image_index))  # fmt: skip
-    model = training.detector.model
+    model = training.method.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     terms = ask(model, record.shapes, record.batch)
     assert not model.training
@@ -233,7 +233,7 @@ def test_the_record_holds_what_the_loss_sees(recorded: Any) -> None:
 
 def test_the_network_answers_as_in_training(recorded: Any) -> None:
     training, record = recorded
-    model = training.detector.model
+    model = training.method.model
     with torch.no_grad():
         outputs = model.train()(record.batch.images)
     model.eval()

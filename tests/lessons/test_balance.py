@@ -15,7 +15,7 @@ import torch
 from exercises import exercises_of
 from matplotlib.figure import Figure
 
-from lapnet_core import config, losses, train
+from lapnet_core import config, losses, method, train
 from lapnet_core.data import flatten_targets
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
@@ -213,14 +213,14 @@ def test_the_time_to_settle_is_the_rule(toy: study.FixedBatch, multiplier: float
 
 def test_e_folds_are_the_sum_of_the_steps() -> None:
     settings = replace(config.tiny_scenes(), steps=50)
-    multiplier, _ = train.balance_multipliers(settings, 7)
+    multiplier, _ = method.balance_multipliers(settings, 7)
     by_hand = 0.0
     for step in range(50):
         by_hand += train.learning_rate(settings, step) * multiplier / 70
     assert study.e_folds(settings, 7) == pytest.approx(by_hand)
     assert study.e_folds(settings, 7, momentum=0.9) == pytest.approx(10 * by_hand)
     assert study.e_folds(config.paper_voc_darknet53(), 20) == pytest.approx(
-        train.balance_multipliers(config.paper_voc_darknet53(), 20)[0] * 0.005 * 120_000 / 1.9 / 200, rel=1e-3
+        method.balance_multipliers(config.paper_voc_darknet53(), 20)[0] * 0.005 * 120_000 / 1.9 / 200, rel=1e-3
     )
 
 

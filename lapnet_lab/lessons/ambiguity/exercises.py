@@ -66,7 +66,7 @@ EXERCISES = Exercises(
         "ambiguity_ratio": Exercise(
             "replace None by the ambiguity ratio of each anchor.",
             "the last anchor touches one object only: nothing about it is ambiguous.",
-            "`ious.sort(1, descending=True).values` has the best IoU of each anchor first, and the second best next to it.",
+            "`ious.sort(1, descending=True).values` has the best IoU of each anchor first, the second best next to it.",
             _ratio_by_hand,
         ),
         "two_limits": Exercise(

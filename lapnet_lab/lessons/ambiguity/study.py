@@ -2,20 +2,19 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapnet_core.assign import Overlap, Positives, assign
 from lapnet_core.boxes import STRIDE, decode, paired_iou
-from lapnet_core.checkpoint import load_checkpoint
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, Sample, collate, eval_transform, flatten_targets
 from lapnet_core.data.named import Images
 from lapnet_core.losses import LapNetLoss, LossTerms
+from lapnet_core.method import Method
 from lapnet_core.model import LapNet
 from lapnet_core.train import Training, train
 from lapnet_lab.gather import few_images
@@ -194,43 +193,29 @@ def train_recorded(
     """Train as `train.train` does, and look at the same scenes every so many steps. The looking changes nothing.
 
     Args:
-        config: of the training; its checkpoints go to a temporary folder.
+        config: of the training; nothing is written.
         watched: (image uint8 (3, H, W), target) pairs, taken as they are, without augmentation.
         every: steps between two looks; the untrained and the finished network are looked at in any case.
     """
     resize = eval_transform(config.image_size)
     batch = collate([resize(image, target) for image, target in watched])
     states: dict[int, dict[str, Tensor]] = {}
-    last = 0
-    with TemporaryDirectory() as folder:
-        config = replace(config, out=folder, save_every=every)
 
-        def keep(step: int, _terms: LossTerms) -> None:
-            nonlocal last
-            last = step
-            if step > 1 and (step - 1) % every == 0:  # `train` writes a checkpoint after it has called this
-                checkpoint = load_checkpoint(config.run_dir / "last.pt", config)
-                states[checkpoint["step"]] = checkpoint["trainee"]
+    def keep(step: int, method: Method) -> None:
+        if step % every == 0 or step == config.steps:
+            states[step] = copy.deepcopy(method.model.state_dict())
 
-        training = train(config, dataset, progress=progress, on_step=keep)
-    detector = training.detector
-    record = Record.start(batch, detector.shapes)
+    training = train(config, dataset, save=False, progress=progress, on_step=keep)
+    shapes = training.method.shapes
+    record = Record.start(batch, shapes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = LapNet(
-            detector.shapes.shape[0], detector.shapes.shape[1], config.backbone, config.weights
-        )  # as `train` has made it
+        model = LapNet(shapes.shape[0], shapes.shape[1], config.backbone, config.weights)  # as `train` has made it
     record.look(0, model)
     for step, state in sorted(states.items()):
-        _load(model, state)
+        model.load_state_dict(state)
         record.look(step, model)
-    record.look(last, detector.model)
     return training, record
-
-
-def _load(model: nn.Module, trainee: dict[str, Tensor]) -> None:
-    """The network's part of a checkpoint."""
-    model.load_state_dict({key[6:]: value for key, value in trainee.items() if key.startswith("model.")})
 
 
 def higher_if_rejected(

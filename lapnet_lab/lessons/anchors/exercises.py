@@ -77,7 +77,7 @@ EXERCISES = Exercises(
         "kmeans_move": Exercise(
             "replace None by the two centres after the move, a tensor of shape (2, 2).",
             "this is one turn of the wheel; anchors.kmeans turns it until no box changes its centre.",
-            "boxes.shape_iou(few, two) has a row for each box and a column for each centre; argmax(1) names the nearest.",
+            "boxes.shape_iou(few, two) has a row for each box, a column for each centre; argmax(1) names the nearest.",
             _kmeans_move,
         ),
         "enough_shapes": Exercise(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lapnet_core.losses import Balance
-from lapnet_core.train import MAX_S_STEP
+from lapnet_core.method import MAX_S_STEP
 from lapnet_lab.lessons.balance import figures
 from lapnet_lab.lessons.balance.study import TOY_SIDES, Pull, one_weight, pull, toy_batch
 from lapnet_lab.panel import FigurePanel

@@ -20,7 +20,8 @@ from lapnet_core.data import Target, flatten_targets
 from lapnet_core.data.named import Images
 from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import Balance, LapNetLoss, LossTerms
-from lapnet_core.train import balance_multipliers, learning_rate, train
+from lapnet_core.method import balance_multipliers
+from lapnet_core.train import learning_rate, train
 from lapnet_lab.gather import IMAGES_AT_ONCE, few_images
 
 TOY_SIDES = (16.0, 32.0, 64.0, 128.0)
@@ -273,7 +274,7 @@ def e_folds(config: TrainConfig, num_classes: int, momentum: float = 0.0) -> flo
     """
     multiplier = balance_multipliers(config, num_classes)[0]
     rates = sum(learning_rate(config, step) for step in range(config.steps))
-    return rates * multiplier / (num_classes * config.anchors_per_class) / (1 - momentum)
+    return rates * multiplier / (num_classes * config.lapnet.anchors_per_class) / (1 - momentum)
 
 
 def drift_without_positives(
@@ -353,6 +354,6 @@ def train_and_score(config: TrainConfig, lesson: Images, test: Images, progress:
     counts = result.num_objects.tolist()
     per_class = [*zip(detector.class_names, counts, result.ap.tolist(), strict=True)]
     return [
-        dict(zip(RUN_COLUMNS, (config.balance, config.seed, config.steps, *row), strict=True))
+        dict(zip(RUN_COLUMNS, (config.lapnet.balance, config.seed, config.steps, *row), strict=True))
         for row in (*per_class, ("mean", sum(counts), float(result.mean_ap)))
     ]

@@ -1,0 +1,41 @@
+"""LapNet's own switches. Without torch, so that a command can show its flags before anything heavy is imported."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Overlap = Literal["pono", "ao"]
+"""Assignment map: PONO (paper 3.2), or the plain IoU, the baseline."""
+Balance = Literal["learned", "loss", "focal", "retina", "ones"]
+"""The rows of Table 2b, from last to first."""
+
+
+@dataclass(frozen=True)
+class LapNetOptions:
+    """What only LapNet has: anchors per class, assignment, ambiguity and balance."""
+
+    anchors_per_class: int = 10
+    """A (paper 4: 10)."""
+    anchors: str = ""
+    """File made by `lapnet anchors`, or a name (voc0712_512, coco_512); empty: cluster them on the training data."""
+    overlap: Overlap = "pono"
+    """Assignment map: pono or ao, the baseline."""
+    rescue: bool = True
+    """Give an object with an empty cluster its best free anchor; false is the literal paper."""
+    ams: bool = True
+    """Let the network reject anchors that it cannot fit."""
+    balance: Balance = "learned"
+    """Rows of Table 2b: learned, loss, focal, retina, ones."""
+    balance_lr: float | None = None
+    """Multiplier on the learning rate of the anchor weights; none derives it from the schedule."""
+    loss_weight_lr: float | None = None
+    """The same for the two loss weights."""
+
+    def __post_init__(self) -> None:
+        rules = {
+            "anchors_per_class: at least 1": self.anchors_per_class >= 1,
+            f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
+            f"overlap: one of {get_args(Overlap)}": self.overlap in get_args(Overlap),
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise ValueError(f"config: {rule}; got {self}")

@@ -1,0 +1,23 @@
+"""Every detector that can be trained, by name. A new one is a file in this folder, and a line here.
+
+Nothing is imported before it is asked for, so that the names can be listed at no cost.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lapnet_core.method import Method
+
+METHODS = {
+    "lapnet": "lapnet_core.method:LapNetMethod",
+    "retinanet": "lapnet_core.peers.torchvision:RetinaNetMethod",
+}
+
+
+def method_class(name: str) -> "type[Method]":
+    """The class behind a name of `METHODS`; ValueError names the others."""
+    if name not in METHODS:
+        raise ValueError(f'no method is called "{name}"; there are {", ".join(METHODS)}')
+    module, attribute = METHODS[name].split(":")
+    return getattr(import_module(module), attribute)
