@@ -1,5 +1,6 @@
 """The school: what the notebooks use beside `lapnet_core`. It imports the core, never the reverse."""
 
 from lapnet_lab.explorer.widget import Explorer
+from lapnet_lab.notebook import Lab, setup
 
-__all__ = ["Explorer"]
+__all__ = ["Explorer", "Lab", "setup"]

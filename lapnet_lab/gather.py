@@ -1,12 +1,41 @@
 """The objects of a whole data set, and the ways through them that studies share."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lapnet_core.anchors import cluster_anchors
+from lapnet_core.data import flatten_targets
+from lapnet_core.data.named import Images
 from lapnet_core.data.tables import BoxTable
+
+
+class Objects(NamedTuple):
+    """The objects of many images in one row, as `assign.assign` takes them. Difficult ones are left out."""
+
+    boxes: Float[Tensor, "G 4"]
+    labels: Int[Tensor, " G"]
+    image_index: Int[Tensor, " G"]
+
+
+def objects(dataset: Images, count: int | None = None) -> Objects:
+    """All objects of a data set, or of its first `count` images; boxes `xyxy` in pixels of the images as they are."""
+    images = range(len(dataset) if count is None else count)
+    return Objects(*flatten_targets([dataset.target(i) for i in images]))
+
+
+def sizes(boxes: Float[Tensor, "G 4"]) -> Float[Tensor, "G 2"]:
+    """(w, h) of `xyxy` boxes."""
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def table(dataset: Images) -> BoxTable:
+    """All objects of a data set as a table of boxes."""
+    found, names = objects(dataset), tuple(dataset.class_names)
+    return BoxTable(*found, names, len(dataset), dropped=0)
+
 
 IMAGES_AT_ONCE = 16
 """So many images are assigned together. It changes the memory that a study needs, and nothing else."""
@@ -14,8 +43,8 @@ IMAGES_AT_ONCE = 16
 
 def table_anchors(table: BoxTable, scale: float, per_class: int = 10, seed: int = 0) -> Float[Tensor, "C A 2"]:
     """Anchors clustered on the boxes of a table, in pixels of the network input (original pixels times `scale`)."""
-    sizes = (table.boxes[:, 2:] - table.boxes[:, :2]) * scale
-    return cluster_anchors(sizes, table.labels, len(table.class_names), per_class, seed, table.class_names)
+    own = sizes(table.boxes) * scale
+    return cluster_anchors(own, table.labels, len(table.class_names), per_class, seed, table.class_names)
 
 
 def few_images(
