@@ -1,7 +1,8 @@
 """Build the notebooks: `python notebooks/build.py [names]`; `--check` only looks whether they are built.
 
-The .py beside a notebook is its source, the side that people edit and review. Building syncs it into the .ipynb,
-executes that in the tiny tier, and removes what would make the file heavy.
+The .py beside a notebook is its source, the side that people edit and review. Building renders the recorded numbers in
+it (lapnet_lab.records), makes the .ipynb of it, executes that in the tiny tier, and removes what would make the file
+heavy. What ships is not paired with the .py: what a student saves stays in the .ipynb.
 """
 
 import argparse
@@ -21,6 +22,10 @@ import nbformat
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))  # the repository's packages, installed or not
+
+from lapnet_lab import records
+
 NOTEBOOKS = (
     "00_start_here",
     "01_anchors",
@@ -33,6 +38,9 @@ NOTEBOOKS = (
 
 CELLS = range(25, 46)
 LONGEST_CELL = 25
+SHORT_CELL = 8
+LONG_SHARE = 0.25
+"""At most this share of a notebook's code cells is longer than SHORT_CELL lines."""
 LARGEST_FILE = 1_500_000
 ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
 """Under which the reference outputs are made and compared."""
@@ -40,9 +48,14 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def kernel_environment() -> dict[str, str]:
-    """The environment of a kernel: the repository's lapnet_core is found whether it is installed or not."""
+    """The environment of a kernel: the repository's packages are found whether they are installed or not.
+
+    OMP_WAIT_POLICY: idle threads of torch sleep, unless you say otherwise; spinning ones stall another kernel's.
+    """
     path = os.pathsep.join(filter(None, (str(FOLDER.parent), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
 
 
 def source_of(name: str) -> Any:
@@ -59,7 +72,6 @@ def merge(source: Any, built: Any | None) -> Any:
         ids = known.get((cell.cell_type, cell.source))
         cell.id = ids.pop(0) if ids else f"cell-{number:02d}-{zlib.crc32(cell.source.encode()):08x}"
     source.metadata = {
-        "jupytext": {"formats": "ipynb,py:percent"},
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
@@ -78,11 +90,27 @@ def lighter(png: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def code_cells(notebook: Any) -> list[Any]:
+    """Cells with code in them."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def length(cell: Any) -> int:
+    """Lines of a cell."""
+    return len(cell.source.splitlines())
+
+
+def long_cells(notebook: Any) -> int:
+    """How many code cells are longer than SHORT_CELL lines."""
+    return sum(length(cell) > SHORT_CELL for cell in code_cells(notebook))
+
+
 def build(name: str) -> None:
-    """Sync, execute, strip."""
+    """Render, execute, strip."""
     from nbclient import NotebookClient
 
     path = FOLDER / f"{name}.ipynb"
+    records.stale(path.with_suffix(".py"), write=True)
     notebook = merge(source_of(name), nbformat.read(path, 4) if path.exists() else None)
     os.environ.update(kernel_environment())
     started = time.perf_counter()
@@ -98,7 +126,8 @@ def build(name: str) -> None:
     strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
     subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
     seconds, size = time.perf_counter() - started, path.stat().st_size
-    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB")
+    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB;", end=" ")
+    print(f"{long_cells(notebook)} of {len(code_cells(notebook))} code cells are over {SHORT_CELL} lines")
 
 
 def problems(source: Any, built: Any) -> Iterator[str]:
@@ -111,16 +140,19 @@ def problems(source: Any, built: Any) -> Iterator[str]:
         yield "the .py and the .ipynb differ: run `make notebooks`"
     if len(built.cells) not in CELLS:
         yield f"{len(built.cells)} cells; {CELLS.start} to {CELLS.stop - 1} are wanted"
-    for number, cell in enumerate(built.cells):
-        if cell.cell_type != "code" or not cell.source.strip():
-            continue
-        lines = len(cell.source.splitlines())
+    if built.metadata.get("jupytext"):
+        yield "the .ipynb is paired: to save it in JupyterLab would rewrite the .py"
+    code = code_cells(built)
+    if long_cells(built) > LONG_SHARE * len(code):
+        yield f"{long_cells(built)} of {len(code)} code cells are over {SHORT_CELL} lines; {LONG_SHARE:.0%} is the most"
+    for cell in code:
+        number = built.cells.index(cell)
         if cell.execution_count is None:
             yield f"cell {number} was not executed; nbval would pass it, whatever it prints"
         if any(output.output_type == "error" for output in cell.outputs):
             yield f"cell {number} shows an error"
-        if lines > LONGEST_CELL:
-            yield f"cell {number} has {lines} lines; {LONGEST_CELL} is the most"
+        if length(cell) > LONGEST_CELL:
+            yield f"cell {number} has {length(cell)} lines; {LONGEST_CELL} is the most"
 
 
 def check(name: str) -> list[str]:
@@ -129,6 +161,10 @@ def check(name: str) -> list[str]:
     if not path.exists():
         return [f"{name}: not built; run `make notebooks`"]
     found = list(problems(source_of(name), nbformat.read(path, 4)))
+    try:
+        found += [f"not what is recorded: {line}" for line in records.stale(path.with_suffix(".py"))]
+    except ValueError as error:
+        found.append(str(error))
     if path.stat().st_size > LARGEST_FILE:
         found.append(f"{path.stat().st_size // 1000} kB; {LARGEST_FILE // 1000} kB is the most")
     return [f"{name}: {problem}" for problem in found]
