@@ -2,18 +2,12 @@
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from torch import Tensor
-
-from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
 from lapnet_core.config import preset_for
-from lapnet_core.data import COCO_CLASSES, VOC_CLASSES, data_dir
-from lapnet_core.data.named import open_dataset
-from lapnet_core.data.tables import read_boxes
-from lapnet_core.train import object_sizes
 
 
 @dataclass(frozen=True)
@@ -44,47 +38,57 @@ class Anchors:
     """Of a table, which holds no image sizes: pixels of the network input per pixel of the table, for example 512/500
     for VOC and 512/640 for COCO at 512."""
 
+    def run(self, given: Sequence[str]) -> int:
+        """Write the file, print how well its shapes fit.
 
-def make_anchors(args: Anchors) -> int:
-    """Write the file, print how well its shapes fit; returns the exit status 0.
+        Raises:
+            ValueError: a flag is missing, or does not go with this data; a faulty table; a class without objects.
+            OSError: no such table, or the file cannot be written.
+        """
+        from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
 
-    Raises:
-        ValueError: a flag is missing, or does not go with this data; a faulty table; a class without objects.
-        OSError: no such table, or the file cannot be written.
-    """
-    of_table = shlex.join(
-        ["--classes", args.classes] * (args.classes != "found")
-        + ["--one-based"] * args.one_based
-        + ["--scale", str(args.scale)] * (args.scale is not None)
-    )
-    if args.data.endswith(".csv.gz"):
-        names, sizes, labels = _table_sizes(args)
-        how = of_table
-    else:
-        if of_table:
-            raise ValueError(f"{of_table}: only a table of boxes, --data FILE.csv.gz, takes this")
-        split = args.split or preset_for(args.data).split
-        dataset = open_dataset(args.data, split, image_size=args.image_size, on_error=args.on_error)
-        names, how = tuple(dataset.class_names), f"--split {split}"
-        sizes, labels = object_sizes(dataset, args.image_size)
-    shapes = cluster_anchors(sizes, labels, len(names), args.per_class, args.seed, names)
-    height, width = args.image_size
-    made_by = (
-        f"lapnet anchors --data {shlex.quote(args.data)} {how} --image-size {height} {width} "
-        f"--per-class {args.per_class} --seed {args.seed}"
-    )
-    AnchorFile(names, args.image_size, shapes, made_by).save(args.out)
-    counts, fits = labels.bincount(minlength=len(names)), average_iou(sizes, labels, shapes)
-    for name, count, fit in zip(names, counts.tolist(), fits.tolist(), strict=True):
-        print(f"{name:16} {count:7} objects, average IoU {fit:.3f}")
-    everything = (fits * counts).sum() / counts.sum()
-    print(f"{'all':16} {len(sizes):7} objects, average IoU {everything:.3f}; mean of the classes {fits.mean():.3f}")
-    print(f"wrote {args.out}")
-    return 0
+        names, sizes, labels, how = (_of_table if self.data.endswith(".csv.gz") else _of_images)(self)
+        shapes = cluster_anchors(sizes, labels, len(names), self.per_class, self.seed, names)
+        height, width = self.image_size
+        made_by = (
+            f"lapnet anchors --data {shlex.quote(self.data)} {how} --image-size {height} {width} "
+            f"--per-class {self.per_class} --seed {self.seed}"
+        )
+        AnchorFile(names, self.image_size, shapes, made_by).save(self.out)
+        counts, fits = labels.bincount(minlength=len(names)), average_iou(sizes, labels, shapes)
+        for name, count, fit in zip(names, counts.tolist(), fits.tolist(), strict=True):
+            print(f"{name:16} {count:7} objects, average IoU {fit:.3f}")
+        everything = (fits * counts).sum() / counts.sum()
+        print(f"{'all':16} {len(sizes):7} objects, average IoU {everything:.3f}; mean of the classes {fits.mean():.3f}")
+        print(f"wrote {self.out}")
+        return 0
+
+    @property
+    def of_table(self) -> str:
+        """The flags that only a table of boxes takes, as far as they are given."""
+        return shlex.join(
+            ["--classes", self.classes] * (self.classes != "found")
+            + ["--one-based"] * self.one_based
+            + ["--scale", str(self.scale)] * (self.scale is not None)
+        )
 
 
-def _table_sizes(args: Anchors) -> tuple[tuple[str, ...], Tensor, Tensor]:
-    """Class names, (w, h) in pixels of the network input, and labels of a table of boxes."""
+def _of_images(args: Anchors) -> tuple[tuple[str, ...], Any, Any, str]:
+    """Class names, (w, h) in pixels of the network input, labels, and the flags that say how."""
+    from lapnet_core.data.named import object_sizes, open_dataset
+
+    if args.of_table:
+        raise ValueError(f"{args.of_table}: only a table of boxes, --data FILE.csv.gz, takes this")
+    split = args.split or preset_for(args.data).split
+    dataset = open_dataset(args.data, split, image_size=args.image_size, on_error=args.on_error)
+    return tuple(dataset.class_names), *object_sizes(dataset, args.image_size), f"--split {split}"
+
+
+def _of_table(args: Anchors) -> tuple[tuple[str, ...], Any, Any, str]:
+    """The same of a table of boxes."""
+    from lapnet_core.data import COCO_CLASSES, VOC_CLASSES, data_dir
+    from lapnet_core.data.tables import read_boxes
+
     if args.split:
         raise ValueError(f"--split {args.split}: a table of boxes has no splits")
     if args.scale is None or not 0 < args.scale < math.inf:
@@ -98,4 +102,4 @@ def _table_sizes(args: Anchors) -> tuple[tuple[str, ...], Tensor, Tensor]:
     table = read_boxes(path, one_based=args.one_based, class_names=order)
     if table.dropped:
         print(f"{table.dropped} boxes without area are left out")
-    return table.class_names, (table.boxes[:, 2:] - table.boxes[:, :2]) * args.scale, table.labels
+    return table.class_names, (table.boxes[:, 2:] - table.boxes[:, :2]) * args.scale, table.labels, args.of_table

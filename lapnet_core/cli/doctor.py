@@ -6,13 +6,10 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import replace
-
-import torch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from lapnet_core.config import PRESETS, TrainConfig, laptop_bccd, laptop_scenes, paper_voc_darknet53
-from lapnet_core.data import data_dir
-from lapnet_core.timing import step_seconds
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LAB_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "plotly", "anywidget")
@@ -25,6 +22,18 @@ TRIED = {
 """Presets that are timed, with their number of classes."""
 
 
+@dataclass(frozen=True)
+class Doctor:
+    """What this machine has, what it can run, and how long that takes."""
+
+    quick: bool = False
+    """Leave the timing out."""
+
+    def run(self, given: Sequence[str]) -> int:
+        print(report(self.quick))
+        return 0
+
+
 def duration(seconds: float) -> str:
     """A length of time as a person says it."""
     for unit, name in ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes")):
@@ -35,6 +44,10 @@ def duration(seconds: float) -> str:
 
 def machine() -> list[str]:
     """One line each about Python, packages, processor, GPU, memory, disk and data."""
+    import torch
+
+    from lapnet_core.data.download import data_dir
+
     lines = [
         f"Python {platform.python_version()} at {sys.executable}",
         f"torch {torch.__version__}, torchvision {importlib.metadata.version('torchvision')}, "
@@ -63,6 +76,8 @@ def machine() -> list[str]:
 
 def training_time(config: TrainConfig, num_classes: int) -> tuple[float, float]:
     """(seconds of a step, seconds of the whole training). A large backbone is timed with one image, and scaled."""
+    from lapnet_core.timing import step_seconds
+
     batch = config.batch_size if config.backbone == "light" else 1
     tried = replace(config, batch_size=batch, weights="none")
     per_step = step_seconds(tried, num_classes, repeats=2) * config.batch_size / batch

@@ -23,7 +23,7 @@ CHUNK = 1 << 20  # bytes
 DISK_MARGIN = 256 << 20  # bytes that stay free
 
 
-class DownloadError(RuntimeError):
+class DownloadError(OSError):
     """A data set could not be fetched or unpacked; the message says what to do."""
 
 

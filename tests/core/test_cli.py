@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
-from lapnet_core.cli import anchors as anchors_command
 from lapnet_core.cli import doctor, main
+from lapnet_core.data import named
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 
 
@@ -152,9 +152,7 @@ def test_what_belongs_to_a_table_is_refused_elsewhere(tmp_path, monkeypatch, cap
 
 def test_anchors_takes_the_split_that_is_trained_on(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        anchors_command, "open_dataset", lambda name, split, **_: asked.append((name, split)) or Scenes(20)
-    )
+    monkeypatch.setattr(named, "open_dataset", lambda name, split, **_: asked.append((name, split)) or Scenes(20))
     for data in ("scenes", "coco", "voc", "own/folder"):
         args = ["--data", data, "--per-class", "2", "--image-size", "64", "64", "--out", str(tmp_path / "a.json")]
         assert main(["anchors", *args]) == 0

@@ -1,0 +1,73 @@
+"""`lapnet predict`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Detections in image files: a picture with boxes each, and detections.json."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """model.safetensors, or the run folder that holds it."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Image files, or folders of them."""
+    out: Path = Path("predictions")
+    score_threshold: float = 0.3
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a file that cannot be read does: stop with an error, or be skipped, counted and reported."""
+    device: str = "auto"
+
+    def run(self, given: Sequence[str]) -> int:
+        from tqdm.auto import tqdm
+
+        from lapnet_core.cli.drawing import draw
+        from lapnet_core.data import DataError
+        from lapnet_core.detector import Detector
+        from lapnet_core.processes import pick_device
+
+        detector = Detector.load(self.model, pick_device(self.device))
+        files = [file for path in self.images for file in _image_files(path)]
+        if not files:
+            raise ValueError(f"no image in {', '.join(map(str, self.images)) or 'the arguments'}")
+        self.out.mkdir(parents=True, exist_ok=True)
+        records, skipped, used = [], [], set[str]()
+        for file in tqdm(files, desc="predict", unit="image", disable=None):
+            try:
+                image, found = detector.predict_file(file, score_threshold=self.score_threshold)
+            except DataError as error:
+                if self.on_error == "raise":
+                    raise
+                skipped.append(str(error))
+                continue
+            name = file.stem
+            while name in used:  # files of one name from several folders
+                name += "_"
+            used.add(name)
+            draw(image, found, detector.class_names).save(self.out / f"{name}.png")
+            columns = (found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist())
+            for box, score, label in zip(*columns, strict=True):
+                box = [round(side, 2) for side in box]
+                records.append(
+                    {"file": str(file), "class": detector.class_names[label], "score": round(score, 4), "box_xyxy": box}
+                )
+        (self.out / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        print(f"{len(records)} detections in {len(files) - len(skipped)} images: {self.out}")
+        if skipped:
+            print(f"{len(skipped)} files skipped, first: {skipped[0]}")
+        return 0
+
+
+def _image_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    return [path]
