@@ -11,7 +11,8 @@ install_import_hook(["lapnet_core", "lapnet_lab"], "typecheck.check")
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-torch.set_num_threads(2)
+# One where OMP_NUM_THREADS says so: `make quick` runs two processes side by side.
+torch.set_num_threads(min(2, torch.get_num_threads()))
 # Timing belongs to benchmarks; a slow machine must not turn a property red. Examples are the same in every run.
 settings.register_profile("lapnet", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lapnet")
@@ -23,6 +24,31 @@ def find_data() -> Path | None:
     """LAPNET_DATA, or ../shared/data beside the checkout."""
     folder = Path(os.environ["LAPNET_DATA"]) if os.environ.get("LAPNET_DATA") else SHARED
     return folder if (folder / "bccd").is_dir() else None
+
+
+SLOW = (
+    "tests/core/test_cli.py::test_a_second_training_is_refused_in_one_line",
+    "tests/core/test_cli.py::test_anchors_",
+    "tests/core/test_cli.py::test_doctor_and_bench",
+    "tests/core/test_cli.py::test_predict_",
+    "tests/core/test_cli.py::test_the_whole_chain_",
+    "tests/core/test_cli.py::test_train_",
+    "tests/core/test_losses.py::test_gradient_against_finite_differences_",
+    "tests/core/test_losses.py::test_two_processes_",
+    "tests/core/test_train.py::test_a_resumed_training_",
+    "tests/core/test_train.py::test_every_row_of_table_2b_trains",
+    "tests/core/test_train.py::test_it_learns",
+    "tests/core/test_train.py::test_two_processes_",
+    "tests/test_house.py::test_the_core_imports_without_",
+)
+"""How the names of tests begin that are `slow` and do not say so themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what SLOW names."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

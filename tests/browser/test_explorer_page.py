@@ -12,6 +12,7 @@ from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab.explorer.widget import Explorer
 
+pytestmark = pytest.mark.slow  # a browser is started
 SIDES = torch.tensor([12.0, 30.0, 60.0, 120.0])
 SHAPES = torch.stack((SIDES, 1.6 * SIDES), -1)[None].repeat(len(SCENE_CLASSES), 1, 1)
 VIRIDIS_ENDS = ([68, 1, 84], [253, 231, 37])

@@ -56,6 +56,7 @@ TARGETS = st.lists(st.tuples(BOX, st.sampled_from([False, False, True]), LABEL),
 
 
 class TestVocAgainstOracle:
+    @pytest.mark.slow
     @settings(max_examples=400, deadline=None)
     @given(
         st.lists(st.tuples(DETECTIONS, TARGETS), max_size=3), st.sampled_from(METRICS), st.sampled_from([0.5, 0.3, 1.0])

@@ -99,6 +99,7 @@ def test_iterating_ends_and_the_transform_is_applied():
     assert torch.equal(items[1][0], plain[1][0].flip(-1))
 
 
+@pytest.mark.slow
 def test_boxes_are_inside_the_picture_and_not_empty(targets):
     boxes = torch.cat([target["boxes"].as_subclass(torch.Tensor) for target in targets])
     assert (boxes[:, :2] >= 0).all()
@@ -106,12 +107,14 @@ def test_boxes_are_inside_the_picture_and_not_empty(targets):
     assert (boxes[:, 2:] - boxes[:, :2] >= 2).all()
 
 
+@pytest.mark.slow
 def test_some_streets_are_empty(targets):
     empty = sum(len(target["labels"]) == 0 for target in targets)
     assert 1 <= empty <= 0.05 * len(targets)
     assert all(target["boxes"].shape == (0, 4) for target in targets if len(target["labels"]) == 0)
 
 
+@pytest.mark.slow
 def test_classes_are_as_unequal_as_in_voc(labels):
     share = torch.bincount(labels, minlength=len(SCENE_CLASSES)).double() / len(labels)
     shares = dict(zip(SCENE_CLASSES, share.tolist(), strict=True))
@@ -122,6 +125,7 @@ def test_classes_are_as_unequal_as_in_voc(labels):
     assert all(0.02 < shares[name] < 0.13 for name in ("bicycle", "traffic_light", "bird", "dog"))
 
 
+@pytest.mark.slow
 def test_sizes_span_from_a_few_pixels_to_half_of_the_picture(labels, sides):
     assert sides.amin(1).quantile(0.02) < 8
     assert sides.amax(1).max() > 0.6 * SIZE
@@ -131,12 +135,14 @@ def test_sizes_span_from_a_few_pixels_to_half_of_the_picture(labels, sides):
     assert median["bus"] > 2 * median["person"]
 
 
+@pytest.mark.slow
 def test_shapes_within_a_class_differ(labels, sides):
     aspect = sides[labels == SCENE_CLASSES.index("car")]
     aspect = aspect[:, 0] / aspect[:, 1]
     assert aspect.quantile(0.1) < 1.3 < 2.2 < aspect.quantile(0.9)
 
 
+@pytest.mark.slow
 def test_things_of_one_class_overlap_and_hide_each_other(targets):
     overlapping = total = 0
     for target in targets:

@@ -203,12 +203,14 @@ def recorded() -> Any:
     return train_recorded(CONFIG, Pairs(8), [watched[30], watched[31]], every=2, progress=False)
 
 
+@pytest.mark.slow
 def test_recording_does_not_disturb_the_training(recorded: Any) -> None:
     plain = train(CONFIG, Pairs(8), save=False, progress=False)
     states = plain.method.model.state_dict(), recorded[0].method.model.state_dict()
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
 
 
+@pytest.mark.slow
 def test_the_record_holds_what_the_loss_sees(recorded: Any) -> None:
     training, record = recorded
     assert [moment.step for moment in record.moments] == [0, 2, 4, 5]
@@ -231,6 +233,7 @@ def test_the_record_holds_what_the_loss_sees(recorded: Any) -> None:
     assert not torch.equal(record.moments[1].fit, record.moments[2].fit)
 
 
+@pytest.mark.slow
 def test_the_network_answers_as_in_training(recorded: Any) -> None:
     training, record = recorded
     model = training.method.model
@@ -322,6 +325,7 @@ def sweep(panel: Any) -> dict[str, list[str]]:
     return said
 
 
+@pytest.mark.slow
 def test_the_approach_panel_follows_every_control() -> None:
     panel = approach_panel(SHAPES)
     start = panel.describe(panel.numbers)
@@ -345,6 +349,7 @@ def test_the_approach_panel_follows_every_control() -> None:
     assert len(data["image/png"]) > 2000
 
 
+@pytest.mark.slow
 def test_the_training_panel_follows_every_control(recorded: Any) -> None:
     record = recorded[1]
     images = Pairs(40)

@@ -308,6 +308,7 @@ def ends(control: Any) -> list[Any]:
     return [low, high, control.value]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [panels.one_weight_panel, panels.gradient_panel])
 def test_panels_follow_every_control(make: Any) -> None:
     panel = make()
@@ -329,6 +330,7 @@ def test_panels_follow_every_control(make: Any) -> None:
     assert panel.describe(panel.numbers) != first
 
 
+@pytest.mark.slow
 def test_the_panel_of_one_weight_tells_what_happened() -> None:
     panel = panels.one_weight_panel()
     lost = panel.numbers.lost
@@ -343,6 +345,7 @@ def test_the_panel_of_one_weight_tells_what_happened() -> None:
     assert len(panel.numbers.direct) == STEPS + 1
 
 
+@pytest.mark.slow
 def test_the_panel_of_shares_adds_up_and_follows() -> None:
     panel = panels.gradient_panel()
     shares = panel.numbers
@@ -364,6 +367,7 @@ def test_the_panel_of_shares_adds_up_and_follows() -> None:
 # Trainings
 
 
+@pytest.mark.slow
 def test_a_training_is_scored_per_class() -> None:
     settings = replace(config.tiny_scenes(), image_size=(64, 64), steps=2, batch_size=2, anchors_per_class=2)
     lesson, exam = Scenes(40, size=(64, 64), keep=True), Scenes(4, size=(64, 64), split="test")

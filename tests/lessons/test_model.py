@@ -57,6 +57,7 @@ def test_the_maps_are_those_of_the_parts_run_by_hand(net: LapNet) -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["light", "darknet53", "inception_resnet_v2"])
 def test_the_counter_agrees_with_pytorchs(backbone: str) -> None:
     with torch.device("meta"):
@@ -207,6 +208,7 @@ def test_what_is_not_local_is_refused() -> None:
         receptive.follow(lambda x: {"mean": x.mean((2, 3), keepdim=True)}, 64, 64)
 
 
+@pytest.mark.slow
 def test_padding_makes_inception_look_at_its_anchors() -> None:
     with torch.device("meta"):
         raw = timm.create_model("inception_resnet_v2", features_only=True, out_indices=(2, 3, 4)).eval()
@@ -322,6 +324,7 @@ def panel(name: str) -> panels.FigurePanel:
     return panels.receptive_panel(image, fields, shapes, ("person", "traffic_light"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["architecture", "width", "offset", "receptive"])
 def test_every_control_to_its_ends(name: str) -> None:
     shown = panel(name)

@@ -118,6 +118,7 @@ def table() -> BoxTable:
     return BoxTable(boxes, torch.zeros(20, dtype=torch.int64), torch.arange(20), ("thing",), 20, dropped=0)
 
 
+@pytest.mark.slow
 def test_the_panel_that_turns_ao_s_screws(table: BoxTable) -> None:
     shapes = torch.tensor([[[12.0, 12], [24, 24], [48, 48]]])
     panel = save_ao_panel(table, shapes, (128, 128), [0, 16, 48, 128])
