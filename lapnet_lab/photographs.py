@@ -1,4 +1,4 @@
-"""Boxes of photographs, without the pictures: the tables of PASCAL VOC and COCO in the folder that LAPNET_DATA names."""
+"""Boxes of photographs: the tables of PASCAL VOC and COCO in the folder that LAPNET_DATA names, without pictures."""
 
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -23,38 +21,29 @@
 # - say from which size on an object is safe under a fixed threshold, and why it is a multiple of the stride;
 # - name PONO's price in numbers, and the corner in which eq. 1 itself misses an object.
 #
+# <!-- records: pono.tiers -->
 # | tier | `LAPNET_TIER` | what it studies | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | 300 drawn scenes | 18 s (two cores) | 1.1 GB | nothing |
 # | laptop | `laptop` | 1500 drawn scenes | 30 s (estimate) | 1.1 GB | nothing |
 # | full | `full` | as `laptop`: nothing is trained here, no GPU is needed | | | |
+# <!-- /records -->
 #
 # The numbers in the text are those of the tiny tier. Section 9 measures real data sets too, if `LAPNET_DATA` names a
 # folder that has their boxes. That takes about half a minute more.
 
 # %%
-# %matplotlib inline
-import os
-from pathlib import Path
-
 import torch
 from IPython.display import display
 
-from lapnet_core import figures
-from lapnet_core.anchors import AnchorFile, anchor_boxes, cluster_anchors
-from lapnet_core.assign import assign
-from lapnet_core.boxes import grid_iou, paired_iou
+from lapnet_core import anchors, assign, boxes
 from lapnet_core.data import flatten_targets
-from lapnet_core.data.tables import BoxTable, read_boxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes, render_situation
-from lapnet_lab.checks import check
-from lapnet_lab.explorer.widget import Explorer
-from lapnet_lab.lessons.pono.panels import save_ao_panel, shift_panel
-from lapnet_lab.lessons.pono.study import inside_another, object_coverage
+from lapnet_lab import Explorer, coverage, gather, photographs, pictures, setup
+from lapnet_lab.lessons.pono import figures, panels, study
+from lapnet_lab.lessons.pono.exercises import check
 
-TIER = os.environ.get("LAPNET_TIER", "tiny")
-torch.set_num_threads(2)
-print(f"tier {TIER}")
+lab = setup()
 
 # %% [markdown]
 # ## 1. Touch it first
@@ -71,10 +60,9 @@ print(f"tier {TIER}")
 #   changes its class, `n` adds an object, Delete removes one.
 
 # %%
-scenes = Scenes(300 if TIER == "tiny" else 1500, size=(256, 256))
-objects, classes, image_index = flatten_targets([scenes.target(i) for i in range(len(scenes))])
-sizes = objects[:, 2:] - objects[:, :2]
-shapes = cluster_anchors(sizes, classes, len(SCENE_CLASSES))
+scenes = Scenes(lab.choose(300, 1500), size=(256, 256))
+table = gather.table(scenes)  # all objects: boxes, labels, and the image of each
+shapes = anchors.cluster_anchors(gather.sizes(table.boxes), table.labels, len(SCENE_CLASSES))
 Explorer.situation("two_people_hugging", shapes)
 
 # %% [markdown]
@@ -100,10 +88,10 @@ Explorer.situation("two_people_hugging", shapes)
 
 # %%
 picture, target = scenes[67]
-boxes, labels, _ = flatten_targets([target])
-people = boxes[labels == 0][[1, 0, 2, 3]]  # three from left to right, then the near one
+found, labels, _ = flatten_targets([target])
+people = found[labels == 0][[1, 0, 2, 3]]  # three from left to right, then the near one
 person_class = torch.zeros(4, dtype=torch.int64)
-print("width x height, px:", ", ".join(f"{w:g} x {h:g}" for w, h in (people[:, 2:] - people[:, :2]).tolist()))
+print("width x height, px:", ", ".join(f"{w:g} x {h:g}" for w, h in gather.sizes(people).tolist()))
 pictures.draw_boxes(picture, people, torch.arange(4), ("1", "2", "3", "4"))
 
 # %% [markdown]
@@ -115,29 +103,25 @@ pictures.draw_boxes(picture, people, torch.arange(4), ("1", "2", "3", "4"))
 
 # %%
 three = shapes[0, [1, 3, 7]]
-laid = anchor_boxes(three[None], (32, 32))[0]  # (3 shapes, 32 rows, 32 columns, xyxy)
-centers = (laid[0, ..., :2] + laid[0, ..., 2:]).reshape(-1, 2) / 2
+laid = anchors.anchor_boxes(three[None], (32, 32))[0]  # (3 shapes, 32 rows, 32 columns, xyxy)
 names = [f"shape {k + 1}: {w:.0f} x {h:.0f} px" for k, (w, h) in enumerate(three.tolist())]
 print(f"{laid[..., 0].numel()} anchors: 3 shapes on 32 x 32 cells")
-some = [
-    laid[k, rows, columns] for k, (rows, columns) in enumerate(((18, slice(14, 26, 2)), (20, [13, 19]), (25, [16])))
-]
 view = (64, 80, 240, 256)  # the part of the picture that we look at from here on
-figures.anchors_on_grid(picture, some, centers, names, view)
+drawn = [(18, range(14, 26, 2)), (20, [13, 19]), (25, [16])]  # of each shape: a row of cells, and some columns
+figures.anchors_on_grid(picture, laid, drawn, names, view)
 
 # %% [markdown]
 # **Notice** that the distance of two small anchors is not small compared with themselves. A person 10 pixels wide who
 # stands between two columns of dots has no anchor that fits, whichever shape we choose.
 #
 # **(c) The overlap with each object alone.** Now IoU, for every anchor and every person: four columns for the people,
-# three rows for the shapes. `grid_iou` computes it.
+# three rows for the shapes. `boxes.grid_iou` computes it.
 
 # %%
-ious = grid_iou(three.expand(4, 3, 2), people, (32, 32))  # (people, shapes, rows, columns)
-alone = [people[n : n + 1] for n in range(4)]
-columns = [f"person {n + 1}: best {iou:.3f}" for n, iou in enumerate(ious.flatten(1).amax(1).tolist())]
+ious = boxes.grid_iou(three.expand(4, 3, 2), people, (32, 32))  # (people, shapes, rows, columns)
+columns = [f"person {n + 1}: best {iou:.3f}" for n, iou in enumerate(ious.amax((1, 2, 3)).tolist())]
 print(columns)
-figures.overlap_grid(picture, ious.transpose(0, 1), alone, names, columns, view=view)
+figures.overlap_grid(picture, ious.transpose(0, 1), people[:, None], names, columns, view=view)
 
 # %% [markdown]
 # **Notice** the three columns on the left. Persons 1, 2 and 3 are alike, and still their best overlaps are 0.44, 0.50
@@ -148,7 +132,7 @@ figures.overlap_grid(picture, ious.transpose(0, 1), alone, names, columns, view=
 # person are its cluster.
 
 # %%
-ao = assign(three[None], (32, 32), people, person_class, overlap="ao")
+ao = assign.assign(three[None], (32, 32), people, person_class, overlap="ao")
 owner = ao.object_index[0, 0]  # (shapes, rows, columns), -1 where nobody
 print("anchors in the clusters of persons 1 to 4:", owner[owner >= 0].bincount().tolist())
 print("nobody's:", int((owner < 0).sum()))
@@ -175,13 +159,10 @@ figures.overlap_grid(picture, ao.overlap[0], [people] * 3, [""], names, view=vie
 # **(f) PONO.** Inside each cluster, divide by its largest value (eq. 1). Stars are anchors with $O = 1$.
 
 # %%
-pono = assign(three[None], (32, 32), people, person_class)
-at = pono.positives(threshold=0.9999)
-points = torch.stack((at.column, at.row), -1) * 8 + 4
+pono = assign.assign(three[None], (32, 32), people, person_class)
 print("largest O of persons 1 to 4:", pono.peaks.tolist())
 print("anchors above 0.5:", pono.positives().object_index.bincount(minlength=4).tolist())
-peaks = [points[at.anchor == k] for k in range(3)]
-figures.overlap_grid(picture, pono.overlap[0], [people] * 3, [""], names, peaks, view=view)
+figures.overlap_grid(picture, pono.overlap[0], [people] * 3, [""], names, study.peak_points(pono), view=view)
 
 # %% [markdown]
 # **Notice** that every person has a star now, the near one even four: four cells fit it equally well. The clusters
@@ -200,18 +181,24 @@ figures.overlap_grid(picture, pono.overlap[0], [people] * 3, [""], names, peaks,
 #
 # Take a pencil: which object does each anchor belong to, and what is its $O$? Areas are small whole numbers. Anchor 1,
 # for example, shares 4 × 8 = 32 px² with object 0, and together they cover 64 + 96 - 32 = 128 px²: IoU 0.25.
+#
+# The second cell is eq. 1 as plain lines, for objects 0 and 1 alone: first the clusters, then each is divided by its
+# best. Its last line asserts that `assign` gives the same map.
 
 # %%
 row = torch.tensor([[0.0, 0, 12, 8], [10, 0, 24, 8], [33, 2, 37, 6]])
 square = torch.tensor([[[8.0, 8.0]]])
-cells = anchor_boxes(square, (1, 5))[0, 0, 0]
-result = assign(square, (1, 5), row, torch.zeros(3, dtype=torch.int64))
-print("anchor   IoU with object 0, 1, 2   belongs to      O")
-for k, cell in enumerate(cells):
-    iou = "  ".join(f"{x:.3f}" for x in paired_iou(cell.expand(3, 4), row).tolist())
-    whose, value = result.object_index.flatten()[k].item(), result.overlap.flatten()[k].item()
-    print(f"{k:4}         {iou:24} {'nobody' if whose < 0 else whose!s:^10}  {value:.3f}")
+cells = anchors.anchor_boxes(square, (1, 5))[0, 0, 0]  # (5 anchors, xyxy)
+result = assign.assign(square, (1, 5), row, torch.zeros(3, dtype=torch.int64))
+print(study.table_by_hand(cells, row, result))
 figures.strip(row, cells)
+
+# %%
+zero, one = boxes.grid_iou(square.expand(2, 1, 2), row[:2], (1, 5))[:, 0, 0]  # IoU of the five anchors with each
+mine = zero >= one  # the cluster of object 0; the other anchors are the cluster of object 1
+overlap = torch.where(mine, zero / zero[mine].max(), one / one[~mine].max())  # eq. 1
+print("O of the five anchors:", [f"{value:.3f}" for value in overlap.tolist()])
+assert torch.equal(overlap, assign.assign(square, (1, 5), row[:2], torch.tensor([0, 0])).overlap.flatten())
 
 # %% [markdown]
 # **Notice** the lines one by one.
@@ -221,46 +208,45 @@ figures.strip(row, cells)
 # - Anchor 3 touches nobody, and belongs to nobody.
 # - Object 2 has one anchor, with an IoU of 0.25. AO misses it. Its cluster's maximum is that same 0.25, so $O$ is 1.
 #
-# `assign` gives the numbers that your pencil gives. In the tests of this repository, a slow loop that spells out eq. 1
-# agrees with it to the last digit, on hundreds of random cases.
+# The plain lines give objects 0 and 1 the same $O$, and the assertion holds: `assign` is eq. 1, for any number of
+# objects, shapes, classes and pictures at once. From here on it stands for the equation. In the tests of this
+# repository, a slow loop that spells eq. 1 out agrees with it to the last digit, on hundreds of random cases. (How to
+# write it for more than two objects without a loop over the anchors is exercise 1.)
 #
 # ## 4. Three properties, tested
 #
 # **Every object peaks at 1, and size as such does not matter.** If we enlarge objects, anchors and the *stride* of the
 # grid together, the map must stay the same. (That holds for AO as well: IoU has no unit.) In reality the grid is not
-# enlarged: in a picture of half the size, the stride is still 8. We test both.
+# enlarged: in a picture of half the size, the stride is still 8. A cell for each.
 
 # %%
-first = image_index < 60
-sample = BoxTable(objects[first], classes[first], image_index[first], SCENE_CLASSES, 60, dropped=0)
+sample = study.first_images(table, 60)
 batch = sample.labels, sample.image_index, 60
-plain = assign(shapes, (32, 32), sample.boxes, *batch)
+plain = assign.assign(shapes, (32, 32), sample.boxes, *batch)
 print(f"objects whose largest O is exactly 1: {int((plain.peaks == 1).sum())} of {len(sample.boxes)}")
 for k in (0.5, 2, 3):
-    scaled = assign(k * shapes, (32, 32), k * sample.boxes, *batch, stride=int(8 * k))
+    scaled = assign.assign(k * shapes, (32, 32), k * sample.boxes, *batch, stride=int(8 * k))
     print(f"all times {k}, stride too: same map, {torch.allclose(scaled.overlap, plain.overlap, atol=1e-5)}")
+
+# %%
 for k in (0.5, 1, 2):
-    found = object_coverage(sample, k * shapes, (int(32 * k), int(32 * k)), scale=k).total()
+    found = coverage.object_coverage(sample, k * shapes, (int(32 * k), int(32 * k)), scale=k).total()
     print(f"pictures of {256 * k:.0f} px, stride 8: AO misses {found.share_missed_ao:.1%}, PONO {found.missed_pono}")
 
 # %% [markdown]
-# **Notice** the last three lines. Half the picture, and AO misses 30 % of the objects instead of
-# 6 %. What counts is the size of an object *in strides*.
+# **Notice** the three lines of the second cell. Half the picture, and AO misses 30 % of the objects instead of 6 %.
+# What counts is the size of an object *in strides*.
 #
 # **The anchors need not be good.** The paper says that PONO is "more insensitive to the anchor discretization". Let us
 # spoil the anchors on purpose: all of them too small or too large by a factor.
 
 # %%
 factors = [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0]
-missed, counts = {"AO": [], "PONO": []}, {"AO": [], "PONO": []}
-for factor in factors:
-    found = object_coverage(sample, factor * shapes, (32, 32))
-    missed["AO"].append(found.missed_ao.float().mean().item())
-    missed["PONO"].append(found.missed_pono.float().mean().item())
-    counts["AO"].append(found.ao_positives.float().median().item())
-    counts["PONO"].append(found.pono_positives.float().median().item())
-    print(f"anchors x {factor:<4} missed: AO {missed['AO'][-1]:4.0%}, PONO {missed['PONO'][-1]:.0%};", end=" ")
-    print(f"median positives: AO {counts['AO'][-1]:2.0f}, PONO {counts['PONO'][-1]:2.0f}")
+spoiled = [coverage.object_coverage(sample, factor * shapes, (32, 32)) for factor in factors]
+missed, counts = study.shares_missed(spoiled), study.median_positives(spoiled)
+for k, factor in enumerate(factors):
+    print(f"anchors x {factor:<4} missed: AO {missed['AO'][k]:4.0%}, PONO {missed['PONO'][k]:.0%};", end=" ")
+    print(f"median positives: AO {counts['AO'][k]:2.0f}, PONO {counts['PONO'][k]:2.0f}")
 figures.coverage_over_factor(factors, missed, counts, "anchors larger than they should be by the factor")
 
 # %% [markdown]
@@ -275,7 +261,7 @@ figures.coverage_over_factor(factors, missed, counts, "anchors larger than they 
 # one centre to the next. Try objects of 8, 16, 32 and 64 pixels, and anchors that are a little too large.
 
 # %%
-shift_panel()
+panels.shift_panel()
 
 # %% [markdown]
 # **Notice** the left panel. With a perfect anchor the best IoU of a 16 px object still falls from 1 to 0.39 when it
@@ -288,20 +274,19 @@ shift_panel()
 #
 # ## 5. Whom AO misses
 #
-# Now everybody. `object_coverage` runs both criteria over a table of boxes and returns five numbers for each object:
-# its area, its best IoU, its positives under AO, under PONO, and whether it had to be rescued (section 8). By size:
+# Now everybody. `coverage.object_coverage` runs both criteria over a table of boxes and returns five numbers for each
+# object: its area, its best IoU, its positives under AO, under PONO, and whether it had to be rescued (section 8). By
+# size:
 
 # %%
-table = BoxTable(objects, classes, image_index, SCENE_CLASSES, len(scenes), dropped=0)
-thresholds = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-everyone = object_coverage(table, shapes, (32, 32), ao_thresholds=thresholds)
+thresholds = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # of AO; section 6 needs the others
+everyone = coverage.object_coverage(table, shapes, (32, 32), ao_thresholds=thresholds)
 edges = [0, 12, 16, 24, 32, 48, 256]
 bins = everyone.by_side(edges)
 print(everyone.total())
 print(f"between {edges} px, missed: AO {bins.missed_ao.tolist()}, PONO {bins.missed_pono.tolist()}")
 print(f"median positives: AO {bins.positives_ao[:, 1].tolist()}, PONO {bins.positives_pono[:, 1].tolist()}")
-positives = {"AO": bins.positives_ao, "PONO": bins.positives_pono}
-figures.coverage_by_side(edges, bins.objects, {"AO": bins.missed_ao, "PONO": bins.missed_pono}, positives)
+figures.coverage_by_side(bins)
 
 # %% [markdown]
 # **Notice** both panels. On the left, AO loses half of the objects below 12 pixels, a third up to 16, a tenth up to
@@ -319,7 +304,7 @@ figures.coverage_by_side(edges, bins.objects, {"AO": bins.missed_ao, "PONO": bin
 # bring AO's misses to zero, then look at the panel on the right.** (PONO keeps its threshold of 0.5.)
 
 # %%
-save_ao_panel(sample, shapes, (256, 256), edges)
+panels.save_ao_panel(sample, shapes, (256, 256), edges)
 
 # %% [markdown]
 # **Notice** what each way out costs. A low threshold (second row: 0.2) loses nobody, and floods the large objects with
@@ -329,27 +314,22 @@ save_ao_panel(sample, shapes, (256, 256), edges)
 # Threshold by threshold, on all scenes, with three groups of objects. On the right the level lines are PONO's:
 
 # %%
-side = everyone.side
-groups = {"below 16 px": side < 16, "16 to 48 px": (side >= 16) & (side < 48), "48 px and more": side >= 48}
-at_threshold = [everyone.with_ao_threshold(t) for t in thresholds]
-lost, paid, level = {}, {}, {}
-for name, those in groups.items():
-    lost[name] = [found.missed_ao[those].float().mean().item() for found in at_threshold]
-    paid[name] = [found.ao_positives[those].float().median().item() for found in at_threshold]
-    level[name] = everyone.pono_positives[those].float().median().item()
+turned = [everyone.with_ao_threshold(threshold) for threshold in thresholds]
+groups = study.size_groups(everyone.side)
+found = study.by_group(turned, groups)
 print(f"best IoU of an object: {everyone.ao_peak.min():.2f} to {everyone.ao_peak.max():.2f}")
-for k, t in enumerate(thresholds):
-    print(f"AO > {t}: {int(at_threshold[k].missed_ao.sum()):4} missed;", end=" ")
-    print(f"the median large object has {paid['48 px and more'][k]:.0f} positives")
-print(f"PONO > 0.5: {int(everyone.missed_pono.sum()):2} missed; {level['48 px and more']:.0f} positives")
-figures.coverage_over_threshold(thresholds, lost, paid, level)
+for threshold, one, count in zip(thresholds, turned, found.positives["48 px and more"], strict=True):
+    print(f"AO > {threshold}: {int(one.missed_ao.sum()):4} missed; the median large object has {count:.0f} positives")
+print(f"PONO > 0.5: {int(everyone.missed_pono.sum()):2} missed; {found.pono['48 px and more']:.0f} positives")
+figures.coverage_over_threshold(thresholds, *found)
 
 # %% [markdown]
 # **Notice** that no threshold does both. To lose nobody, AO has to go down to 0.2, and there the median
 # large object has 387 positives: nine times as many as at 0.5, four times as many as under PONO. One threshold cannot
 # serve objects whose best overlaps lie between 0.22 and 0.96. PONO gives each its own: half of what it can reach.
 #
-# (With the 1500 scenes of the laptop tier, 3 objects stay lost even at 0.1: others took nearly all of their anchors.)
+# (With the 1500 scenes of the laptop tier, <!--record pono.laptop_lost-->3<!--/record--> objects stay lost even at 0.1:
+# others took nearly all of their anchors.)
 #
 # ## 7. The price
 #
@@ -357,15 +337,13 @@ figures.coverage_over_threshold(thresholds, lost, paid, level)
 # object whose best anchor has 0.3, anchors of 0.16 are called positive. How common are those?
 
 # %%
-positive = plain.positives()  # PONO's, of the 60 scenes of section 4
-iou = positive.overlap * everyone.ao_peak[first][positive.object_index]
-shares, limits = {}, torch.linspace(0, 1, 21)
-for name, group in groups.items():
-    those = iou[group[first][positive.object_index]]
-    shares[name] = those.histogram(limits).hist / len(those)
-    low = (those <= 0.5).float().mean()
-    print(f"{name:14} IoU of the positives {those.min():.2f} to {those.max():.2f}; {low:.0%} up to 0.5")
-figures.iou_of_positives(limits, shares)
+positive = plain.positives()  # PONO's, of the 60 scenes of section 4, which are the first of all
+iou = positive.overlap * everyone.ao_peak[positive.object_index]  # what eq. 1 has divided by
+teachers = {name: iou[group[positive.object_index]] for name, group in groups.items()}
+for name, own in teachers.items():
+    print(f"{name:14} IoU of the positives {own.min():.2f} to {own.max():.2f};", end=" ")
+    print(f"{(own <= 0.5).float().mean():.0%} up to 0.5")
+figures.iou_of_positives(teachers)
 
 # %% [markdown]
 # **Notice** that most of PONO's positives would be negatives for AO, even of the large objects (56 %), and of the
@@ -374,8 +352,11 @@ figures.iou_of_positives(limits, shares)
 #
 # Is an anchor with an IoU of 0.3 a good teacher? Perhaps, if the network can stretch it to fit. The paper lets the
 # network decide: AMS (eq. 3) keeps a positive only if the *predicted* box fits, and that is the subject of
-# [03_ambiguity](03_ambiguity.ipynb). PONO proposes generously because AMS disposes. In the paper's Table 2a, AMS on
-# top of PONO gains 0.6 mAP (81.1 to 81.7); on top of AO it loses 1.9 (80.3 to 78.4).
+# [03_ambiguity](03_ambiguity.ipynb). PONO proposes generously because AMS disposes. In the paper's Table 2a, AMS on top
+# of PONO gains mAP (<!--record paper.table_2a.pono.no.map-->81.1<!--/record-->
+# to <!--record paper.table_2a.pono.yes.map-->81.7<!--/record-->); on top of AO it
+# loses (<!--record paper.table_2a.ao.no.map-->80.3<!--/record-->
+# to <!--record paper.table_2a.ao.yes.map-->78.4<!--/record-->).
 #
 # ## 8. The corner that the paper passes over
 #
@@ -385,22 +366,12 @@ figures.iou_of_positives(limits, shares)
 # %%
 scene, target = render_situation("tiny_object")
 person = flatten_targets([target])[0][1:]
-upper = person.clone()  # head and chest, in a box of their own
-upper[:, 3] = person[:, 1] + 0.55 * (person[:, 3] - person[:, 1])
-mirror = torch.tensor([[56.0, 110, 88, 200], [112, 110, 144, 200]])  # 12 px to either side of a column of centres
-cases = {"equal, eq. 1 as it stands": (person, person, False), "equal, with the rescue": (person, person, True)}
-cases |= {"nested": (person, upper, True), "mirror images": (mirror[:1], mirror[1:], True)}
-owners, pairs, stars = [], [], []
-for title, (one, other, rescue) in cases.items():
-    pairs.append(torch.cat((one, other)))
-    found = assign(shapes[:1], (32, 32), pairs[-1], torch.zeros(2, dtype=torch.int64), rescue=rescue)
-    owners.append(found.object_index[0, 0].gather(0, found.overlap[0, 0].argmax(0)[None])[0])
-    at = found.positives(threshold=0.9999)
-    stars.append(torch.stack((at.column, at.row), -1) * 8 + 4)
-    owned = found.object_index[found.object_index >= 0].bincount(minlength=2).tolist()
-    count = found.positives().object_index.bincount(minlength=2).tolist()
-    print(f"{title:26} clusters {owned}, positives {count}, rescued {found.rescued.tolist()}")
-figures.cluster_row(scene, torch.stack(owners), pairs, list(cases), stars)
+titles, pairs, rescues = study.corner_cases(person)
+found = [assign.assign(shapes[:1], (32, 32), pairs[k], person_class[:2], rescue=rescues[k]) for k in range(4)]
+for title, result in zip(titles, found, strict=True):
+    clusters, positives = study.clusters_and_positives(result)
+    print(f"{title:26} clusters {clusters}, positives {positives}, rescued {result.rescued.tolist()}")
+figures.cluster_row(scene, study.best_owners(found), pairs, titles, study.all_peaks(found))
 
 # %% [markdown]
 # **Notice** the clusters from left to right.
@@ -415,39 +386,36 @@ figures.cluster_row(scene, torch.stack(owners), pairs, list(cases), stars)
 #   the first cluster is larger.
 #
 # An empty cluster need not be that artificial. In a crowd, the box of a person can be such that each anchor on it fits
-# somebody else better. Our 300 scenes have no such case; the 1500 of the laptop tier have two, among 10,597 objects. Is
-# it more frequent in photographs? We need real boxes.
+# somebody else better. Our 300 scenes have no such case; the 1500 of the laptop tier
+# have <!--record pono.laptop_rescued-->2<!--/record-->, among <!--record pono.laptop_objects-->10,597<!--/record-->
+# objects. Is it more frequent in photographs? We need real boxes.
 #
 # ## 9. Real boxes
 #
-# The anchors that ship with this repository (`data/anchors`) were clustered on PASCAL VOC's training boxes and on
+# The anchors that ship with this package (`lapnet_core/assets`) were clustered on PASCAL VOC's training boxes and on
 # those of COCO val2017. Here they meet VOC07's test set and COCO val2017, at the paper's input of 512 px. Of these
 # sets we use the boxes alone. Images are taken to be 500 px (VOC) and 640 px (COCO) long, and scaled without
 # distortion.
 
 # %% tags=["nbval-ignore-output"]
-sources = {
-    "VOC07 test": ("voc0712_512", "voc07_test", True, 500),
-    "COCO val2017": ("coco_512", "coco_val2017", False, 640),
-}
-folder, bar = os.environ.get("LAPNET_DATA"), "TQDM_DISABLE" not in os.environ
-if not folder:
+if not lab.data:
     print("LAPNET_DATA is not set: no real boxes here. The table below has what we recorded.")
-for name, (anchor_file, box_file, one_based, longest) in sources.items() if folder else ():
-    shipped = AnchorFile.load(Path("..", "data", "anchors", f"{anchor_file}.json"))
-    real = read_boxes(Path(folder, "boxes", f"{box_file}.csv.gz"), one_based=one_based, class_names=shipped.class_names)
-    found = object_coverage(real, shipped.shapes, (64, 64), 512 / longest, progress=bar)
+for name, file in (("VOC07 test", "voc0712_512"), ("COCO val2017", "coco_512")) if lab.data else ():
+    shipped = anchors.AnchorFile.load(file)
+    real, scale = photographs.photographs(name, lab.data, shipped.class_names)
+    found = coverage.object_coverage(real, shipped.shapes, (64, 64), scale, progress=lab.progress)
     bins = found.by_side([0, 8, 16, 32, 64, 128, 512])
     print(f"{name}: {found.total()}\nby side, missed {bins.missed_ao.tolist()}, rescued {bins.rescued.tolist()}")
-    print(f"of the rescued, inside another box of their class: {int(inside_another(real, found.rescued).sum())}")
-    positives = {"AO": bins.positives_ao, "PONO": bins.positives_pono}
-    lost = {"AO": bins.missed_ao, "PONO": bins.missed_pono}
-    display(figures.coverage_by_side(bins.edges, bins.objects, lost, positives, f"{name}: missed"))
+    print(f"of the rescued, inside another box of their class: {int(study.inside_another(real, found.rescued).sum())}")
+    display(figures.coverage_by_side(bins, f"{name}: missed"))
 
 # %% [markdown]
-# Recorded on 23 November 2026 with `LAPNET_DATA=... LAPNET_TIER=tiny` and the cell above: 11 seconds of one core for
-# VOC, 25 for COCO. The side is measured on the input of 512 px. PONO, with the rescue, missed none of them.
+# Recorded on 23 November 2026 with `LAPNET_DATA=... LAPNET_TIER=tiny` and the cell
+# above: <!--record pono.voc_time-->11<!--/record--> seconds of one core for
+# VOC, <!--record pono.coco_time-->25<!--/record--> for COCO. The side is measured on the input of 512 px. PONO, with
+# the rescue, missed none of them.
 #
+# <!-- records: pono.real_boxes -->
 # | side, px | VOC07 test: objects | AO misses | rescued | COCO val2017: objects | AO misses | rescued |
 # | --- | --- | --- | --- | --- | --- | --- |
 # | below 8 | 0 | | | 1,848 | 1,761 (95 %) | 49 |
@@ -457,19 +425,28 @@ for name, (anchor_file, box_file, one_based, longest) in sources.items() if fold
 # | 64 to 128 | 3,118 | 99 (3 %) | 0 | 7,216 | 368 (5 %) | 0 |
 # | 128 and more | 6,456 | 34 (1 %) | 0 | 7,336 | 241 (3 %) | 0 |
 # | all | 12,032 | 478 (4.0 %) | 1 | 36,780 | 8,153 (22.2 %) | 59 |
+# <!-- /records -->
 #
 # **Notice** four things.
 #
-# - On VOC, where objects are large, PONO is a correction: 4 % of the objects come back. On COCO it is more than a
-#   fifth.
-# - Photographs have what our scenes hardly have: AO also misses *large* objects, 3 % of those above 128 px on COCO.
-#   They have a shape that none of their class's ten fits: alone in the picture, all of them would be missed as well.
-# - "No object is missed" needs the rescue in 60 cases of 48,812. None is a copy of another box. 35 lie *inside*
-#   another box of their class (1 on VOC, 34 on COCO), and most of the rest are slivers, a few pixels wide or high.
-# - The price, too: a VOC object of 128 px or more has 478 positives under AO, and 1,360 under PONO (medians).
+# - On VOC, where objects are large, PONO is a
+#   correction: <!--record pono.voc_missed.all/pono.voc_objects.all:.0%-->4 %<!--/record--> of the objects come back. On
+#   COCO it is more than a fifth.
+# - Photographs have what our scenes hardly have: AO also misses *large*
+#   objects, <!--record pono.coco_missed.128/pono.coco_objects.128:.0%-->3 %<!--/record--> of those above 128 px on
+#   COCO. They have a shape that none of their class's ten fits: alone in the picture, all of them would be missed as
+#   well.
+# - "No object is missed" needs the rescue in <!--record pono.voc_rescued.all+pono.coco_rescued.all-->60<!--/record-->
+#   cases of <!--record pono.voc_objects.all+pono.coco_objects.all-->48,812<!--/record-->. None is a copy of another
+#   box. <!--record pono.voc_inside+pono.coco_inside-->35<!--/record--> lie *inside* another box of their
+#   class (<!--record pono.voc_inside-->1<!--/record--> on VOC, <!--record pono.coco_inside-->34<!--/record--> on COCO),
+#   and most of the rest are slivers, a few pixels wide or high.
+# - The price, too: a VOC object of 128 px or more has <!--record pono.voc_median.ao-->478<!--/record--> positives under
+#   AO, and <!--record pono.voc_median.pono-->1,360<!--/record--> under PONO (medians).
 #
 # (The anchors of COCO come from the very boxes that are measured, since the training set's are not in the folder.
-# Another run of the clustering moves AO's share by some tenths of a percent: 22.6 % in the README.)
+# Another run of the clustering moves AO's share by some tenths of a
+# percent: <!--record anchors.coco_missed.10-->22.6 %<!--/record--> in [01](01_anchors.ipynb).)
 #
 # ## 10. Exercises
 #
@@ -561,12 +538,12 @@ check("three_twins", triplets, shapes=shapes[0], grid_size=(32, 32), box=person)
 #
 # | what the paper says (3.2) | what we saw |
 # | --- | --- |
-# | Objects may be missed by AO, mostly small ones. | 6.8 % of 2,114 in scenes, 4.0 % on VOC07, 22.2 % on COCO. |
+# | Objects may be missed by AO, mostly small ones. | Yes: in scenes, on VOC07, and above all on COCO (section 9). |
 # | ... and strongly occluded ones. | Section 2: a neighbour took the best anchor. Not counted by occlusion. |
 # | PONO raises the value of AO, the more the lower AO is. | Yes: it is multiplied by one over the cluster's best. |
-# | No object is missed. | True with our rescue; without it, 1 of 12,032 on VOC07 and 59 of 36,780 on COCO are. |
+# | No object is missed. | True with our rescue; without it about one in a thousand is (section 9). |
 # | PONO is more insensitive to the anchor discretization. | Yes, not wholly: the number of positives still varies. |
-# | PONO instead of AO: 81.1 instead of 80.3 mAP (table 2a). | Not tried: that takes the paper's full schedule. |
+# | PONO instead of AO gains mAP (table 2a). | Not tried: that takes the paper's full schedule. |
 #
 # Next: what becomes of positives that cannot be fitted, and of anchors between two people?
 # [03_ambiguity](03_ambiguity.ipynb). Back to [00_start_here](00_start_here.ipynb).

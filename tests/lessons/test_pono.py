@@ -11,11 +11,12 @@ import torch
 from exercises import exercises_of
 from matplotlib.figure import Figure
 
+from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import assign
 from lapnet_core.boxes import grid_iou
 from lapnet_core.data.tables import BoxTable
-from lapnet_lab.coverage import object_coverage
-from lapnet_lab.lessons.pono import figures
+from lapnet_lab.coverage import SideBins, object_coverage
+from lapnet_lab.lessons.pono import figures, study
 from lapnet_lab.lessons.pono.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.pono.panels import save_ao_panel, shift_panel
 from lapnet_lab.lessons.pono.study import shifted_object
@@ -28,24 +29,26 @@ MAPS = torch.linspace(0, 1, 2 * 3 * 96).view(2, 3, 8, 12)
 OWNERS = torch.tensor([-1, 0, 1]).repeat(64).view(2, 8, 12)
 POINTS = torch.tensor([[12.0, 20.0], [28.0, 20.0]])
 QUARTILES = torch.tensor([[0.0, 1, 2], [torch.nan] * 3])
+BINS = SideBins(
+    torch.tensor([0.0, 8, 16]), torch.tensor([4, 0]), torch.tensor([1, 0]), torch.tensor([0, 0]), torch.tensor([0, 0]),
+    QUARTILES, QUARTILES + 1,
+)  # fmt: skip
+LAID = anchor_boxes(torch.tensor([[[8.0, 20], [16, 40]]]), (8, 12))[0]
 GROUPS = {"small": [0.5, 1.0], "large": [0.0, 0.25]}
 
 CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "anchors": (figures.anchors_on_grid, (IMAGE, [BOXES, BOXES[:1]], POINTS, ("a", "b"), (0, 0, 40, 40))),
+    "anchors": (figures.anchors_on_grid, (IMAGE, LAID, [(2, range(4)), (0, [1])], ("a", "b"), (0, 0, 40, 40))),
     "grid": (figures.overlap_grid, (IMAGE, MAPS, [BOXES, BOXES[:1], BOXES[:0]], ("r", "s"), ("a", "b", "c"))),
     "grid with stars": (figures.overlap_grid, (IMAGE, MAPS[:1, :1], [BOXES], [""], ["a"], [POINTS], (0, 0, 40, 40))),
     "clusters": (figures.cluster_row, (IMAGE, OWNERS, [BOXES, BOXES], ("a", "b"), [POINTS, POINTS[:0]])),
     "strip": (figures.strip, (torch.tensor([[2.0, 0, 12, 8]]), torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8]]))),
-    "by side": (
-        figures.coverage_by_side,
-        ([0, 8, 16], [4, 0], {"AO": [1, 0], "PONO": [0, 0]}, {"AO": QUARTILES, "PONO": QUARTILES + 1}),
-    ),
+    "by side": (figures.coverage_by_side, (BINS, "t")),
     "over factor": (
         figures.coverage_over_factor, ([0.5, 2], {"AO": [0.2, 1], "PONO": [0, 0]}, {"AO": [1, 0], "PONO": [2, 9]}, "x"),
     ),
     "over shift": (figures.coverage_over_shift, ([0, 4], [1, 0.4], {"AO": [1, 0], "PONO": [1, 4]}, "t")),
     "over threshold": (figures.coverage_over_threshold, ([0.3, 0.5], GROUPS, GROUPS, {"small": 5, "large": 80})),
-    "iou": (figures.iou_of_positives, ([0, 0.5, 1], GROUPS)),
+    "iou": (figures.iou_of_positives, ({"small": torch.tensor([0.12, 0.13, 0.6, 1]), "large": torch.zeros(0)},)),
 }  # fmt: skip
 
 
@@ -68,6 +71,15 @@ def test_figures_show_the_numbers_that_they_are_given() -> None:
     left, right = figures.coverage_over_factor(*CASES["over factor"][1]).axes
     assert [list(np.asarray(line.get_ydata())) for line in left.lines] == [[20, 100], [0, 0]]
     assert [list(np.asarray(line.get_ydata())) for line in right.lines] == [[1, 0], [2, 9]]
+    steps = figures.iou_of_positives(*CASES["iou"][1]).axes[0].patches
+    shares = np.asarray(steps[0].get_data().values)
+    assert shares[[2, 12, 19]].tolist() == [50, 25, 25]
+    assert shares.sum() == 100
+    assert not np.any(steps[1].get_data().values)
+    few, one = figures.anchors_on_grid(*CASES["anchors"][1]).axes
+    corners = {patch.get_xy() for patch in few.patches}  # centres at (4, 20), (12, 20), ...
+    assert corners == {(8 * k, 10) for k in range(4)}
+    assert {patch.get_xy() for patch in one.patches} == {(4, -16)}
     first, second = figures.cluster_row(*CASES["clusters"][1]).axes
     shown = np.ma.asarray(first.images[1].get_array())
     assert shown.mask.sum() == 32  # nobody's anchors are left out
@@ -140,6 +152,78 @@ def test_the_panel_that_turns_ao_s_screws(table: BoxTable) -> None:
     panel.controls["threshold"].value = 0.7
     assert f"AO misses {missed['threshold', 0.7]} " in panel.text.value
     assert "<pre" in panel.text.value
+
+
+# ---- study ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_images_are_assigned_as_they_are_alone(table: BoxTable) -> None:
+    first = study.first_images(table, 3)
+    assert (len(first.boxes), first.num_images) == (3, 3)
+    whole, part = (object_coverage(each, torch.tensor([[[24.0, 24]]]), (16, 16)) for each in (table, first))
+    assert torch.equal(whole.ao_peak[:3], part.ao_peak)
+
+
+def test_one_map_in_numbers() -> None:
+    """A row of five cells, worked by hand in the notebook."""
+    row = torch.tensor([[0.0, 0, 12, 8], [10, 0, 24, 8], [33, 2, 37, 6]])
+    square = torch.tensor([[[8.0, 8.0]]])
+    found = assign(square, (1, 5), row, torch.zeros(3, dtype=torch.int64))
+    assert study.clusters_and_positives(found) == ([1, 2, 1], [1, 2, 1])
+    assert study.peak_points(found)[0].tolist() == [[4, 4], [20, 4], [36, 4]]
+    assert torch.equal(study.all_peaks([found])[0], study.peak_points(found)[0])
+    assert study.best_owners([found, found]).tolist() == [[[0, 1, 1, -1, 2]]] * 2
+    lines = study.table_by_hand(anchor_boxes(square, (1, 5))[0, 0, 0], row, found).splitlines()
+    assert lines[0].split()[:6] == ["anchor", "IoU", "with", "object", "0,", "1,"]
+    assert lines[2].split() == ["1", "0.250", "0.375", "0.000", "1", "0.656"]
+    assert lines[4].split() == ["3", "0.000", "0.000", "0.000", "nobody", "0.000"]
+
+
+def test_the_best_shape_of_a_cell_decides_whose_it_is() -> None:
+    found = assign(SHAPES[None], (16, 16), PEOPLE, torch.zeros(3, dtype=torch.int64))
+    owners = study.best_owners([found])[0]
+    for row, column in ((6, 5), (9, 5), (12, 5), (0, 15)):
+        best = found.overlap[0, 0, :, row, column].argmax()
+        assert owners[row, column] == found.object_index[0, 0, best, row, column]
+    points = study.peak_points(found)
+    assert len(points) == 3
+    assert sum(map(len, points)) >= 3
+
+
+def test_what_ao_and_pono_do_to_groups(table: BoxTable) -> None:
+    shapes = torch.tensor([[[12.0, 12], [24, 24], [48, 48]]])
+    whole = object_coverage(table, shapes, (16, 16), ao_thresholds=(0.3, 0.7))
+    turned = [whole.with_ao_threshold(threshold) for threshold in (0.3, 0.7)]
+    groups = study.size_groups(whole.side)
+    assert [int(which.sum()) for which in groups.values()] == [2, 8, 10]
+    found = study.by_group(turned, groups)
+    for name, which in groups.items():
+        assert found.missed[name] == [one.missed_ao[which].float().mean().item() for one in turned]
+        assert found.positives[name] == [one.ao_positives[which].float().median().item() for one in turned]
+        assert found.pono[name] == whole.pono_positives[which].float().median()
+    assert study.shares_missed(turned)["PONO"] == [0, 0]
+    assert study.median_positives([whole])["PONO"] == [whole.pono_positives.float().median()]
+
+
+def test_the_corners_of_eq_1() -> None:
+    titles, pairs, rescues = study.corner_cases(PERSON)
+    assert len(titles) == len(pairs) == len(rescues) == 4
+    found = [assign(SHAPES[None], (32, 32), pair, torch.tensor([0, 0]), rescue=rescue)
+             for pair, rescue in zip(pairs, rescues, strict=True)]  # fmt: skip
+    assert [one.rescued.tolist() for one in found] == [[False, True], [False, True], [False, False], [False, False]]
+    positives = [study.clusters_and_positives(one)[1] for one in found]
+    assert positives[0][1] == 0
+    assert positives[1] == [positives[0][0] - 1, 1]
+    assert positives[3][0] == positives[3][1]
+    assert bool((pairs[2][1] <= pairs[2][0]).all())
+
+
+def test_who_lies_inside_another() -> None:
+    boxes = torch.tensor([[0.0, 0, 20, 20], [5, 5, 10, 10], [5, 5, 10, 10], [15, 15, 25, 25], [5, 5, 10, 10]])
+    images, labels = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 1, 0, 0])
+    crowd = BoxTable(boxes, labels, images, ("a", "b"), 2, dropped=0)
+    assert study.inside_another(crowd, torch.ones(5, dtype=torch.bool)).tolist() == [False, True, False, False, False]
+    assert not study.inside_another(crowd, torch.zeros(5, dtype=torch.bool)).any()
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

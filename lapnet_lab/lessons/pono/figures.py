@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from lapnet_lab.coverage import SideBins
 from lapnet_lab.style import (
     BLACK,
     BLUE,
@@ -36,22 +37,24 @@ View = tuple[int, int, int, int]
 @styled
 def anchors_on_grid(
     image: ArrayLike,
-    anchors: Sequence[ArrayLike],
-    centers: ArrayLike,
+    anchors: ArrayLike,
+    drawn: Sequence[tuple[int, Sequence[int]]],
     titles: Sequence[str],
     view: View | None = None,
 ) -> Figure:
     """Fig. 3b: one panel for each anchor shape, with the cells' centres and some of the anchors.
 
     Args:
-        anchors: for each shape some of its anchors (K, 4), `xyxy`; the first is drawn bold.
-        centers: (N, 2) every cell's centre, in pixels.
+        anchors: (K, H, W, 4) `xyxy`, every anchor of each shape.
+        drawn: for each shape a row of cells, and the columns whose anchors are drawn; the first is bold.
     """
-    figure, axes = panel_row(len(anchors), 3.1, 3.3)
-    for ax, some, title in zip(axes, anchors, titles, strict=True):
+    laid = np.asarray(anchors)
+    centers = (laid[0, ..., :2] + laid[0, ..., 2:]).reshape(-1, 2) / 2
+    figure, axes = panel_row(len(laid), 3.1, 3.3)
+    for ax, own, (row, columns), title in zip(axes, laid, drawn, titles, strict=True):
         picture(ax, image, title, fade=0.45)
-        ax.plot(*np.asarray(centers).T, ".", color=BLACK, ms=1.8)
-        first, *others = np.asarray(some)
+        ax.plot(*centers.T, ".", color=BLACK, ms=1.8)
+        first, *others = own[row, list(columns)]
         for x1, y1, x2, y2 in others:
             ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=BLUE, lw=1.0))
         draw_box(ax, first, VERMILLION)
@@ -163,23 +166,12 @@ GROUPS = ((PURPLE, "o", "-"), (GREEN, "s", "--"), (BLACK, "^", ":"))
 
 
 @styled
-def coverage_by_side(
-    edges: ArrayLike,
-    objects: ArrayLike,
-    missed: Mapping[str, ArrayLike],
-    positives: Mapping[str, ArrayLike],
-    title: str = "",
-) -> Figure:
-    """What a criterion loses, and what it pays: share of objects missed, and positives of an object, by side.
-
-    Args:
-        edges: (K + 1,) limits of the side in pixels.
-        objects: (K,) objects in each bin.
-        missed: "AO" and "PONO" -> (K,) objects without a positive.
-        positives: "AO" and "PONO" -> (K, 3) lower quartile, median, upper quartile of the positives of an object.
-    """
+def coverage_by_side(bins: SideBins, title: str = "") -> Figure:
+    """What a criterion loses, and what it pays: share of objects missed, and positives of an object, by side."""
+    missed = {"AO": bins.missed_ao, "PONO": bins.missed_pono}
+    positives = {"AO": bins.positives_ao, "PONO": bins.positives_pono}
     figure, (left, right) = panel_row(2, 5.2, 3.5)
-    objects, place = np.asarray(objects), np.arange(len(np.asarray(objects)))
+    objects, place = np.asarray(bins.objects), np.arange(len(bins.objects))
     for side, (name, count) in enumerate(missed.items()):
         shade, marker, _ = CRITERIA[name]
         share, x = 100 * np.asarray(count) / np.maximum(objects, 1), place + 0.36 * side - 0.18
@@ -192,7 +184,9 @@ def coverage_by_side(
     left.set(ylim=(0, 112), ylabel="objects without a positive, %", title=title or "missed (bars carry the counts)")
     right.set(ylabel="positives of an object", title="positive anchors: median and quartiles")
     _counts(right)
-    names = [f"{low:g}–{high:g}\n{n:,}" for (low, high), n in zip(pairwise(np.asarray(edges)), objects, strict=True)]
+    names = [
+        f"{low:g}–{high:g}\n{n:,}" for (low, high), n in zip(pairwise(np.asarray(bins.edges)), objects, strict=True)
+    ]
     for ax in (left, right):
         ax.set_xticks(place, names, fontsize=8)
         ax.set_xlabel("side √(w·h) on the network's input, px; objects below")
@@ -288,16 +282,17 @@ def coverage_over_threshold(
 
 
 @styled
-def iou_of_positives(edges: ArrayLike, shares: Mapping[str, ArrayLike]) -> Figure:
+def iou_of_positives(ious: Mapping[str, ArrayLike]) -> Figure:
     """The plain IoU of the anchors that are positive under PONO, by groups of objects.
 
     Args:
-        edges: (K + 1,) limits of the IoU.
-        shares: group -> (K,) share of the group's positives in each bin, 0 to 1.
+        ious: group -> (P,) IoU of each positive with its object.
     """
     figure, (ax,) = panel_row(1, 7.4, 3.1)
-    for (name, share), (shade, _, line) in zip(shares.items(), GROUPS, strict=False):
-        ax.stairs(100 * np.asarray(share), edges, color=shade, ls=line, lw=2, label=name)
+    edges = np.linspace(0, 1, 21)
+    for (name, own), (shade, _, line) in zip(ious.items(), GROUPS, strict=False):
+        share = np.histogram(np.asarray(own), edges)[0] / max(1, len(np.asarray(own)))
+        ax.stairs(100 * share, edges, color=shade, ls=line, lw=2, label=name)
     ax.axvline(0.5, color=GREY, lw=1.2, ls=":", zorder=0)
     ax.text(0.505, ax.get_ylim()[1] * 0.97, "AO would keep these →", fontsize=8.5, va="top", color="#555555")
     ax.set(xlim=(0, 1), ylabel="share of the positives, %", xlabel="IoU of the anchor with its object")

@@ -89,11 +89,7 @@ def save_ao_panel(
         )
 
     def draw(objects: ObjectCoverage):
-        bins = objects.by_side(edges)
-        missed = {"AO": bins.missed_ao, "PONO": bins.missed_pono}
-        return coverage_by_side(
-            bins.edges, bins.objects, missed, {"AO": bins.positives_ao, "PONO": bins.positives_pono}
-        )
+        return coverage_by_side(objects.by_side(edges))
 
     controls = {
         "threshold": ipywidgets.SelectionSlider(
