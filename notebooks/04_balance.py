@@ -1,7 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -22,79 +20,68 @@
 # - predict how many steps a weight needs, and see whether a schedule has them;
 # - explain why a weight without positives must not move, and find the loophole that this rule leaves.
 #
+# <!-- records: balance.tiers -->
 # | tier | `LAPNET_TIER` | what it runs | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | toy problems, and recorded trainings | 29 s | 1 GB | nothing |
 # | laptop | `laptop` | and the five trainings of section 7 | 6 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | the paper's table 2b, on PASCAL VOC | five times days on 4 GPUs (not measured) | | VOC |
+# <!-- /records -->
 #
 # You should have seen [notebook 00](00_start_here.ipynb). How anchors become positive is the subject of
 # [02](02_pono.ipynb), and why some of them are excused, that of [03](03_ambiguity.ipynb). Both are taken as given.
 
 # %%
-# %matplotlib inline
-import csv
 import math
-import os
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from lapnet_core import anchors, config, figures, losses, model, train
-from lapnet_core.data import data_dir, flatten_targets
+from lapnet_core import anchors, config, losses, method, model
 from lapnet_core.detector import Detector
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab.checks import check
-from lapnet_lab.lessons.balance.panels import BALANCES, TOY_CLASSES
+from lapnet_lab import gather, setup
+from lapnet_lab.lessons.balance import figures, fixed, panels, rarity, study
+from lapnet_lab.lessons.balance.exercises import check
 
-TIER = os.environ.get("LAPNET_TIER", "tiny")
-torch.set_num_threads(2 if TIER == "laptop" else 1)  # toy tensors are small: a second thread would only wait
-print(f"tier {TIER}; the rows of table 2b: {', '.join(BALANCES)}")
+lab = setup(threads=1)  # toy tensors are small: a second thread would only wait
 
 # %% [markdown]
 # ## 1. The problem in numbers
 #
 # Each class has ten anchor shapes, each shape lies on every cell: we call the cells of one shape of one class a
 # **grid** $(c, a)$. Which of its anchors are positive, $O > 0.5$, is a matter of luck: a grid of a frequent class has
-# many, a grid of small shapes has few, as a small object covers few cells. Let us count them over 200 drawn scenes.
+# many, a grid of small shapes has few, as a small object covers few cells. Let us count them over 200 drawn scenes;
+# and, where `LAPNET_DATA` is set, on 500 images of PASCAL VOC.
 
 # %%
 scenes = Scenes(200, size=(256, 256))
-boxes, labels, image_index = flatten_targets([scenes.target(i) for i in range(len(scenes))])
-shapes = anchors.cluster_anchors(boxes[:, 2:] - boxes[:, :2], labels, len(SCENE_CLASSES))
-counts = study.positives_per_grid(shapes, (32, 32), boxes, labels, image_index, len(scenes))
-per_grid = len(scenes) * 32 * 32
-print(f"{per_grid * counts.numel():,} anchors, {int(counts.sum()):,} positives: one in", end=" ")
-print(f"{per_grid * counts.numel() / counts.sum():.0f}")
+found = gather.objects(scenes)
+shapes = anchors.cluster_anchors(gather.sizes(found.boxes), found.labels, len(SCENE_CLASSES))
+counts = rarity.positives_per_grid(shapes, (32, 32), *found, len(scenes))
+one_grid, number = len(scenes) * 32 * 32, int(counts.sum())  # anchors of one (c, a), and positives of all
+print(f"{one_grid * counts.numel():,} anchors, {number:,} positives: one in {one_grid * counts.numel() / number:.0f}")
 print(f"positives of a grid: {int(counts.min())} to {int(counts.max()):,}")
-figures.positives_by_grid(counts, shapes, SCENE_CLASSES, per_grid)
+figures.positives_by_grid(counts, shapes, SCENE_CLASSES, one_grid)
+
+# %% tags=["nbval-ignore-output"]
+one_in = rarity.one_in_on_voc(lab.data, images=500)
+for name, number in one_in.items():
+    print(f"{name:12} one in {number:5.0f} anchors is positive")
+if not one_in:
+    print("LAPNET_DATA is not set, or has no boxes/: see the recorded numbers below")
 
 # %% [markdown]
 # **Notice** that there are two imbalances, one on top of the other. Between the classes (left) lies a factor of eleven,
 # from *person* to *traffic light*. Inside most classes (right), the positives of a grid grow with the area of its
 # anchor: twenty times for *person*, fifty for *bicycle*. A small anchor of a rare class has next to nothing to say.
 #
-# Photographs are no kinder. With `LAPNET_DATA` set, the next cell counts the same on 500 images of PASCAL VOC.
-
-# %% tags=["nbval-ignore-output"]
-table_file = data_dir() / "boxes" / "voc0712_trainval.csv.gz"
-if table_file.exists():
-    voc = tables.read_boxes(table_file, one_based=True)
-    here, scale = voc.image_index < 500, 512 / 500  # VOC's longer side has 500 pixels, the network's input 512
-    flat = voc.boxes[here] * scale, voc.labels[here], voc.image_index[here]
-    on_voc = study.positives_per_grid(gather.table_anchors(voc, scale), (64, 64), *flat, 500)
-    print(f"one in {500 * 64 * 64 * on_voc.numel() / on_voc.sum():.0f} anchors is positive; by class:")
-    for c in on_voc.sum(1).argsort().tolist():
-        print(f"{voc.class_names[c]:12} one in {500 * 64 * 64 * 10 / on_voc[c].sum():5.0f}")
-else:
-    print("LAPNET_DATA is not set, or has no boxes/: see the recorded numbers below")
-
-# %% [markdown]
-# *Recorded on 23 November 2026 with this cell:* on the first 500 images of VOC 2007+2012 trainval, at 512 px, one
-# anchor in 355 is positive; one in 59 of *person*, one in 3142 of *bottle*. Over all classes, the grids of the smallest
-# shapes have 4432 positives, those of the largest 223,145.
+# Photographs are no kinder.
+# *Recorded on 23 November 2026 with the second cell:* on the first 500 images of VOC 2007+2012 trainval, at 512 px, one
+# anchor in <!--record balance.voc_one_in.all-->355<!--/record--> is positive; one
+# in <!--record balance.voc_one_in.person-->59<!--/record--> of *person*, one
+# in <!--record balance.voc_one_in.bottle-->3,142<!--/record--> of *bottle*. Over all classes, the grids of the smallest
+# shapes have <!--record balance.voc_positives.smallest-->4,432<!--/record--> positives, those of the
+# largest <!--record balance.voc_positives.largest-->223,145<!--/record-->.
 #
 # What does an average over all $N$ anchors make of that? We ask `LapNetLoss` with all weights 1, the first row of the
 # paper's table 2b. The network knows nothing: it says "0.01" everywhere, and returns the anchors as they are. Then it
@@ -113,7 +100,8 @@ for probability in (0.01, 0.001, 0.0001):
 # **Notice** how small $L_{cls}$ is, beside the 4.6 that a *positive* at 0.01 costs, and how little it rises as the
 # network grows surer that there is nothing: nearly all anchors are background, and background is easy. Averaged over
 # $N$, ignorance looks like success, and each positive's own gradient is divided by $N$. The paper writes of this row
-# (mAP 16.4 %): "the model completely failed as it was expected" (4.1).
+# (mAP <!--record paper.table_2b.ones.map-->16.4<!--/record--> %): "the model completely failed as it was expected"
+# (4.1).
 #
 # The repair that everybody knows is RetinaNet's: divide by the number of positives $N^+$ instead, that is
 # $\lambda_{cls} = R = N/N^+$. It is fixed by hand, and it is one number for all classes and anchors. LapNet asks
@@ -134,27 +122,17 @@ for probability in (0.01, 0.001, 0.0001):
 # 3. There $\lambda L = 1$: **the weighted loss is 1, whatever $L$ was.** A small loss is turned up, a large one down.
 #
 # So why does the paper learn $s$? Try both, with PyTorch's plain gradient descent: first $\lambda$ itself, then $s$,
-# for three losses that differ by four orders of magnitude.
+# for three losses that differ by four orders of magnitude. (`study.descend` steps down a function of one number and
+# notes where it was.)
 
 # %%
-lam = torch.tensor(3.0, requires_grad=True)
-descent = torch.optim.SGD([lam], lr=0.02)
-for step in range(10):
-    value = lam * 20 + (1 / lam).log()
-    if step >= 6:
-        print(f"λ itself, L 20, step {step}: λ {lam.item():5.2f}, loss {value.item():5.2f}")
-    descent.zero_grad()
-    value.backward()
-    descent.step()
+path = study.descend(lambda lam: lam * 20 + (1 / lam).log(), start=3.0, lr=0.02, steps=9)
+for step, lam, loss in path[6:]:
+    print(f"λ itself, L 20, step {step}: λ {lam:5.2f}, loss {loss:5.2f}")
 for loss in (20.0, 0.5, 0.002):
-    s = torch.tensor(losses.INITIAL_S, requires_grad=True)
-    descent = torch.optim.SGD([s], lr=0.1)
-    for _ in range(300):
-        value = (-s).exp() * loss + s
-        descent.zero_grad()
-        value.backward()
-        descent.step()
-    print(f"s, L {loss:6}: s {s.item():5.2f}, log L {math.log(loss):5.2f}; λ {(-s).exp():7.2f}, 1/L {1 / loss:7.2f}")
+    path = study.descend(lambda s, L=loss: (-s).exp() * L + s, start=losses.INITIAL_S, lr=0.1, steps=300)
+    s = path[-1][1]
+    print(f"s, L {loss:6}: s {s:5.2f}, log L {math.log(loss):5.2f}; λ {math.exp(-s):7.2f}, 1/L {1 / loss:7.2f}")
 
 # %% [markdown]
 # **Notice**, in the first lines, that one step too long carries $\lambda$ below zero. There $\log(1/\lambda)$ does not
@@ -178,7 +156,7 @@ panels.one_weight_panel()
 #
 # The third picture shows the weak side of $s$. A weight that is far too large makes $e^{-s}L$ enormous, and one step
 # throws $s$ up by 100. The weight is then about $10^{-40}$, and has to come back the slow way. It happens when a rare
-# object turns up after a long time. `lapnet_core` therefore limits a step of $s$ to `train.MAX_S_STEP = 1`, a factor
+# object turns up after a long time. `lapnet_core` therefore limits a step of $s$ to `method.MAX_S_STEP = 1`, a factor
 # $e$ of the weight (fourth picture). The paper does not say how it copes.
 #
 # ## 3. Many weights: equations 5 to 7 on a toy
@@ -186,18 +164,34 @@ panels.one_weight_panel()
 # LapNet has a weight $\lambda$ for each of its two losses and, inside it, one weight $\lambda^{c,a}$ for each grid. We
 # watch them on a toy: three classes, four anchor shapes, four images of 256 px, and a network that does not learn. It
 # says 0.3 on positives and 0.002 on the background. The loss is the real `LapNetLoss`.
+#
+# And we write one equation out, so that you see what stands behind that name. Eq. 5 sums the localisation losses
+# $L_{loc} = (1 - \hat O)^2$ of the $N^+$ anchors with $O > 0.5$ within each grid, weighs the grids, and divides:
+#
+# $$L_{loc} = \frac{\lambda_{loc}}{N^+}\sum_{ca}\lambda_{loc}^{c,a}\sum_{\text{grid }(c,a)} L_{loc} .$$
+#
+# In the second cell each grid has another weight, or a mistake in the sum might not show.
 
 # %%
-toy = study.toy_batch(objects=(16, 4, 1))  # objects of each size: frequent, medium, rare
-columns = [f"{side:.0f} px" for side in study.TOY_SIDES]
+toy = fixed.toy_batch(objects=(16, 4, 1))  # objects of each size: frequent, medium, rare
 criterion = losses.LapNetLoss(3, 4, ams=False)
 is_positive = toy.terms(criterion).labels
 positives = is_positive.sum((0, 3, 4))
 grid_loss = losses.classification_loss(toy.scores, is_positive, "learned").sum((0, 3, 4)).detach()
+tables = {"positives of each grid": positives, "its loss S, eq. 4 summed": grid_loss}
 print(f"N = {toy.scores.numel():,}, N+ = {int(positives.sum()):,}; least grid {int(positives.min())} positives")
 print(f"S[c, a] from {grid_loss.min():.0f} to {grid_loss.max():.0f}")
-tables = {"positives of each grid": positives, "its loss S, eq. 4 summed": grid_loss}
-figures.number_tables(tables, TOY_CLASSES, columns, "{:.0f}")
+figures.number_tables(tables, fixed.TOY_CLASSES, fixed.TOY_ANCHORS, "{:.0f}")
+
+# %%
+uneven = losses.LapNetLoss(3, 4)
+torch.nn.init.uniform_(uneven.s_loc_anchor, generator=torch.Generator().manual_seed(0))
+terms, (lam_loc, _), (lam_loc_ca, _) = toy.terms(uneven), uneven.loss_weights, uneven.anchor_weights
+each, at, number = (1 - terms.predicted_overlap) ** 2, terms.positives, len(terms.positives.flat)
+in_grid = [[each[(at.label == c) & (at.anchor == a)].sum() for a in range(4)] for c in range(3)]
+l_loc = lam_loc / number * (lam_loc_ca * torch.tensor(in_grid)).sum()  # eq. 5
+torch.testing.assert_close(l_loc, terms.loc)
+print(f"Lloc {l_loc:.4f} by eq. 5, {terms.loc:.4f} by LapNetLoss")
 
 # %% [markdown]
 # **Notice** the corners: the large anchors of the frequent class have a loss a hundred times that of the small ones of
@@ -223,7 +217,7 @@ print(f"parts of Lcls, times C·A: all within 1 % of 1: {bool((part - 1).abs().m
 print(f"λ · λ[c, a] · S[c, a] · CA / N: all within 1 % of 1: {bool((at_rest - 1).abs().max() < 0.01)}")
 print(f"λ[rare, 16 px] is {weight[2, 0] / weight[0, 3]:.0f} times λ[frequent, 128 px];", end=" ")
 print(f"of the losses it is one in {grid_loss[0, 3] / grid_loss[2, 0]:.0f}")
-figures.settling(path.lam_anchor, path.part, TOY_CLASSES, columns)
+figures.settling(path.lam_anchor, path.part, fixed.TOY_CLASSES, fixed.TOY_ANCHORS)
 
 # %% [markdown]
 # **Notice** on the right how twelve parts, two orders of magnitude apart, become one line. On the left the order of
@@ -240,15 +234,18 @@ figures.settling(path.lam_anchor, path.part, TOY_CLASSES, columns)
 #
 # And only the product $\lambda \cdot \lambda^{c,a}$ is in the loss. Multiply $\lambda$ by 10 and divide all its
 # $\lambda^{c,a}$ by 10, and neither eq. 6 nor eq. 7 changes. So does it depend on the start how they share it?
+#
+# Two questions, two cells:
 
 # %%
 scores = toy.scores.clone().requires_grad_()
-moved = replace(toy, scores=scores)
-by_lapnet = torch.autograd.grad(moved.terms(criterion).cls, scores)[0]
+by_lapnet = torch.autograd.grad(toy.with_scores(scores).terms(criterion).cls, scores)[0]
 logs = losses.classification_loss(scores, is_positive, "learned").sum((0, 3, 4)).log()
 by_logs = torch.autograd.grad(logs.mean(), scores)[0]
 apart = (by_lapnet - by_logs).abs().max() / by_logs.abs().max()
 print(f"the two gradients agree within 1 % of the largest: {bool(apart < 0.01)}")
+
+# %%
 for start in (-2.0, losses.INITIAL_S, 3.0):
     again = losses.LapNetLoss(3, 4, ams=False)
     torch.nn.init.constant_(again.s_cls_anchor, start)
@@ -276,22 +273,16 @@ for start in (-2.0, losses.INITIAL_S, 3.0):
 for multiplier in (1, 3, 12):
     measured = study.steps_to_settle(toy, lr=0.1, multiplier=multiplier)
     print(f"multiplier {multiplier:2}: measured {measured:3} steps, C·A / (lr · m) = {12 / 0.1 / multiplier:.0f}")
-paper, tiny = config.paper_voc_darknet53(), config.tiny_scenes()
-schedules = {
-    "paper's schedule on VOC, plain steps": (paper, 20, 0.0),
-    "paper's schedule on VOC, momentum 0.9": (paper, 20, 0.9),
-    "640 steps on scenes, multiplier 1": (replace(tiny, balance_lr=1.0), 7, 0.0),
-    "640 steps on scenes, multiplier by rule": (tiny, 7, 0.0),
-}
-for name, (settings, classes, momentum) in schedules.items():
-    times = study.e_folds(settings, classes, momentum)
+for name, schedule in study.schedules().items():
+    times = study.e_folds(*schedule)
     print(f"{name:40} {times:5.1f} times; a weight rises at most by the factor {math.exp(min(times, 20)):.2g}")
-print("multipliers by rule (anchor weights, loss weights):", train.balance_multipliers(tiny, 7))
+multipliers = method.balance_multipliers(config.tiny_scenes(), len(SCENE_CLASSES))
+print("multipliers by rule (anchor weights, loss weights):", multipliers)
 
 # %% [markdown]
 # **Notice** that the toy keeps to the rule, step by step. Then look at the line "multiplier 1": on a short schedule the
 # anchor weights hardly move, and "learned" is but another name for "loss weights learned". Hence
-# `train.balance_multipliers`: it asks that a weight settle within one hundredth of the training (but in no fewer than
+# `method.balance_multipliers`: it asks that a weight settle within one hundredth of the training (but in no fewer than
 # ten steps), and solves for the multiplier. It follows from the schedule, and is fitted to no data. (The largest factor
 # is cut off at $e^{20}$.)
 #
@@ -306,16 +297,14 @@ print("multipliers by rule (anchor weights, loss weights):", train.balance_multi
 # background: its score there falls from 0.01 towards 0. Once we take eqs. 5 to 7 literally, and once by the rule.
 
 # %%
-without = study.toy_batch(objects=(16, 4, 0))
+without = fixed.toy_batch(objects=(16, 4, 0))
 improving = [without.with_background(0.01 * math.exp(-step / 50)) for step in range(201)]
-ends, weights, products = {}, {}, {}
-for name, kind in {"literally": study.EveryGridMoves, "held, the paper's rule": losses.LapNetLoss}.items():
-    ends[name] = kind(3, 4, ams=False)
-    path = study.settle(ends[name], improving.__getitem__, steps=200, lr=0.1, multiplier=12)
-    weights[name] = path.lam_anchor[:, 2, 0]
-    products[name] = path.lam * path.lam_anchor[:, 2, 0]
-    print(f"{name:23} λ[rare, 16 px] {weights[name][-1]:7.2g}; with λ, {products[name][-1]:7.2g}")
-figures.weight_paths({"λ[rare, 16 px], without an object": weights, "and its product with λ": products})
+kinds = {"literally": study.EveryGridMoves, "held, the paper's rule": losses.LapNetLoss}
+ends = {name: kind(3, 4, ams=False) for name, kind in kinds.items()}
+paths = {name: study.settle(end, improving, 200, lr=0.1, multiplier=12).grid(2, 0) for name, end in ends.items()}
+for name, (weight, product) in paths.items():
+    print(f"{name:23} λ[rare, 16 px] {weight[-1]:7.2g}; with λ, {product[-1]:7.2g}")
+figures.weight_and_product(paths, "λ[rare, 16 px], without an object")
 
 # %% [markdown]
 # **Notice** the left panel first. Literally, the weight follows its shrinking loss up and up: an empty grid is an easy
@@ -368,7 +357,7 @@ for name, make in optimisers.items():
 for every in (1, 4, 16):
     rare = losses.LapNetLoss(3, 4, ams=False)
     path = study.settle(rare, lambda step, n=every: toy if step % n == 0 else without, 320, lr=0.1, multiplier=12)
-    product = path.lam[-1] * path.lam_anchor[-1, 2, 0]
+    product = path.grid(2, 0)[1][-1]
     print(f"rare class in every {every:2}. batch: λ {path.lam[-1]:6.3g}, its product with λ[rare, 16 px] {product:.3g}")
 
 # %% [markdown]
@@ -407,24 +396,21 @@ panels.gradient_panel()
 # In the laptop tier the next cell repeats those of seed 0.
 
 # %% tags=["nbval-ignore-output"]
-if TIER == "laptop":
+if lab.tier == "laptop":
     lesson, exam = Scenes(640, size=(160, 160), keep=True), Scenes(200, size=(160, 160), split="test", keep=True)
-    for kind in BALANCES:
-        settings = replace(config.tiny_scenes(), steps=400, balance=kind)
-        fresh = study.train_and_score(settings, lesson, exam, progress="TQDM_DISABLE" not in os.environ)
+    for kind in study.BALANCES:
+        settings = config.tiny_scenes().with_options(steps=400, balance=kind)
+        fresh = study.train_and_score(settings, lesson, exam, progress=lab.progress)
         print(kind, {row["class"]: round(row["ap"], 2) for row in fresh})
 else:
     print("LAPNET_TIER=laptop trains the five of seed 0 here")
 
 # %%
-table_2b = {"ones": 16.4, "retina": 79.0, "focal": 71.4, "loss": 81.3, "learned": 81.7}  # mAP in %, the paper's
-with open(Path("..") / "data" / "runs" / "balance_scenes.csv", encoding="utf-8", newline="") as file:
-    runs = [run for run in csv.DictReader(file) if run["steps"] == "400"]
-overall = [run for run in runs if run["class"] == "mean"]
-for kind, name in BALANCES.items():
-    ours = [f"{100 * float(run['ap']):.1f}" for run in overall if run["balance"] == kind]
-    print(f"{name:22} the paper, VOC: {table_2b[kind]:.1f}; here, scenes: {', '.join(ours)}")
-figures.table_2b(table_2b, overall, BALANCES)
+paper, ours = study.table_2b(), study.recorded_ap(steps=400)  # mAP in %; balance -> class -> AP of each seed, 0 to 1
+for kind, name in study.BALANCES.items():
+    seeds = ", ".join(f"{100 * ap:.1f}" for ap in ours[kind]["mean"])
+    print(f"{name:22} the paper, VOC: {paper[kind]:.1f}; here, scenes: {seeds}")
+figures.table_2b(paper, {kind: ap["mean"] for kind, ap in ours.items()}, study.BALANCES)
 
 # %% [markdown]
 # **Notice** the two axes: photographs on the left, drawn scenes after 400 steps on the right. They can be compared in
@@ -432,8 +418,9 @@ figures.table_2b(table_2b, overall, BALANCES)
 # nothing.
 #
 # - *As in the paper:* with all weights 1 it fails, by a wide margin; on the test scenes the network never gives
-#   anything a score above 0.012. Focal loss with its standard parameters falls behind cross-entropy with R in each
-#   seed. Learned anchor weights beat learned loss weights alone in two seeds of three.
+#   anything a score above <!--record balance.highest_ones-->0.012<!--/record-->. Focal loss with its standard
+#   parameters falls behind cross-entropy with R in each seed. Learned anchor weights beat learned loss weights alone in
+#   two seeds of three.
 # - *Not as in the paper:* here R is the best row on average, and learned loss weights alone stay below it. In the paper
 #   both learned rows beat R, by more than two points.
 #
@@ -441,24 +428,24 @@ figures.table_2b(table_2b, overall, BALANCES)
 # numbers, and part of so short a training is spent on finding the weights. Which *classes* gain and lose tells more:
 
 # %%
-objects = {run["class"]: int(run["objects"]) for run in runs}
-ranked = sorted(SCENE_CLASSES, key=lambda name: -objects[name])
-mean_ap = [
-    [[float(run["ap"]) for run in runs if (run["balance"], run["class"]) == (kind, name)] for name in ranked]
-    for kind in BALANCES
-]
-mean_ap = torch.tensor(mean_ap).mean(-1)
-print("objects in the test scenes:", {name: objects[name] for name in ranked})
-heads, title = [name.replace("traffic_", "") for name in ranked], "AP, mean of the runs; most frequent class first"
-figures.number_tables({title: mean_ap}, list(BALANCES.values()), heads, "{:.2f}", logarithmic=False)
+number = gather.objects(Scenes(200, size=(160, 160), split="test")).labels.bincount()
+ranked = [SCENE_CLASSES[c] for c in number.argsort(descending=True)]
+print("objects in the test scenes:", dict(zip(ranked, number.sort(descending=True).values.tolist(), strict=True)))
+mean_ap = torch.tensor([[ours[kind][name] for name in ranked] for kind in study.BALANCES]).mean(-1)
+tables = {"AP, mean of the runs; most frequent class first": mean_ap}
+heads = [name.removeprefix("traffic_") for name in ranked]
+figures.number_tables(tables, list(study.BALANCES.values()), heads, "{:.2f}", logarithmic=False)
 
 # %% [markdown]
 # **Notice** the column *light*: traffic lights are the smallest class of all. With learned anchor weights they are
-# found (.46), with R rarely (.10), with any other row hardly at all. That is what the weights promise to small anchors.
-# It is paid for: *person*, the most frequent class, falls from .37 with R to .17. And *bus*, the rarest class, gains
-# nothing, it falls from .53 to .33: its boxes are large, and large anchors are turned *down*. **Whom the weights help
-# is decided by a grid's loss**, in which size counts as well as rarity. Birds and dogs are learned by nobody in 400
-# steps.
+# found (<!--record balance.ap_light.learned-->.46<!--/record-->), with R
+# rarely (<!--record balance.ap_light.retina-->.10<!--/record-->), with any other row hardly at all. That is what the
+# weights promise to small anchors. It is paid for: *person*, the most frequent class, falls
+# from <!--record balance.ap_person.retina-->.37<!--/record--> with R
+# to <!--record balance.ap_person.learned-->.17<!--/record-->. And *bus*, the rarest class, gains nothing, it falls
+# from <!--record balance.ap_bus.retina-->.53<!--/record--> to <!--record balance.ap_bus.learned-->.33<!--/record-->:
+# its boxes are large, and large anchors are turned *down*. **Whom the weights help is decided by a grid's loss**, in
+# which size counts as well as rarity. Birds and dogs are learned by nobody in 400 steps.
 #
 # The mean over the classes weighs this trade. On your data you may want another one, and now you know which knob it is.
 # The paper's own comparison takes photographs, a pretrained network and 120,000 steps:
@@ -469,26 +456,21 @@ figures.number_tables({title: mean_ap}, list(BALANCES.values()), heads, "{:.2f}"
 #
 # ## 8. The weights cost nothing at inference
 #
-# They are in the loss, and the loss is not in the detector. Two checks: what does a saved detector hold, and does
-# anything change in its detections if we set all $s$ to nonsense?
+# They are in the loss, and detection never asks the loss. Two checks: does the network hold any of them, and does
+# anything change in the detections if we set all $s$ to nonsense? (The *file* of a trained detector does keep them, so
+# that one can look at what was learned.)
 
 # %%
 torch.manual_seed(0)
-network = model.LapNet(len(SCENE_CLASSES)).eval()
-criterion = losses.LapNetLoss(len(SCENE_CLASSES), per_class=10)
-detector = Detector(network, shapes, SCENE_CLASSES, (256, 256))
-with tempfile.TemporaryDirectory() as folder:
-    detector.save(Path(folder) / "model.safetensors")
-    saved = Detector.load(Path(folder) / "model.safetensors").model.state_dict()
-print("in the loss:", [name for name, _ in criterion.named_parameters()])
-print(
-    "in the saved model:", [name for name in saved if "s_loc" in name or "s_cls" in name], "of", len(saved), "tensors"
-)
-picture = scenes[0][0]
-before = detector.predict(picture, score_threshold=0.0)
-for s in criterion.parameters():
+lapnet = method.LapNetMethod(model.LapNet(len(SCENE_CLASSES)).eval(), shapes)
+learned, network = dict(lapnet.criterion.named_parameters()), lapnet.model.state_dict()
+print("in the loss:", [*learned])
+print("in the network:", [name for name in network if name in learned], "of", len(network), "tensors")
+detector = Detector(lapnet, SCENE_CLASSES, (256, 256))
+before = detector.predict(scenes[0][0], score_threshold=0.0)
+for s in learned.values():
     torch.nn.init.normal_(s, std=5.0)
-after = detector.predict(picture, score_threshold=0.0)
+after = detector.predict(scenes[0][0], score_threshold=0.0)
 print("the same detections:", all(torch.equal(before[key], after[key]) for key in ("boxes", "scores", "labels")))
 
 # %% [markdown]
@@ -558,7 +540,8 @@ check("equal_say", equal_weights, batch=toy)
 # %% [markdown]
 # ## Summary
 #
-# - **Averaged over all anchors, positives drown**: one anchor in 221 is positive on our scenes, one in 355 on VOC.
+# - **Averaged over all anchors, positives drown**: one anchor in 221 is positive on our scenes, one
+#   in <!--record balance.voc_one_in.all-->355<!--/record--> on VOC.
 # - **One learned weight** settles at $\lambda = 1/L$. In $s = \log(1/\lambda)$ it stays positive, and needs the same
 #   time for every loss.
 # - **Eqs. 5 to 7** give every grid the same part of the loss, $1/(CA)$. The network then minimises a mean of
@@ -576,10 +559,10 @@ check("equal_say", equal_weights, batch=toy)
 # | $s = \log(1/\lambda)$ (3.3), but $s = \log(\lambda)$ (4). | Only the first agrees with eq. 7. |
 # | The start of $s$ does not matter (4). | For where the products settle, on a toy: none. Not tried in a training. |
 # | Without positives a weight would increase too much (3.3). | Yes. Held, it can still be carried up by $\lambda$. |
-# | All weights 1: fails, as $L_{cls}$ is very low (4.1). | Yes: 5 % mAP, and the gradient is $N/N^+$ times too small. |
+# | All weights 1: fails, as $L_{cls}$ is very low (4.1). | Yes, and the gradient is $N/N^+$ times too small. |
 # | Focal loss falls below the baseline R (table 2b). | Yes, in each of three seeds. |
 # | Learned loss weights beat R, with anchor weights still more (table 2b). | Not in 400 steps on scenes: R led. |
 # | Weights fall with area and frequency (fig. 6). | On the toy; trained: see [00](00_start_here.ipynb). |
-# | No extra cost at inference. | True: the saved model does not hold them. |
+# | No extra cost at inference. | True: the network does not hold them. |
 #
 # Next: [05, the model](05_model.ipynb). What happens between the image and the scores?

@@ -1,6 +1,7 @@
 """The balance study against slow loops, its panels driven from end to end, the exercises of notebook 04."""
 
 import csv
+import gzip
 import io
 import math
 from collections.abc import Iterator
@@ -16,12 +17,17 @@ from exercises import exercises_of
 from matplotlib.figure import Figure
 
 from lapnet_core import config, losses, method, train
+from lapnet_core.assign import assign
 from lapnet_core.data import flatten_targets
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab.lessons.balance import figures, panels, study
+from lapnet_lab import gather, records
+from lapnet_lab.lessons.balance import figures, fixed, panels, rarity, study
 from lapnet_lab.lessons.balance.exercises import EXERCISES, check, judge
-from lapnet_lab.lessons.balance.panels import BALANCES, STEPS, TOY_CLASSES
+from lapnet_lab.lessons.balance.fixed import TOY_CLASSES
+from lapnet_lab.lessons.balance.panels import STEPS
+from lapnet_lab.lessons.balance.study import BALANCES
+from lapnet_lab.photographs import photographs
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "data" / "runs" / "balance_scenes.csv"
@@ -37,21 +43,21 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def toy() -> study.FixedBatch:
-    return study.toy_batch((3, 2, 1), images=2)
+def toy() -> fixed.FixedBatch:
+    return fixed.toy_batch((3, 2, 1), images=2)
 
 
 @pytest.fixture(scope="module")
-def without() -> study.FixedBatch:
+def without() -> fixed.FixedBatch:
     """The same without the last class."""
-    return study.toy_batch((3, 2, 0), images=2)
+    return fixed.toy_batch((3, 2, 0), images=2)
 
 
 def fresh(**options: Any) -> LapNetLoss:
     return LapNetLoss(3, 4, ams=False, **options)
 
 
-def grid_losses(batch: study.FixedBatch) -> torch.Tensor:
+def grid_losses(batch: fixed.FixedBatch) -> torch.Tensor:
     """S[c, a] of eq. 4, number by number."""
     labels = batch.terms(fresh()).labels
     sums = torch.zeros(3, 4, dtype=torch.float64)
@@ -82,6 +88,14 @@ def test_one_weight_takes_the_steps_of_pytorch(loss: float, start: float) -> Non
         assert math.isnan(direct[-1])
 
 
+def test_descent_on_a_function() -> None:
+    path = study.descend(lambda x: (x - 3) ** 2, start=1.0, lr=0.25, steps=3)
+    assert path == [(0, 1.0, 4.0), (1, 2.0, 1.0), (2, 2.5, 0.25), (3, 2.75, 0.0625)]
+    by_s = study.one_weight(20.0, 0.02, 3.0, 30)[1]
+    steps = study.descend(lambda s: (-s).exp() * 20 + s, start=-math.log(3), lr=0.02, steps=30)
+    np.testing.assert_allclose([math.exp(-s) for _, s, _ in steps], by_s, rtol=1e-4)
+
+
 def test_a_weight_settles_at_one_over_its_loss_and_a_limit_on_its_steps_is_kept() -> None:
     for loss in (1e-4, 0.5, 90.0):
         assert study.one_weight(loss, 0.1, 1.0, 500)[1][-1] == pytest.approx(1 / loss, rel=1e-6)
@@ -95,7 +109,7 @@ def test_a_weight_settles_at_one_over_its_loss_and_a_limit_on_its_steps_is_kept(
 # The toy
 
 
-def test_the_toy_is_as_asked(toy: study.FixedBatch) -> None:
+def test_the_toy_is_as_asked(toy: fixed.FixedBatch) -> None:
     labels = torch.cat([target["labels"] for target in toy.targets])
     assert labels.bincount().tolist() == [12, 8, 4]
     positive = toy.terms(fresh()).labels
@@ -104,31 +118,51 @@ def test_the_toy_is_as_asked(toy: study.FixedBatch) -> None:
     torch.testing.assert_close(toy.scores.sigmoid()[~positive], torch.full((int((~positive).sum()),), 0.002))
     for target in toy.targets:
         assert bool((target["boxes"] >= 0).all())
-        assert bool((target["boxes"] <= study.TOY_SIZE).all())
+        assert bool((target["boxes"] <= fixed.TOY_SIZE).all())
     faded = toy.with_background(0.1)
     torch.testing.assert_close(faded.scores.sigmoid()[~positive], torch.full((int((~positive).sum()),), 0.1))
     assert torch.equal(faded.scores[positive], toy.scores[positive])
 
 
 def test_other_classes_keep_their_objects_where_one_grows() -> None:
-    few, many = (study.toy_batch((3, 2, n), images=2).targets for n in (0, 5))
+    few, many = (fixed.toy_batch((3, 2, n), images=2).targets for n in (0, 5))
     for a, b in zip(few, many, strict=True):
         assert torch.equal(a["boxes"], b["boxes"][b["labels"] < 2])
 
 
-def test_positives_are_counted_as_by_a_loop(toy: study.FixedBatch) -> None:
+def test_positives_are_counted_as_by_a_loop(toy: fixed.FixedBatch) -> None:
     flat = flatten_targets(toy.targets)
     expected = toy.terms(fresh()).labels.sum((0, 3, 4))
     for at_once in (1, 2, 16):
-        assert torch.equal(study.positives_per_grid(toy.shapes, (32, 32), *flat, 2, at_once), expected)
-    nothing = study.positives_per_grid(toy.shapes, (32, 32), *(x[:0] for x in flat), 2)
+        assert torch.equal(rarity.positives_per_grid(toy.shapes, (32, 32), *flat, 2, at_once), expected)
+    nothing = rarity.positives_per_grid(toy.shapes, (32, 32), *(x[:0] for x in flat), 2)
     assert int(nothing.sum()) == 0
+
+
+def test_photographs_are_counted_as_by_hand(tmp_path: Path) -> None:
+    assert rarity.one_in_on_voc(None) == rarity.one_in_on_voc(tmp_path) == {}
+    (tmp_path / "boxes").mkdir()
+    rows = ["image_id,class,xmin,ymin,xmax,ymax"]
+    for n in range(30):  # three images; a cat of another size each, and every third object a dog
+        name, size = ("dog", 200 + 5 * n) if n % 3 == 2 else ("cat", 40 + 5 * n)
+        rows.append(f"{n // 10},{name},11,21,{10 + size},{20 + size}")
+    (tmp_path / "boxes" / "voc0712_trainval.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    found = rarity.one_in_on_voc(tmp_path, images=2)
+    assert set(list(found)[1:]) == {"cat", "dog"}
+    assert found["all"] == pytest.approx(2 / (1 / found["cat"] + 1 / found["dog"]))  # as many anchors of either
+    assert list(found.values())[1:] == sorted((found["cat"], found["dog"]), reverse=True)
+
+    voc, scale = photographs("VOC07+12", tmp_path)
+    here = voc.image_index < 2
+    flat = voc.boxes[here] * scale, voc.labels[here], voc.image_index[here]
+    at = assign(gather.table_anchors(voc, scale), (64, 64), *flat, 2).positives()
+    assert found["cat"] == pytest.approx(2 * 64 * 64 * 10 / int((at.label == 0).sum()))
 
 
 # Where the weights settle
 
 
-def test_parts_are_what_each_grid_adds(toy: study.FixedBatch) -> None:
+def test_parts_are_what_each_grid_adds(toy: fixed.FixedBatch) -> None:
     loss = fresh()
     torch.nn.init.normal_(loss.s_cls_anchor)
     torch.nn.init.constant_(loss.s_cls, 0.3)
@@ -140,7 +174,7 @@ def test_parts_are_what_each_grid_adds(toy: study.FixedBatch) -> None:
     assert loc.sum().item() == pytest.approx(toy.terms(loss).loc.item(), rel=1e-4)
 
 
-def test_parts_of_held_grids_are_unknown(without: study.FixedBatch) -> None:
+def test_parts_of_held_grids_are_unknown(without: fixed.FixedBatch) -> None:
     for part in study.parts(fresh(), without):
         assert bool(part[2].isnan().all())
         assert not bool(part[:2].isnan().any())
@@ -148,7 +182,7 @@ def test_parts_of_held_grids_are_unknown(without: study.FixedBatch) -> None:
     assert bool((literal > 0).all())
 
 
-def test_rest_is_where_steps_lead_and_what_the_formula_says(toy: study.FixedBatch) -> None:
+def test_rest_is_where_steps_lead_and_what_the_formula_says(toy: fixed.FixedBatch) -> None:
     walked, put = fresh(), fresh()
     path = study.settle(walked, toy, 60, 0.3, 12)
     study.put_at_rest(put, toy)
@@ -165,7 +199,17 @@ def test_rest_is_where_steps_lead_and_what_the_formula_says(toy: study.FixedBatc
     assert toy.terms(put).loc.item() == pytest.approx(1, abs=1e-3)
 
 
-def test_rest_of_the_other_rows(toy: study.FixedBatch, without: study.FixedBatch) -> None:
+def test_a_path_of_one_grid(toy: fixed.FixedBatch, without: fixed.FixedBatch) -> None:
+    path = study.settle(fresh(), [toy, without, toy], 2, 0.1, 12)
+    weight, product = path.grid(2, 1)
+    assert torch.equal(weight, path.lam_anchor[:, 2, 1])
+    assert product.tolist() == [(path.lam[k] * path.lam_anchor[k, 2, 1]).item() for k in range(3)]
+    assert path.part[:, 2].isnan().all(-1).tolist() == [False, True, False]
+    same = study.settle(fresh(), lambda step: without if step == 1 else toy, 2, 0.1, 12)
+    assert torch.equal(same.lam_anchor, path.lam_anchor)
+
+
+def test_rest_of_the_other_rows(toy: fixed.FixedBatch, without: fixed.FixedBatch) -> None:
     two = fresh(balance="loss")
     study.put_at_rest(two, toy)
     assert toy.terms(two).cls.item() == pytest.approx(1, abs=1e-4)
@@ -180,17 +224,17 @@ def test_rest_of_the_other_rows(toy: study.FixedBatch, without: study.FixedBatch
     assert bool((held.s_cls_anchor[:2] != losses.INITIAL_S).all())
 
 
-def test_at_rest_the_network_minimises_a_mean_of_logarithms(toy: study.FixedBatch) -> None:
+def test_at_rest_the_network_minimises_a_mean_of_logarithms(toy: fixed.FixedBatch) -> None:
     loss = fresh()
     study.put_at_rest(loss, toy)
     scores = toy.scores.clone().requires_grad_()
-    ours = torch.autograd.grad(replace(toy, scores=scores).terms(loss).cls, scores)[0]
+    ours = torch.autograd.grad(toy.with_scores(scores).terms(loss).cls, scores)[0]
     sums = losses.classification_loss(scores, toy.terms(loss).labels, "learned").sum((0, 3, 4))
     theirs = torch.autograd.grad(sums.log().mean(), scores)[0]
     torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=1e-7)
 
 
-def test_an_empty_grid_explodes_literally_and_is_held_by_the_rule(without: study.FixedBatch) -> None:
+def test_an_empty_grid_explodes_literally_and_is_held_by_the_rule(without: fixed.FixedBatch) -> None:
     fading = [without.with_background(0.01 * math.exp(-k / 10)) for k in range(41)]
     weights = []
     for kind in (study.EveryGridMoves, LapNetLoss):
@@ -204,7 +248,7 @@ def test_an_empty_grid_explodes_literally_and_is_held_by_the_rule(without: study
 
 
 @pytest.mark.parametrize("multiplier", [2.0, 6.0])
-def test_the_time_to_settle_is_the_rule(toy: study.FixedBatch, multiplier: float) -> None:
+def test_the_time_to_settle_is_the_rule(toy: fixed.FixedBatch, multiplier: float) -> None:
     rule = 12 / (0.3 * multiplier)
     assert study.steps_to_settle(toy, 0.3, multiplier) == pytest.approx(rule, abs=1.5)
     with pytest.raises(RuntimeError, match="not settled after 2 steps"):
@@ -224,7 +268,15 @@ def test_e_folds_are_the_sum_of_the_steps() -> None:
     )
 
 
-def test_zero_gradients_are_not_enough_and_holding_is(toy: study.FixedBatch, without: study.FixedBatch) -> None:
+def test_schedules_can_be_asked() -> None:
+    folds = {name: study.e_folds(*schedule) for name, schedule in study.schedules().items()}
+    slow, momentum, once, rule = folds.values()
+    assert momentum == pytest.approx(10 * slow)
+    assert rule == pytest.approx(once * method.balance_multipliers(config.tiny_scenes(), len(SCENE_CLASSES))[0])
+    assert "rule" in list(folds)[3]
+
+
+def test_zero_gradients_are_not_enough_and_holding_is(toy: fixed.FixedBatch, without: fixed.FixedBatch) -> None:
     makers = {
         "plain": lambda p: torch.optim.SGD(p, lr=0.1),
         "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
@@ -246,7 +298,7 @@ def test_zero_gradients_are_not_enough_and_holding_is(toy: study.FixedBatch, wit
 
 @pytest.mark.parametrize("kind", BALANCES)
 def test_pull_is_the_sum_of_derivatives(kind: Any) -> None:
-    batch = study.toy_batch((2, 1, 1), images=1)
+    batch = fixed.toy_batch((2, 1, 1), images=1)
     found = study.pull(kind, batch)
     loss = fresh(balance=kind)
     study.put_at_rest(loss, batch)
@@ -272,11 +324,10 @@ def test_pull_is_the_sum_of_derivatives(kind: Any) -> None:
 # Figures and panels
 
 
-def test_figures_are_drawn_with_what_they_were_given(toy: study.FixedBatch) -> None:
+def test_figures_are_drawn_with_what_they_were_given(toy: fixed.FixedBatch) -> None:
     counts = torch.tensor([[5, 40], [0, 0]])
     shapes = torch.tensor([[[8.0, 16.0], [16.0, 32.0]], [[20.0, 10.0], [40.0, 20.0]]])
     lines = {"a": [1.0, 2.0, float("nan")], "b": [3.0, 2.0, 1.0]}
-    run = {"balance": "ones", "class": "mean", "ap": "0.05"}
     drawn = [
         figures.positives_by_grid(counts, shapes, ("person", "traffic_light"), 100),
         figures.weight_paths({"one": lines}, rest=1.0),
@@ -284,7 +335,8 @@ def test_figures_are_drawn_with_what_they_were_given(toy: study.FixedBatch) -> N
         figures.settling(torch.rand(5, 3, 4) + 0.1, torch.rand(5, 3, 4) + 0.1, TOY_CLASSES, list("abcd")),
         figures.number_tables({"t": counts, "u": [[1.0, float("nan")]] * 2}, ("x", "y"), ("1", "2"), "{:.0f}"),
         figures.gradient_shares(("r", "q"), [1, 0.1], {"p": (("a", "b"), [[0.5, 0.5], [0.1, 0.9]])}, "title"),
-        figures.table_2b(dict.fromkeys(BALANCES, 50.0), [run, {**run, "ap": "0.07"}], BALANCES),
+        figures.table_2b(dict.fromkeys(BALANCES, 50.0), {"ones": [0.05, 0.07]}, BALANCES),
+        figures.weight_and_product({"a": ([1.0, 2.0], [3.0, 4.0])}, "one"),
     ]
     for figure in drawn:
         assert isinstance(figure, Figure)
@@ -297,6 +349,8 @@ def test_figures_are_drawn_with_what_they_were_given(toy: study.FixedBatch) -> N
     assert [bar.get_width() for bar in drawn[5].axes[1].patches] == pytest.approx([0.5, 0.1, 0.5, 0.9])
     assert [bar.get_width() for bar in drawn[6].axes[1].patches] == [pytest.approx(6.0)]
     np.testing.assert_allclose(drawn[6].axes[1].lines[0].get_xdata(), [5.0, 7.0])
+    assert [list(ax.lines[0].get_ydata()) for ax in drawn[7].axes] == [[1, 2], [3, 4]]
+    assert drawn[7].axes[0].get_title("left") == "one"
 
 
 def ends(control: Any) -> list[Any]:
@@ -369,7 +423,7 @@ def test_the_panel_of_shares_adds_up_and_follows() -> None:
 
 @pytest.mark.slow
 def test_a_training_is_scored_per_class() -> None:
-    settings = replace(config.tiny_scenes(), image_size=(64, 64), steps=2, batch_size=2, anchors_per_class=2)
+    settings = config.tiny_scenes().with_options(image_size=(64, 64), steps=2, batch_size=2, anchors_per_class=2)
     lesson, exam = Scenes(40, size=(64, 64), keep=True), Scenes(4, size=(64, 64), split="test")
     rows = study.train_and_score(settings, lesson, exam)
     assert [row["class"] for row in rows] == [*SCENE_CLASSES, "mean"]
@@ -392,13 +446,27 @@ def test_the_recorded_runs_are_whole() -> None:
         assert set(ap) == {*SCENE_CLASSES, "mean"}
         assert ap["mean"] == pytest.approx(sum(ap[name] for name in SCENE_CLASSES) / 7, abs=1e-4)
     assert len({(row["class"], row["objects"]) for row in rows}) == 8
+    exam = gather.objects(Scenes(200, size=(160, 160), split="test")).labels.bincount()  # what the notebook counts
+    objects = {row["class"]: int(row["objects"]) for row in rows}
+    assert [objects[name] for name in SCENE_CLASSES] == exam.tolist()
+
+
+def test_recorded_runs_are_read_by_row_and_class() -> None:
+    found = study.recorded_ap(steps=400)
+    assert list(BALANCES) == list(study.table_2b())  # in the paper's order
+    assert set(found) == set(BALANCES)
+    with open(RUNS, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["steps"], row["balance"]) == ("400", "focal")]
+    for name in (*SCENE_CLASSES, "mean"):
+        assert found["focal"][name] == [float(row["ap"]) for row in rows if row["class"] == name]
+    assert study.table_2b()["loss"] == records.value("paper.table_2b.loss.map")
 
 
 # Exercises
 
 
 @pytest.fixture(scope="module")
-def given(toy: study.FixedBatch) -> dict[str, dict[str, Any]]:
+def given(toy: fixed.FixedBatch) -> dict[str, dict[str, Any]]:
     return {
         "settled_weight": {"loss": 0.004},
         "settling_steps": {"classes": 20, "anchors": 10, "lr": 0.005},
@@ -406,7 +474,7 @@ def given(toy: study.FixedBatch) -> dict[str, dict[str, Any]]:
     }
 
 
-def right(name: str, toy: study.FixedBatch) -> Any:
+def right(name: str, toy: fixed.FixedBatch) -> Any:
     return {
         "settled_weight": (math.log(0.004), 250),
         "settling_steps": 40_000,
@@ -415,7 +483,7 @@ def right(name: str, toy: study.FixedBatch) -> Any:
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_right_answers_pass(name: str, toy: study.FixedBatch, given: dict[str, Any]) -> None:
+def test_right_answers_pass(name: str, toy: fixed.FixedBatch, given: dict[str, Any]) -> None:
     verdict = judge(name, right(name, toy), **given[name])
     assert verdict.done is True, verdict
 
@@ -439,7 +507,7 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any, given: dict[str
     assert "could not read" not in verdict.message
 
 
-def test_wrong_answers_are_told_apart(toy: study.FixedBatch, given: dict[str, Any]) -> None:
+def test_wrong_answers_are_told_apart(toy: fixed.FixedBatch, given: dict[str, Any]) -> None:
     def said(name: str, answer: Any) -> str:
         return judge(name, answer, **given[name]).message
 
@@ -457,7 +525,7 @@ def test_wrong_answers_are_told_apart(toy: study.FixedBatch, given: dict[str, An
     assert "above 0" in said("equal_say", -torch.ones(3, 4))
 
 
-def test_the_solutions_in_the_notebook_are_right(toy: study.FixedBatch, given: dict[str, Any]) -> None:
+def test_the_solutions_in_the_notebook_are_right(toy: fixed.FixedBatch, given: dict[str, Any]) -> None:
     exercises = exercises_of("04_balance")
     assert [name for _, name, _ in exercises] == list(EXERCISES)
     for solution, name, variable in exercises:

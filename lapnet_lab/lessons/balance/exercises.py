@@ -8,7 +8,8 @@ import torch
 from lapnet_core.losses import LapNetLoss
 from lapnet_lab.checks import Exercises
 from lapnet_lab.exercise import Exercise, numbers
-from lapnet_lab.lessons.balance.study import FixedBatch, parts
+from lapnet_lab.lessons.balance.fixed import FixedBatch
+from lapnet_lab.lessons.balance.study import parts
 
 
 def _settled_weight(answer: Any, *, loss: float) -> str:

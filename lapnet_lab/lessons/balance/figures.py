@@ -1,7 +1,6 @@
 """Balance: how rare positives are, how weights move and settle, whose gradient it is, and Table 2b."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -75,6 +74,17 @@ def weight_paths(
         ax.legend(fontsize=8.5, handlelength=2.4)
     axes[0].set_ylabel(ylabel)
     return figure
+
+
+@styled
+def weight_and_product(paths: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
+    """The weight of a grid over the steps, and its product with the loss weight, each on its own axis.
+
+    Args:
+        paths: label -> (T,) and (T,) values, as `study.Settling.grid` has them. title: of the weight.
+    """
+    weights, products = ({label: both[k] for label, both in paths.items()} for k in (0, 1))
+    return weight_paths({title: weights, "and its product with λ": products})
 
 
 @styled
@@ -169,20 +179,20 @@ def gradient_shares(
 
 
 @styled
-def table_2b(paper: Mapping[str, float], runs: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Figure:
+def table_2b(paper: Mapping[str, float], runs: Mapping[str, Sequence[float]], names: Mapping[str, str]) -> Figure:
     """The paper's mAP beside ours, each on its own axis, as they are measured on different data.
 
     Args:
         paper: balance -> mAP in percent.
-        runs: rows of data/runs/balance_scenes.csv, of the class "mean"; each run is a dot, the bar is their mean.
+        runs: balance -> mAP (0 to 1) of each of our runs; a run is a dot, the bar is their mean.
         names: balance -> how it is called, in the order of the rows.
     """
     figure, (left, right) = panel_row(2, 4.4, 0.36 * len(names) + 1.2)
-    most = max((100 * float(run["ap"]) for run in runs), default=1.0)
+    most = max((100 * ap for every in runs.values() for ap in every), default=1.0)
     left.barh(range(len(names)), [paper[key] for key in names], color=GREY, height=0.62)
     for k, key in enumerate(names):
         left.text(paper[key] + 1, k, f"{paper[key]:.1f}", va="center", fontsize=9)
-        ours = np.array([100 * float(run["ap"]) for run in runs if run["balance"] == key])
+        ours = 100 * np.array(runs.get(key, ()))
         if len(ours):
             right.barh(k, ours.mean(), color=SKY, height=0.62)
             right.plot(ours, np.full(len(ours), k), "o", ms=5, mfc="white", mec=BLUE)

@@ -8,22 +8,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lapnet_core.losses import Balance
 from lapnet_core.method import MAX_S_STEP
 from lapnet_lab.lessons.balance import figures
-from lapnet_lab.lessons.balance.study import TOY_SIDES, Pull, one_weight, pull, toy_batch
+from lapnet_lab.lessons.balance.fixed import TOY_ANCHORS, TOY_CLASSES, toy_batch
+from lapnet_lab.lessons.balance.study import BALANCES, Pull, one_weight, pull
 from lapnet_lab.panel import FigurePanel
 
-BALANCES: dict[Balance, str] = {
-    "ones": "all λ = 1",
-    "retina": "R, cross-entropy",
-    "focal": "R, focal loss",
-    "loss": "loss weights learned",
-    "learned": "all learned",
-}
-"""The rows of Table 2b, and what they are called here."""
-TOY_CLASSES = ("frequent", "medium", "rare")
-"""Of `analyse.toy_batch`."""
 STEPS = 200
 
 WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "340px"}}
@@ -31,7 +21,7 @@ WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "340px"}}
 
 @dataclass(frozen=True)
 class OneWeight:
-    """Paths of one weight; see `analyse.balance.one_weight`."""
+    """Paths of one weight; see `study.one_weight`."""
 
     loss: float
     direct: list[float]
@@ -77,7 +67,7 @@ def one_weight_panel() -> FigurePanel:
 
 @dataclass(frozen=True)
 class Shares:
-    """Who pulls at the scores, one row for each of BALANCES; see `analyse.balance.pull`."""
+    """Who pulls at the scores, one row for each of BALANCES; see `study.pull`."""
 
     pulls: tuple[Pull, ...]
     title: str
@@ -128,11 +118,10 @@ def gradient_panel() -> FigurePanel:
         return "\n".join(lines)
 
     def draw(shares: Shares) -> Figure:
-        sizes = [f"{side:.0f} px" for side in TOY_SIDES]
         panels = {
             "positives or background?": (("positives", "background"), shares.positives),
             "of the positives: which class?": (TOY_CLASSES, shares.classes),
-            "of the positives: which anchor?": (sizes, shares.anchors),
+            "of the positives: which anchor?": (TOY_ANCHORS, shares.anchors),
         }
         return figures.gradient_shares(list(BALANCES.values()), shares.size, panels, shares.title)
 

@@ -1,35 +1,60 @@
-"""What the balance weights of eqs. 5 to 7 do: one weight alone; a toy batch with fixed outputs, and where the weights
-settle on it; the time they need; the shares of the gradient under each row of Table 2b.
+"""What the balance weights of eqs. 5 to 7 do: one weight alone; where the weights settle on outputs that stand still;
+the time they need; the shares of the gradient under each row of Table 2b, and trainings under each.
 
 Nothing here computes a loss of its own: every number comes from `losses.LapNetLoss` and its gradients.
 """
 
+import csv
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lapnet_core.assign import assign
-from lapnet_core.boxes import STRIDE
-from lapnet_core.config import TrainConfig
-from lapnet_core.data import Target, flatten_targets
+from lapnet_core.config import TrainConfig, paper_voc_darknet53, tiny_scenes
 from lapnet_core.data.named import Images
 from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import Balance, LapNetLoss, LossTerms
 from lapnet_core.method import balance_multipliers
+from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_core.train import learning_rate, train
-from lapnet_lab.gather import IMAGES_AT_ONCE, few_images
+from lapnet_lab.lessons.balance.fixed import FixedBatch
+from lapnet_lab.records import DATA, paper_table
 
-TOY_SIDES = (16.0, 32.0, 64.0, 128.0)
-TOY_SIZE = 256
-"""The toy's square image, and the sides of its anchors, in pixels."""
-
+BALANCES: dict[Balance, str] = {
+    "ones": "all λ = 1",
+    "retina": "R, cross-entropy",
+    "focal": "R, focal loss",
+    "loss": "loss weights learned",
+    "learned": "all learned",
+}
+"""What we call the rows of the paper's Table 2b, in its order."""
 RUN_COLUMNS = ("balance", "seed", "steps", "class", "objects", "ap")
 """Of data/runs/balance_scenes.csv, and of the rows of `train_and_score`."""
+
+
+def descend(
+    function: Callable[[Tensor], Tensor], start: float, lr: float, steps: int
+) -> list[tuple[int, float, float]]:
+    """PyTorch's plain gradient descent on a function of one number.
+
+    Returns:
+        (step, where it stands, the function there) before each step and after the last, steps + 1 of them.
+    """
+    x = torch.tensor(start, requires_grad=True)
+    descent = torch.optim.SGD([x], lr=lr)
+    path = []
+    for step in range(steps + 1):
+        value = function(x)
+        path.append((step, x.item(), value.item()))
+        descent.zero_grad()
+        value.backward()
+        descent.step()
+    return path
 
 
 def one_weight(
@@ -38,7 +63,7 @@ def one_weight(
     """Gradient descent on lambda * L + log(1/lambda) for a loss L that does not change (one term of eqs. 5 to 7).
 
     Args:
-        loss: L > 0. start: the first lambda > 0. max_step: largest change of s in one step, as `train.MAX_S_STEP`.
+        loss: L > 0. start: the first lambda > 0. max_step: largest change of s in one step, as `method.MAX_S_STEP`.
 
     Returns:
         lambda before each step and after the last, (steps + 1) values each: of descent on lambda itself, which may
@@ -57,98 +82,6 @@ def one_weight(
 
 def _exp(x: float) -> float:
     return math.exp(min(x, 700.0))
-
-
-@dataclass(frozen=True)
-class FixedBatch:
-    """What `LapNetLoss` is called with: outputs of a network that does not learn, and their targets."""
-
-    scores: Float[Tensor, "B C A H W"]
-    offsets: Float[Tensor, "B C A 4 H W"]
-    shapes: Float[Tensor, "C A 2"]
-    targets: list[Target]
-
-    def terms(self, loss: LapNetLoss) -> LossTerms:
-        """The losses of this batch."""
-        return loss(self.scores, self.offsets, self.shapes, self.targets)
-
-    def with_background(self, negative: float) -> "FixedBatch":
-        """The same with another probability where it is lowest: the background of a `toy_batch`."""
-        lowest = self.scores == self.scores.min()
-        return replace(self, scores=torch.where(lowest, _logit(negative), self.scores))
-
-
-def toy_batch(
-    objects: Sequence[int] = (16, 4, 1),
-    *,
-    positive: float = 0.3,
-    negative: float = 0.002,
-    images: int = 4,
-    seed: int = 0,
-) -> FixedBatch:
-    """A batch in which classes and sizes are unequal, seen by an imagined network.
-
-    Args:
-        objects: for each class c, how many objects there are of each of the A = len(TOY_SIDES) sizes.
-        positive, negative: the probability that the network gives to anchors with O > 0.5, and to all others. Offsets
-            are 0: it returns the anchors as they are.
-        images: B, of TOY_SIZE pixels. The objects are spread over them in turn.
-
-    Class c has shapes of the sides TOY_SIDES, square, flat or upright in turn. Places and sizes are drawn from `seed`.
-    Of two batches that differ in one class's number only, the other classes' objects are the same.
-    """
-    stretch = torch.tensor([[1.0, 1.0], [1.4, 0.7], [0.7, 1.4]])
-    shapes = torch.stack([torch.tensor(TOY_SIDES)[:, None] * stretch[c % 3] for c in range(len(objects))])
-    boxes: list[list[Tensor]] = [[] for _ in range(images)]
-    labels: list[list[int]] = [[] for _ in range(images)]
-    for c, count in enumerate(objects):
-        generator = torch.Generator().manual_seed(1000 * seed + c)
-        for n in range(count):
-            for a in range(len(TOY_SIDES)):
-                size = shapes[c, a] * (0.85 + 0.3 * torch.rand(2, generator=generator))
-                corner = torch.rand(2, generator=generator) * (TOY_SIZE - size)
-                boxes[(n + a + c) % images].append(torch.cat((corner, corner + size)))
-                labels[(n + a + c) % images].append(c)
-    targets = [
-        Target(
-            boxes=torch.stack(b) if b else torch.zeros(0, 4),
-            labels=torch.tensor(k, dtype=torch.int64),
-            difficult=torch.zeros(len(k), dtype=torch.bool),
-            image_id=number,
-            original_size=(TOY_SIZE, TOY_SIZE),
-        )
-        for number, (b, k) in enumerate(zip(boxes, labels, strict=True))
-    ]
-    cells = TOY_SIZE // STRIDE
-    at = assign(shapes, (cells, cells), *flatten_targets(targets), images).positives()
-    scores = torch.full((images, *shapes.shape[:2], cells, cells), _logit(negative))
-    scores.view(-1)[at.flat] = _logit(positive)
-    return FixedBatch(scores, torch.zeros(images, *shapes.shape[:2], 4, cells, cells), shapes, targets)
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
-
-
-def positives_per_grid(
-    shapes: Float[Tensor, "C A 2"],
-    grid_size: tuple[int, int],
-    boxes: Float[Tensor, "G 4"],
-    labels: Int[Tensor, " G"],
-    image_index: Int[Tensor, " G"],
-    num_images: int,
-    at_once: int = IMAGES_AT_ONCE,
-) -> Int[Tensor, "C A"]:
-    """How many anchors with O > 0.5 each grid (c, a) has over all images; arguments as of `assign.assign`.
-
-    Args:
-        at_once: images that are assigned together; it changes the memory that is needed, and nothing else.
-    """
-    counts = torch.zeros(shapes.shape[:2], dtype=torch.int64)
-    for _, batch in few_images(boxes, labels, image_index, num_images, at_once):
-        at = assign(shapes, grid_size, *batch).positives()
-        counts += (at.label * counts.shape[1] + at.anchor).bincount(minlength=counts.numel()).view(counts.shape)
-    return counts
 
 
 class EveryGridMoves(LapNetLoss):
@@ -209,14 +142,23 @@ class Settling:
     lam_anchor: Float[Tensor, "T C A"]
     part: Float[Tensor, "T C A"]
 
+    def grid(self, c: int, a: int) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
+        """The weight of one grid, and its product with lambda_cls, which is all that the loss knows of either."""
+        weight = self.lam_anchor[:, c, a]
+        return weight, self.lam * weight
+
 
 def settle(
-    loss: LapNetLoss, batch: FixedBatch | Callable[[int], FixedBatch], steps: int, lr: float, multiplier: float
+    loss: LapNetLoss,
+    batch: FixedBatch | Sequence[FixedBatch] | Callable[[int], FixedBatch],
+    steps: int,
+    lr: float,
+    multiplier: float,
 ) -> Settling:
     """Plain gradient steps on the balance weights alone, as `train` takes them (but without its largest step).
 
     Args:
-        batch: outputs that stand still, or a function of the step that returns them.
+        batch: outputs that stand still; or those of each step, steps + 1 of them; or a function of the step.
         lr: learning rate of the two loss weights; the anchor weights have lr * multiplier.
     """
     optimizer = torch.optim.SGD(
@@ -229,7 +171,8 @@ def settle(
     loss.hold_without_positives(optimizer)
     lam, lam_anchor, part = [], [], []
     for step in range(steps + 1):
-        terms = (batch(step) if callable(batch) else batch).terms(loss)
+        seen = batch if isinstance(batch, FixedBatch) else batch(step) if callable(batch) else batch[step]
+        terms = seen.terms(loss)
         optimizer.zero_grad()
         terms.total.backward()
         lam.append(loss.loss_weights[1])
@@ -275,6 +218,17 @@ def e_folds(config: TrainConfig, num_classes: int, momentum: float = 0.0) -> flo
     multiplier = balance_multipliers(config, num_classes)[0]
     rates = sum(learning_rate(config, step) for step in range(config.steps))
     return rates * multiplier / (num_classes * config.lapnet.anchors_per_class) / (1 - momentum)
+
+
+def schedules() -> dict[str, tuple[TrainConfig, int, float]]:
+    """Trainings to ask `e_folds` about: (config, number of classes, momentum of the anchor weights) by name."""
+    paper, tiny = paper_voc_darknet53(), tiny_scenes()
+    return {
+        "paper's schedule on VOC, plain steps": (paper, 20, 0.0),
+        "paper's schedule on VOC, momentum 0.9": (paper, 20, 0.9),
+        "640 steps on scenes, multiplier 1": (tiny.with_options(balance_lr=1.0), len(SCENE_CLASSES), 0.0),
+        "640 steps on scenes, multiplier by rule": (tiny, len(SCENE_CLASSES), 0.0),
+    }
 
 
 def drift_without_positives(
@@ -357,3 +311,18 @@ def train_and_score(config: TrainConfig, lesson: Images, test: Images, progress:
         dict(zip(RUN_COLUMNS, (config.lapnet.balance, config.seed, config.steps, *row), strict=True))
         for row in (*per_class, ("mean", sum(counts), float(result.mean_ap)))
     ]
+
+
+def table_2b() -> dict[str, float]:
+    """The paper's Table 2b: mAP in percent on VOC 2007 test by balance, in its order."""
+    return {str(row["balance"]): float(row["map"]) for row in paper_table("table_2b")}
+
+
+def recorded_ap(steps: int = 400, data: Path = DATA) -> dict[str, dict[str, list[float]]]:
+    """AP (0 to 1) of the trainings in data/runs/balance_scenes.csv: balance -> class, or "mean" -> one of each seed."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with open(data / "runs" / "balance_scenes.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if int(row["steps"]) == steps:
+                found.setdefault(row["balance"], {}).setdefault(row["class"], []).append(float(row["ap"]))
+    return found
