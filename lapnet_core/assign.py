@@ -1,4 +1,4 @@
-"""Which anchor is trained on which object: AO and PONO maps, clusters, the rescue (paper 3.2, eq. 1) and AMS (eq. 3).
+"""Which anchor is trained on which object: AO and PONO maps, clusters, the rescue (paper 3.2), and AMS (3.3).
 
 Objects of a whole batch come flat and ragged: `boxes` (G, 4), `labels` (G,), `image_index` (G,). An anchor competes
 for the objects of its own image and class only, so a plane (image, class) without an object is never computed.
@@ -15,7 +15,7 @@ from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
 from lapnet_core.options import Overlap
 
 POSITIVE_THRESHOLD = 0.5
-"""An anchor is positive for the localisation where O > 0.5 (eq. 2), for the score where O * O_hat > 0.5 (eq. 3)."""
+"""An anchor is positive for the localisation where O > 0.5, for the score where O * O_hat > 0.5 (`ams_labels`)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Assignment:
 def ams_labels(
     overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"], threshold: float = POSITIVE_THRESHOLD
 ) -> Bool[Tensor, " P"]:
-    """Ambiguity Management Strategy, eq. 3: P = 1 where O * O_hat > 0.5. A label, so nothing flows back through it."""
+    """Ambiguity Management Strategy (eq. 3): P = 1 where O * O_hat > 0.5. A label: nothing flows back through it."""
     return overlap * predicted_overlap.detach() > threshold
 
 
@@ -116,7 +116,7 @@ def assign(
         image_index: image of each object, 0 <= index < num_images; all in image 0 when left out.
         num_images: B.
         stride: pixels per cell.
-        overlap: "pono" divides by the largest overlap of the object's cluster (eq. 1); "ao" leaves the IoU as it is.
+        overlap: "pono" divides by the largest IoU of the object's cluster (`normalized`); "ao" leaves the IoU as it is.
         rescue: what becomes of an object whose every anchor overlaps another object of its class more (its cluster is
             empty: equal or nested boxes), or that touches no anchor at all. The paper passes over it. True: the object
             takes its own best free anchor, where O is 1. An anchor is free if it is not the best anchor of another
@@ -160,8 +160,7 @@ def assign(
     if overlap == "pono":
         if rescue and bool(empty.any()):
             _rescue(best, owner, peak, shapes, boxes, labels, plane_of, stride)
-        # -1 (nobody's anchor) reads the last peak, but its overlap is 0 whatever it is divided by.
-        best = best / torch.where(peak > 0, peak, 1)[owner] if len(boxes) else best
+        best = normalized(best, owner, peak)
     return Assignment((num_images, classes, anchors, height, width), planes, best, owner, empty)
 
 
@@ -176,6 +175,20 @@ def _check(boxes: Tensor, labels: Tensor, image_index: Tensor, classes: int, num
         what, bad = next((what, bad) for what, bad in problems.items() if bool(bad.any()))
         n = int(bad.nonzero()[0])
         raise ValueError(f"object {n} of image {int(image_index[n])}: {what}; box {boxes[n].tolist()}")
+
+
+def normalized(
+    iou: Float[Tensor, "S A H W"], owner: Int[Tensor, "S A H W"], peak: Float[Tensor, " G"]
+) -> Float[Tensor, "S A H W"]:
+    """Per-Object Normalized Overlap (eq. 1): O = IoU / max IoU over the cluster that the anchor belongs to.
+
+    Args:
+        iou: of each anchor with its object.
+        owner: that object; below 0 where an anchor belongs to nobody, and there O is 0.
+        peak: the largest IoU in each object's cluster.
+    """
+    of_cluster = peak[owner.clamp(min=0)]
+    return torch.where(owner >= 0, iou / of_cluster, 0)
 
 
 def _rounds(plane_of: Int[Tensor, " G"]) -> list[Int[Tensor, " _"]]:

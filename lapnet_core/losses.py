@@ -1,4 +1,4 @@
-"""The losses of LapNet (paper 3.3, eqs. 2 to 7) and the baselines of Table 2b.
+"""The losses of LapNet (paper 3.3) and the baselines of Table 2b.
 
 Since O_hat <= 1, only anchors with O > 0.5 can be positive in either loss. So boxes are decoded and compared at those
 anchors only, and the one dense piece of work is the cross-entropy.
@@ -23,7 +23,7 @@ from lapnet_core.options import Balance, Overlap
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 INITIAL_S = 1.0
 """Start of every s = log(1/lambda) (paper 4). The paper writes s = log(lambda) there and s = log(1/lambda) in 3.3; only
-the second agrees with eq. 7."""
+the second agrees with the regularisation below."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class LossTerms:
     total: Float[Tensor, ""]
     """loc + cls + reg, the number to minimise."""
     loc: Float[Tensor, ""]
-    """Weighted localisation loss, eq. 5."""
+    """Weighted localisation loss."""
     cls: Float[Tensor, ""]
-    """Weighted classification loss, eq. 6."""
+    """Weighted classification loss."""
     reg: Float[Tensor, ""]
-    """Regularisation of the weights, eq. 7; 0 where no weight is learned."""
+    """Regularisation of the weights; 0 where no weight is learned."""
     labels: Bool[Tensor, "B C A H W"]
-    """P of eq. 3 for every anchor."""
+    """P for every anchor: the label of its score."""
     predicted_overlap: Float[Tensor, " P"]
     """O_hat at the localisation positives, without gradient."""
     positives: Positives
@@ -69,7 +69,7 @@ class LapNetLoss(nn.Module):
         num_classes, per_class: C and A.
         balance: the rows of Table 2b, from last to first: "learned" loss and anchor weights; "loss": learned loss
             weights, anchor weights 1; "focal": focal loss with R = N/N+; "retina": cross-entropy with R; "ones".
-        ams: let the network reject anchors that it cannot fit (eq. 3). Without, P = [O > 0.5].
+        ams: let the network reject anchors that it cannot fit (`assign.ams_labels`). Without, P = [O > 0.5].
         overlap, rescue, stride: as in `assign.assign`.
 
     The trainable variables are s = log(1/lambda), so lambda = exp(-s), and start at 1. They act in training only.

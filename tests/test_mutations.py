@@ -21,7 +21,7 @@ MUTATIONS = {
     ),
     "the division by the cluster's maximum is removed from assign": (
         "lapnet_core/assign.py",
-        "best = best / torch.where(peak > 0, peak, 1)[owner] if len(boxes) else best",
+        "best = normalized(best, owner, peak)",
         "best = best",
         "tests/core/test_assign.py",
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision import tv_tensors
+from toys import Squares
 
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
@@ -27,40 +27,6 @@ TINY = TrainConfig(
     image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
     lapnet=LapNetOptions(anchors_per_class=3),
 )  # fmt: skip
-
-
-class Squares:
-    """Two classes that two minutes of thought could not confuse: a red square, and a smaller blue one."""
-
-    class_names = ("red", "blue")
-
-    def __init__(self, length=16):
-        self.length = length
-
-    def __len__(self):
-        return self.length
-
-    def target(self, index):
-        generator = torch.Generator().manual_seed(index)
-        corner = torch.randint(0, 36, (2, 2), generator=generator).float()
-        side = torch.tensor([[24.0], [14.0]])
-        return {
-            "boxes": tv_tensors.BoundingBoxes(
-                torch.cat((corner, corner + side), 1), format="XYXY", canvas_size=(64, 64)
-            ),
-            "labels": torch.tensor([0, 1]),
-            "difficult": torch.zeros(2, dtype=torch.bool),
-            "image_id": index,
-            "original_size": (64, 64),
-        }
-
-    def __getitem__(self, index):
-        target = self.target(index)
-        image = torch.full((3, 64, 64), 90, dtype=torch.uint8)
-        for channel, box in zip((0, 2), target["boxes"].int().tolist(), strict=True):
-            image[:, box[1] : box[3], box[0] : box[2]] = 20
-            image[channel, box[1] : box[3], box[0] : box[2]] = 240
-        return tv_tensors.Image(image), target
 
 
 def untrained(side=16.0):

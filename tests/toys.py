@@ -1,0 +1,38 @@
+"""Data sets small enough to be learned in seconds."""
+
+import torch
+from torchvision import tv_tensors
+
+
+class Squares:
+    """Two classes that two minutes of thought could not confuse: a red square, and a smaller blue one."""
+
+    class_names: tuple[str, ...] = ("red", "blue")
+
+    def __init__(self, length=16):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def target(self, index):
+        generator = torch.Generator().manual_seed(index)
+        corner = torch.randint(0, 36, (2, 2), generator=generator).float()
+        side = torch.tensor([[24.0], [14.0]])
+        return {
+            "boxes": tv_tensors.BoundingBoxes(
+                torch.cat((corner, corner + side), 1), format="XYXY", canvas_size=(64, 64)
+            ),
+            "labels": torch.tensor([0, 1]),
+            "difficult": torch.zeros(2, dtype=torch.bool),
+            "image_id": index,
+            "original_size": (64, 64),
+        }
+
+    def __getitem__(self, index):
+        target = self.target(index)
+        image = torch.full((3, 64, 64), 90, dtype=torch.uint8)
+        for channel, box in zip((0, 2), target["boxes"].int().tolist(), strict=True):
+            image[:, box[1] : box[3], box[0] : box[2]] = 20
+            image[channel, box[1] : box[3], box[0] : box[2]] = 240
+        return tv_tensors.Image(image), target
