@@ -1,7 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -21,30 +19,28 @@
 # - name the three terms of the loss (eqs. 5 to 7) and say why there is a weight for every class and anchor;
 # - train a small LapNet yourself, look at its detections and judge them by their average precision.
 #
+# <!-- records: start.tiers -->
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | 75 s (two cores) | 1.4 GB | nothing |
 # | laptop | `laptop` | drawn scenes at 192 px, 1500 steps | about 6 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | the paper's schedule on PASCAL VOC | days on 4 GPUs (not measured); see the end | | VOC |
+# <!-- /records -->
 #
 # You need Python and an idea of what a convolutional network is. Run the cells from top to bottom (Shift+Enter).
 
 # %%
-# %matplotlib inline
-import os
-from dataclasses import replace
-
 import torch
-from IPython.display import display
 
-from lapnet_core import anchors, assign, boxes, config, evaluate, figures, losses, model, train
+from lapnet_core import anchors, assign, boxes, config, detector, evaluate, losses, method, model, train
 from lapnet_core.data import collate, eval_transform, flatten_targets
 from lapnet_core.scenes import SCENE_CLASSES, Scenes, render_situation
-from lapnet_lab.checks import check
+from lapnet_lab import gather, pictures, records, setup
+from lapnet_lab.lessons.start import figures, panels, study
+from lapnet_lab.lessons.start.exercises import check
 
-TIER = os.environ.get("LAPNET_TIER", "tiny")
-torch.set_num_threads(2)
-print(f"tier {TIER}; {len(SCENE_CLASSES)} classes: {', '.join(SCENE_CLASSES)}")
+lab = setup()
+print(f"{len(SCENE_CLASSES)} classes: {', '.join(SCENE_CLASSES)}")
 
 # %% [markdown]
 # ## 1. A scene and its boxes
@@ -57,8 +53,7 @@ print(f"tier {TIER}; {len(SCENE_CLASSES)} classes: {', '.join(SCENE_CLASSES)}")
 # %%
 image, target = render_situation("street")
 here, labels, _ = flatten_targets([target])  # boxes (G, 4), classes (G,); objects marked as too difficult are left out
-counts = labels.bincount(minlength=len(SCENE_CLASSES)).tolist()
-print(", ".join(f"{n} {name}" for n, name in zip(counts, SCENE_CLASSES, strict=True) if n))
+print(study.counts(labels, SCENE_CLASSES))
 pictures.draw_boxes(image, here, labels, SCENE_CLASSES)
 
 # %% [markdown]
@@ -73,17 +68,22 @@ pictures.draw_boxes(image, here, labels, SCENE_CLASSES)
 
 # %%
 scenes = Scenes(300, size=(256, 256))
-objects, classes, image_index = flatten_targets([scenes.target(i) for i in range(len(scenes))])
-sizes = objects[:, 2:] - objects[:, :2]
-shapes = anchors.cluster_anchors(sizes, classes, len(SCENE_CLASSES))
-for name, n, fit in zip(SCENE_CLASSES, classes.bincount(), anchors.average_iou(sizes, classes, shapes), strict=True):
-    print(f"{name:14}{n:5} objects; with the best shape of ten, their mean IoU is {fit:.2f}")
+objects = gather.objects(scenes)  # boxes (G, 4), labels (G,), and the image that each of the G objects is in
+sizes = gather.sizes(objects.boxes)  # (w, h) of each
+print(f"{len(sizes)} objects:", study.counts(objects.labels, SCENE_CLASSES))
+
+# %% [markdown]
+# **Notice** the numbers: there are 20 people for every bus. We will come back to that. Now the shapes.
+
+# %%
+shapes = anchors.cluster_anchors(sizes, objects.labels, len(SCENE_CLASSES))  # ten (w, h) for each class
+for name, fit in zip(SCENE_CLASSES, anchors.average_iou(sizes, objects.labels, shapes), strict=True):
+    print(f"{name:14} with the best shape of ten, the mean IoU of its objects is {fit:.2f}")
 pictures.anchor_shapes(shapes, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** that the shapes are the class's own: narrow for people, wide for cars and buses, all small for traffic
-# lights. Ten shapes shared by all classes could not do that. Also notice the numbers of objects: there are 20 people
-# for every bus. We will come back to that.
+# lights. Ten shapes shared by all classes could not do that.
 #
 # **IoU** is *intersection over union*: the area that two boxes share, divided by the area that they cover together.
 # It is 1 for equal boxes and 0 for boxes that do not touch.
@@ -98,7 +98,7 @@ image, target = render_situation("tiny_object")
 here, labels, _ = flatten_targets([target])
 bird, person = 0, 1  # the two objects of this scene, in the order in which they are listed
 cell = (20, 24)  # row, column
-laid = anchors.anchor_boxes(shapes, (32, 32))[labels[person], [3, 6, 8], cell[0], cell[1]]
+laid = anchors.anchor_boxes(shapes, (32, 32))[labels[person], [3, 6, 8], *cell]
 ious = boxes.paired_iou(laid, here[person].expand(3, 4))
 print("IoU of the three anchors with the person:", [round(iou, 2) for iou in ious.tolist()])
 figures.one_anchor(image, cell, laid, ious, here[person], stride=8)
@@ -131,13 +131,18 @@ figures.map_strip(image, best, titles, here, views=(None, None, (40, 90, 120, 17
 # Is that a rare accident? Let us ask all objects of our 300 scenes.
 
 # %%
-found = assign.assign(shapes, (32, 32), objects, classes, image_index, len(scenes), overlap="ao").positives()
-missed = found.object_index.bincount(minlength=len(objects)) == 0
-edges = torch.tensor([8.0, 12, 16, 24, 32, 48, 256])
-bin_of = torch.bucketize(sizes.prod(-1).sqrt(), edges[1:-1])
-total, lost = bin_of.bincount(minlength=6), bin_of[missed].bincount(minlength=6)
-print(f"{int(missed.sum())} of {len(objects)} objects have no positive anchor")
-print("by class:", {name: int(missed[classes == c].sum()) for c, name in enumerate(SCENE_CLASSES)})
+plain = assign.assign(shapes, (32, 32), *objects, len(scenes), overlap="ao")
+missed = plain.positives().object_index.bincount(minlength=len(sizes)) == 0  # no anchor with an overlap above 0.5
+print(f"{int(missed.sum())} of {len(missed)} objects have no positive anchor")
+print("by class:", study.counts(objects.labels[missed], SCENE_CLASSES))
+
+# %% [markdown]
+# Frequent classes are among them and rare ones. What they have in common is something else:
+
+# %%
+edges = (8, 12, 16, 24, 32, 48, 256)
+total, lost = study.by_side(sizes, missed, edges)
+print("missed:", lost.tolist(), "of", total.tolist())
 figures.missed_by_area(edges, total, lost)
 
 # %% [markdown]
@@ -161,15 +166,10 @@ crowd, target = scenes[23]
 people, labels, _ = flatten_targets([target])
 people, labels = people[labels == 0], labels[labels == 0]
 plain, pono = (assign.assign(shapes, (32, 32), people, labels, overlap=kind) for kind in ("ao", "pono"))
-ranked, which = pono.overlap[0, 0].max(0)  # over the ten anchors of each cell
-clusters = pono.object_index[0, 0].gather(0, which[None])[0]
-at = pono.positives(threshold=0.9999)
-peaks = torch.stack((at.column, at.row), -1) * 8 + 4
-some = anchors.anchor_boxes(shapes, (32, 32))[0, [2, 6], 4::8, 4::8].flatten(0, 2)
-print(f"{len(people)} people; largest overlap of each:", end=" ")
-print([round(plain.overlap[plain.object_index == n].max().item(), 2) for n in range(len(people))])
-print("largest PONO of each:", [pono.overlap[pono.object_index == n].max().item() for n in range(len(people))])
-figures.pono_story(crowd, people, some, clusters, plain.overlap[0, 0].amax(0), ranked, peaks)
+print(f"{len(people)} people; largest overlap of each:", [round(peak, 2) for peak in plain.peaks.tolist()])
+print("largest PONO of each:", pono.peaks.tolist())
+some = anchors.anchor_boxes(shapes, (32, 32))[0, [2, 6], 4::8, 4::8]  # two of the ten shapes, on every eighth cell
+figures.pono_story(crowd, people, some.flatten(0, 2), *study.pono_maps(plain, pono))
 
 # %% [markdown]
 # **Notice** three things. In (c) the clusters divide the picture among the people, and two who stand close together
@@ -179,9 +179,9 @@ figures.pono_story(crowd, people, some, clusters, plain.overlap[0, 0].amax(0), r
 # So the rule $O > 0.5$ finds somebody for everybody. We ask the 300 scenes again, with nothing changed but the map.
 
 # %%
-normalised = assign.assign(shapes, (32, 32), objects, classes, image_index, len(scenes))
-per_object = normalised.positives().object_index.bincount(minlength=len(objects))
-print(f"objects without a positive: AO {int(missed.sum())}, PONO {int((per_object == 0).sum())} of {len(objects)}")
+normalised = assign.assign(shapes, (32, 32), *objects, len(scenes))  # overlap="pono" is the default
+per_object = normalised.positives().object_index.bincount(minlength=len(sizes))
+print(f"objects without a positive: AO {int(missed.sum())}, PONO {int((per_object == 0).sum())} of {len(sizes)}")
 print(f"fewest positives of an object: {int(per_object.min())}; median {int(per_object.median())}")
 print(f"objects whose cluster was empty: {int(normalised.rescued.sum())}")
 
@@ -200,11 +200,11 @@ print(f"objects whose cluster was empty: {int(normalised.rescued.sum())}")
 hug, target = render_situation("two_people_hugging", seed=1)
 pair, labels, _ = flatten_targets([target])
 at = assign.assign(shapes, (32, 32), pair, labels).positives()
-dots = torch.stack((at.column, at.row), -1) * 8 + 4
+everyone = at.overlap > 0.5  # that is what `positives` are
 print(f"the two boxes have an IoU of {boxes.paired_iou(pair[:1], pair[1:]).item():.2f}")
 print("anchors with O > 0.5:", at.object_index.bincount().tolist())
-everyone = torch.ones(len(dots), dtype=torch.bool)
-figures.ambiguity(hug, pair, {"positives by O > 0.5, each person in a colour": (dots, at.object_index, everyone)})
+panel = study.centers(at), at.object_index, everyone
+figures.ambiguity(hug, pair, {"positives by O > 0.5, each person in a colour": panel})
 
 # %% [markdown]
 # **Notice** that where the colours meet they mix, some cells even have both (a circle beside a square): neighbouring
@@ -220,13 +220,13 @@ figures.ambiguity(hug, pair, {"positives by O > 0.5, each person in a colour": (
 # not learned anything leaves all anchors where they are. Which of them would it keep?
 
 # %%
-untouched = boxes.decode(torch.zeros(len(dots), 4), shapes[at.label, at.anchor], at.row, at.column)
-fit = boxes.paired_iou(untouched, pair[at.object_index])
-kept = assign.ams_labels(at.overlap, fit)
+untouched = boxes.decode(torch.zeros(len(everyone), 4), shapes[at.label, at.anchor], at.row, at.column)
+fit = boxes.paired_iou(untouched, pair[at.object_index])  # Ô
+kept = at.overlap * fit > 0.5  # P, eq. 3
+assert torch.equal(kept, assign.ams_labels(at.overlap, fit))  # the library's
 print(f"kept {int(kept.sum())} of {len(kept)}; of each person {at.object_index[kept].bincount().tolist()}")
-panels = {"positives by O > 0.5": (dots, at.object_index, everyone)}
-panels["kept by O · Ô > 0.5"] = (dots, at.object_index, kept)
-figures.ambiguity(hug, pair, panels)
+labelled = {"positives by O > 0.5": everyone, "kept by O · Ô > 0.5": kept}
+figures.ambiguity(hug, pair, {name: (study.centers(at), at.object_index, which) for name, which in labelled.items()})
 
 # %% [markdown]
 # **Notice** that the crosses, the anchors that are excused, lie all around; what stays are two tight groups near the
@@ -249,9 +249,13 @@ figures.ambiguity(hug, pair, panels)
 torch.manual_seed(0)
 network = model.LapNet(len(SCENE_CLASSES))
 criterion = losses.LapNetLoss(len(SCENE_CLASSES), per_class=10)
-preparing = Scenes(8, size=(128, 128), transform=eval_transform((128, 128)))
-batch = collate([preparing[i] for i in range(8)])
-terms = criterion(*network(batch.images), shapes / 2, batch.targets)  # half the image, half the anchor
+eight = Scenes(8, size=(128, 128), transform=eval_transform((128, 128)))
+batch = collate([eight[i] for i in range(8)])
+scores, offsets = network(batch.images)
+print(f"scores {tuple(scores.shape)}, offsets {tuple(offsets.shape)}: image, class, anchor, (offset,) row, column")
+
+# %%
+terms = criterion(scores, offsets, shapes / 2, batch.targets)  # half the image, half the anchor
 print(f"{terms.labels.numel()} anchors in a batch of 8; {len(terms.positives.flat)} with O > 0.5,")
 print(f"of which AMS keeps {int(terms.labels.sum())} while nothing is learned")
 print(f"total {terms.total:.2f} = loc {terms.loc:.3f} + cls {terms.cls:.4f} + reg {terms.reg:.2f}")
@@ -264,31 +268,22 @@ print(f"balance weights: {2 + sum(w.numel() for w in criterion.anchor_weights)}"
 # ## 8. Train it
 #
 # Now all of this together, here and now. The network is small and starts from random numbers, the schedule is short.
-# What you see live: the two losses, which are *weighted* by what is being learned (so they need not fall), and the
-# mean $\hat O$ of the positives, which is the one to watch. It should rise.
+# `train.train` calls `watch` after every step. What it shows you live: the two losses, which are *weighted* by what is
+# being learned (so they need not fall), and the mean $\hat O$ of the positives, which is the one to watch. It should
+# rise.
 
 # %%
-settings = config.laptop_scenes() if TIER == "laptop" else config.tiny_scenes()  # the command for "full" is at the end
+settings = lab.choose(config.tiny_scenes(), config.laptop_scenes())  # the command for "full" is at the end
 # Drawing a scene takes as long as learning from it, so the tiny tier draws 640 and keeps them.
-lesson = None if TIER == "laptop" else Scenes(640, size=settings.image_size, keep=True)
+lesson = lab.choose(Scenes(640, size=settings.image_size, keep=True), None)  # None: what the settings name as data
 test_scenes = Scenes(100, size=settings.image_size, split="test")
 print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_size} scenes, lr {settings.lr}")
 
 # %% tags=["nbval-ignore-output"]
-log, live = [], display("the first steps ...", display_id=True)
-
-
-def watch(step, terms):
-    """Note the losses of a step, and draw them now and then."""
-    fit = terms.predicted_overlap.mean()
-    log.append({"step": step, "loc": terms.loc.item(), "cls": terms.cls.item(), "overlap": fit.item()})
-    if step % (settings.steps // 10) == 0:
-        live.update(figures.loss_curves(log, settings.steps))
-
-
-bar = "TQDM_DISABLE" not in os.environ
-training = train.train(settings, lesson, save=False, progress=bar, on_step=watch)
-print(f"mean Ô of the positives: first {log[0]['overlap']:.2f}, last {log[-1]['overlap']:.2f}")
+watch = panels.LiveLosses(settings.steps)  # after every step it notes what `method.progress()` tells
+training = train.train(settings, lesson, save=False, progress=lab.progress, on_step=watch)
+fits = [line["overlap"] for line in watch.log]
+print(f"mean Ô of the positives: first {fits[0]:.2f}, last {fits[-1]:.2f}")
 
 # %% [markdown]
 # **Notice** the right panel: the boxes learn to fit their objects. From the losses alone you could not tell.
@@ -301,7 +296,10 @@ print(f"mean Ô of the positives: first {log[0]['overlap']:.2f}, last {log[-1]['
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(settings.seed)
-beginner = replace(training.detector, model=model.LapNet(len(SCENE_CLASSES)))
+untrained = method.LapNetMethod(model.LapNet(len(SCENE_CLASSES)), training.method.shapes)
+beginner = detector.Detector(untrained, SCENE_CLASSES, settings.image_size)
+
+# %% tags=["nbval-ignore-output"]
 shown = [test_scenes[i] for i in (17, 36, 85)]
 rows = {
     "before": [beginner.predict(image, score_threshold=0.0, max_detections=5) for image, _ in shown],
@@ -322,15 +320,15 @@ figures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
 # classes. 1 is perfect. The number in parentheses says on how many objects it was measured.
 
 # %% tags=["nbval-ignore-output"]
-predicted, truth, _ = training.detector.predict_dataset(test_scenes, progress=bar)
+predicted, truth, _ = training.detector.predict_dataset(test_scenes, progress=lab.progress)
 result = evaluate.voc_map(predicted, truth, len(SCENE_CLASSES), class_names=SCENE_CLASSES)
 print(f"mAP {result.mean_ap:.3f} on {len(test_scenes)} test scenes")
 figures.precision_by_class(SCENE_CLASSES, result.ap, result.num_objects, f"mAP {result.mean_ap:.2f}")
 
 # %%
-recorded, band = 0.42, 0.10  # of the tiny tier
-print(f"mean Ô of the positives has risen: {log[-1]['overlap'] > log[0]['overlap']}")
-if TIER == "tiny":
+recorded, band = records.value("start.map"), 0.10  # of the tiny tier
+print(f"mean Ô of the positives has risen: {fits[-1] > fits[0]}")
+if lab.tier == "tiny":
     print(f"mAP within {band} of the recorded run ({recorded}): {abs(result.mean_ap - recorded) <= band}")
 
 # %% [markdown]
@@ -349,10 +347,10 @@ if TIER == "tiny":
 # average weight.
 
 # %% tags=["nbval-ignore-output"]
-lam_loc, lam_cls = (weight / weight.log().mean().exp() for weight in training.loss.anchor_weights)
+lam_loc, lam_cls = (weight / weight.log().mean().exp() for weight in training.method.criterion.anchor_weights)
 weights = {"localisation, λ_loc relative to the mean": lam_loc, "classification, λ_cls relative to the mean": lam_cls}
 print({title: f"{w.min():.2g} to {w.max():.2g}" for title, w in weights.items()})
-figures.weights_vs_area(training.detector.shapes, weights, SCENE_CLASSES)
+figures.weights_vs_area(training.method.shapes, weights, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** that the curves fall: small anchors have large weights. And the classes are apart: *person*, by far the
@@ -450,9 +448,8 @@ check("least_fit", least, overlap=0.8)
 # | AMS removes ambiguous anchors, and each object keeps a group (fig. 5). | Yes, already without any training. |
 # | The loss needs no sampling (3.3). | True: every anchor is in the loss, and the network learns. |
 # | Learned weights fall with the anchor's area and the class's frequency (fig. 6). | Both, after so short a training. |
-# | 81 % mAP with PONO on VOC (table 2a). | Not tried here. It takes the full schedule, on photographs. |
-
-# %% [markdown]
+# | PONO: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % mAP (table 2a). | Not tried: the full schedule. |
+#
 # ## Where to go next
 #
 # The paper's own training on PASCAL VOC, for a machine with four GPUs (`lapnet data get` fetches the images):
@@ -471,5 +468,9 @@ check("least_fit", least, overlap=0.8)
 # | ☑ | [03_ambiguity](03_ambiguity.ipynb) | Which anchors does AMS excuse while a network learns? |
 # | ☑ | [04_balance](04_balance.ipynb) | What do the learned weights do for rare and small objects? |
 # | ☑ | [05_model](05_model.ipynb) | What happens between the image and the scores? |
-# | ☐ | training on VOC and COCO | How does one repeat the paper's tables? |
-# | ☐ | speed and accuracy | What does LapNet cost, beside other detectors (fig. 1)? |
+# | ☐ | `06_detections` | How do scores become boxes, and boxes a mark? |
+# | ☐ | `07_training` | How does one train on own photographs, and on VOC and COCO? |
+# | ☐ | `08_weights` | What can a network do with a backbone that has learned before? |
+# | ☐ | `09_ablations` | Which part of the method is worth what (tables 2a and 2b)? |
+# | ☐ | `10_speed_accuracy` | What does LapNet cost, beside other detectors (fig. 1)? |
+# | ☐ | `11_bug_hunt` | Something is wrong: where? |

@@ -1,7 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -22,33 +20,27 @@
 # - read off a curve how many shapes are enough, and what they can and cannot mend;
 # - make the anchors of your own data set with one command.
 #
+# <!-- records: anchors.tiers -->
 # | tier | `LAPNET_TIER` | what it clusters | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | 300 drawn scenes, 2114 objects | 18 s | 1.7 GB | nothing |
 # | laptop | `laptop` | 2000 drawn scenes | about 2 minutes (estimate) | 2 GB (estimate) | nothing |
-# | real boxes | either; set `LAPNET_DATA` | also 76 838 boxes of VOC and COCO | 20 s more | 2.0 GB | 1 MB |
+# | real boxes | either; set `LAPNET_DATA` | also 76,838 boxes of VOC and COCO | 20 s more | 2.0 GB | 1 MB |
+# <!-- /records -->
 #
 # Nothing is trained here, so there is no tier for GPUs. You should have seen [notebook 00](00_start_here.ipynb), or
 # know what an anchor is.
 
 # %%
-# %matplotlib inline
-import os
-from pathlib import Path
-
 import torch
 
-from lapnet_core import anchors, figures
-from lapnet_core.assign import assign
-from lapnet_core.boxes import shape_iou
-from lapnet_core.data import flatten_targets
+from lapnet_core import anchors, boxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab.checks import check
-from lapnet_lab.lessons.anchors.panels import kmeans_panel
+from lapnet_lab import coverage, gather, pictures, setup
+from lapnet_lab.lessons.anchors import figures, panels, study
+from lapnet_lab.lessons.anchors.exercises import check
 
-TIER = os.environ.get("LAPNET_TIER", "tiny")
-torch.set_num_threads(1)  # small tensors: a second thread would only wait
-print(f"tier {TIER}; real boxes are looked for where LAPNET_DATA says, in section 7")
+lab = setup(threads=1)  # small tensors: a second thread would only wait
 
 # %% [markdown]
 # ## 1. Boxes are points, and how far apart they are
@@ -57,13 +49,13 @@ print(f"tier {TIER}; real boxes are looked for where LAPNET_DATA says, in sectio
 # object of our scenes becomes a point $(w, h)$.
 
 # %%
-scenes = Scenes(2000 if TIER == "laptop" else 300, size=(256, 256))
-objects, classes, image_index = flatten_targets([scenes.target(i) for i in range(len(scenes))])
-sizes = objects[:, 2:] - objects[:, :2]
+scenes = Scenes(lab.choose(300, 2000), size=(256, 256))
+objects = gather.objects(scenes)
+sizes, classes = gather.sizes(objects.boxes), objects.labels  # (w, h) in pixels, and the class of each
 points = {name: sizes[classes == c] for c, name in enumerate(SCENE_CLASSES)}
 print({name: len(own) for name, own in points.items()})
-halves = [{name: points[name] for name in part} for part in (SCENE_CLASSES[:3], SCENE_CLASSES[3:])]
-figures.size_plane(dict(zip(("the three most frequent classes", "the others"), halves, strict=True)))
+parts = {"the three most frequent classes": SCENE_CLASSES[:3], "the others": SCENE_CLASSES[3:]}
+figures.size_plane({title: {name: points[name] for name in names} for title, names in parts.items()})
 
 # %% [markdown]
 # **Notice** the axes: they are logarithmic, for the objects run from 5 pixels to 200. People lie above the dashed line
@@ -71,15 +63,15 @@ figures.size_plane(dict(zip(("the three most frequent classes", "the others"), h
 # one stripe, like the cars: seen from the front, and from the side.
 #
 # We want ten points that stand for a stripe. *Stand for* needs a distance. The plain one is Euclid's, in pixels.
-# YOLOv2's, which the paper takes, is $1 - \mathrm{IoU}$ of the two boxes laid on one centre. Here are lines of equal
-# distance about a small and a large box.
+# YOLOv2's, which the paper takes, is $1 - \mathrm{IoU}$ of the two boxes laid on one centre. Let a small and a large
+# box grow by the same few pixels. Then come lines of equal distance about both.
 
 # %%
-axis = torch.linspace(1, 140, 140)
 two = torch.tensor([[12.0, 20.0], [50.0, 80.0]])
 larger = two + torch.tensor([4.0, 6.0])  # both 4 px wider and 6 px higher
 print("distance of the grown boxes in pixels:", [f"{d:.1f}" for d in (larger - two).norm(dim=1).tolist()])
-print("their IoU with what they grew from:", [f"{iou:.2f}" for iou in shape_iou(two, larger).diag().tolist()])
+print("their IoU with what they grew from:", [f"{iou:.2f}" for iou in boxes.shape_iou(two, larger).diag().tolist()])
+axis = torch.linspace(1, 140, 140)  # px
 maps = {"1 − IoU": study.distance_maps(axis, two), "Euclid, px": study.distance_maps(axis, two, study.euclidean)}
 figures.distance_plane(axis, maps, {"1 − IoU": (0.3, 0.5, 0.7), "Euclid, px": (10, 20, 30)}, two)
 
@@ -93,15 +85,10 @@ figures.distance_plane(axis, maps, {"1 − IoU": (0.3, 0.5, 0.7), "Euclid, px": 
 
 # %%
 people = points["person"].double()
-small = people.prod(-1).sqrt() < 24
-print(f"{small.double().mean():.0%} of the {len(people)} people are below 24 px")
-for name, similarity in (("1 − IoU", shape_iou), ("Euclid", study.euclidean)):
+print(f"{study.is_small(people, 24).double().mean():.0%} of the {len(people)} people are below 24 px")
+for name, similarity in (("1 − IoU", boxes.shape_iou), ("Euclid", study.euclidean)):
     found = [study.trace(people, 10, seed, similarity=similarity).result for seed in range(10)]
-    best = torch.stack([shape_iou(people, centers).amax(1) for centers in found])
-    tiny = torch.stack([(centers.prod(-1).sqrt() < 24).sum() for centers in found])
-    lost = (best < 0.5).double().mean()
-    print(f"{name:8} average IoU: small {best[:, small].mean():.2f}, others {best[:, ~small].mean():.2f};", end=" ")
-    print(f"{tiny.double().mean():.1f} of ten centres below 24 px; best IoU below 0.5: {lost:.1%}")
+    print(f"{name:8}", study.served(people, found, below=24))
 
 # %% [markdown]
 # **Notice** who pays. Euclid spends its centres on large people, because large boxes are many pixels apart. It does
@@ -122,13 +109,10 @@ for name, similarity in (("1 − IoU", shape_iou), ("Euclid", study.euclidean)):
 
 # %%
 run = study.trace(people, 5)
-for step, (state, quality) in enumerate(zip(run.states, run.average_iou.tolist(), strict=True)):
-    what = "seeded" if step <= run.seeded else f"move {step - run.seeded}"
-    changed = int((state.nearest != run.states[step - 1].nearest).sum()) if step else 0
-    print(f"step {step:2}: {what:7} {len(state.centers)} centres, average IoU {quality:.3f}, {changed:3} boxes changed")
-own = run.result[run.result.prod(-1).argsort()].float()
-anchors_of_five = anchors.cluster_anchors(sizes, classes, len(SCENE_CLASSES), per_class=5)[0]
-print("the same as anchors.cluster_anchors gives:", torch.equal(own, anchors_of_five))
+print(run)
+by_area = run.result[run.result.prod(-1).argsort()].float()
+of_the_library = anchors.cluster_anchors(sizes, classes, len(SCENE_CLASSES), per_class=5)[0]
+print("the same as anchors.cluster_anchors gives:", torch.equal(by_area, of_the_library))
 
 # %% [markdown]
 # **Notice** that most of it comes from the seeding, and most of the rest from the first two or three moves. The last
@@ -140,7 +124,7 @@ print("the same as anchors.cluster_anchors gives:", torch.equal(own, anchors_of_
 # see the first step, the end of the seeding, and the last step, one beneath the other.
 
 # %%
-kmeans_panel(sizes, classes, SCENE_CLASSES, "person", k=5)
+panels.kmeans_panel(sizes, classes, SCENE_CLASSES, "person", k=5)
 
 # %% [markdown]
 # **Notice** the borders between the colours: with Euclid's distance they would be straight lines on ordinary axes. And
@@ -174,7 +158,7 @@ figures.iou_curves([run.average_iou[run.seeded :] for run in runs], "people, ten
 # %%
 three = torch.tensor([[10.0, 10], [10, 10], [40, 40]])
 for name, center in (("their mean", three.mean(0)), ("the small box", three[0])):
-    fit = shape_iou(three, center[None])[:, 0]
+    fit = boxes.shape_iou(three, center[None])[:, 0]
     ious = ", ".join(f"{iou:.2f}" for iou in fit.tolist())
     print(f"{name:14} {center[0]:.0f} × {center[1]:.0f}: IoUs {ious}, average {fit.mean():.2f}")
 
@@ -209,16 +193,16 @@ figures.values_by_class(SCENE_CLASSES, {"a seed": counted.final}, "average IoU a
 
 # %%
 count = len(SCENE_CLASSES)
-sets = {
-    "10 for each class": anchors.cluster_anchors(sizes, classes, count),
-    "10 shared": study.shared_shapes(sizes, count, 10),
-    "70 shared": study.shared_shapes(sizes, count, 70),
-}
+sets = {"10 for each class": anchors.cluster_anchors(sizes, classes, count)}
+sets |= {f"{k} shared": study.shared_shapes(sizes, count, k) for k in (10, 70)}
+for name, shapes in sets.items():
+    overall = study.best_overlap(sizes, classes, shapes).mean()
+    print(f"{name:18} {count * shapes.shape[1]:3} maps, average IoU over all objects {overall:.2f}")
+
+# %%
 fits = {name: anchors.average_iou(sizes, classes, shapes) for name, shapes in sets.items()}
 for name, fit in fits.items():
-    overall = study.best_overlap(sizes, classes, sets[name]).mean()
-    print(f"{name:18} {count * sets[name].shape[1]:3} maps, average IoU over all objects {overall:.2f};", end=" ")
-    print("by class", [round(x, 2) for x in fit.tolist()])
+    print(f"{name:18} by class", [round(x, 2) for x in fit.tolist()])
 figures.values_by_class(SCENE_CLASSES, fits, "average IoU")
 
 # %% [markdown]
@@ -233,24 +217,31 @@ figures.values_by_class(SCENE_CLASSES, fits, "average IoU")
 # ## 5. How many shapes?
 #
 # "We arbitrarily fix the number of anchors per object to $N_A = 10$" (paper 4). Let us see what the number does. First
-# with centres aligned, then on the real grid, where an anchor also has to be at the right *place*.
+# with centres aligned:
 
 # %%
 counts = (1, 2, 3, 5, 7, 10, 15, 20)
 each = study.sweep(sizes, classes, count, counts)
+print(study.row("A", counts, "5"))
+print(study.row("average IoU", each.average.tolist(), "5.2f"))
+print(study.row("below, aligned", each.below.tolist(), "5.1%"))
+
+# %% [markdown]
+# *Below* are the objects whose best shape has an IoU of at most 0.5. Then on the real grid, where an anchor also has to
+# be at the right *place*: `coverage.coverage` assigns every object by AO and by PONO, and counts whom either misses.
+
+# %%
+table, grid = gather.table(scenes), (32, 32)
+lost = [coverage.coverage(table, anchors.cluster_anchors(sizes, classes, count, a), grid, scale=1.0) for a in counts]
+print(study.row("A", counts, "5"))
+print(study.row("missed by AO", [c.share_missed_ao for c in lost], "5.1%"))
+print(study.row("missed by PONO", [c.missed_pono / c.objects for c in lost], "5.1%"))
+
+# %%
 shared = study.sweep(sizes, classes, count, (*counts, 30, 50), shared=True)
-table = tables.BoxTable(objects, classes, image_index, SCENE_CLASSES, len(scenes), 0)
-grid = (32, 32)
-lost = []
-for a in counts:
-    lost.append(coverage.coverage(table, anchors.cluster_anchors(sizes, classes, count, a), grid, 1.0))
-average = {"for each class": (each.counts, each.average), "shared by all": (shared.counts, shared.average)}
+average = {"for each class": (counts, each.average), "shared by all": (shared.counts, shared.average)}
 missed = {"centres aligned": (counts, each.below), "on the grid, AO": (counts, [c.share_missed_ao for c in lost])}
 missed["on the grid, PONO"] = (counts, [c.missed_pono / c.objects for c in lost])
-print("A             ", "  ".join(f"{a:5}" for a in counts))
-print("average IoU   ", "  ".join(f"{x:5.2f}" for x in each.average.tolist()))
-print("below, aligned", "  ".join(f"{x:5.1%}" for x in each.below.tolist()))
-print("missed by AO  ", "  ".join(f"{c.share_missed_ao:5.1%}" for c in lost))
 figures.quality_by_count(average, missed, chosen=10)
 
 # %% [markdown]
@@ -265,15 +256,11 @@ figures.quality_by_count(average, missed, chosen=10)
 # Does PONO then make the number of shapes unimportant? Look at what it works with.
 
 # %%
-part = image_index < 300  # all of them in the tiny tier
-here = objects[part], classes[part], image_index[part], 300
 for a in (1, 3, 10, 20):
-    shapes = anchors.cluster_anchors(sizes, classes, count, a)
-    plain, pono = (assign(shapes, grid, *here, overlap=m) for m in ("ao", "pono"))
-    n_plain, n_pono = (x.positives().object_index.bincount(minlength=len(here[0])) for x in (plain, pono))
-    print(f"A = {a:2}: best anchor of the median object has IoU {plain.peaks.median():.2f};", end=" ")
-    print(f"median of positives, AO {int(n_plain.median()):2}, PONO {int(n_pono.median()):2};", end=" ")
-    print(f"empty clusters rescued: {int(pono.rescued.sum())}")
+    found = coverage.object_coverage(table, anchors.cluster_anchors(sizes, classes, count, a), grid)
+    ao, pono = (int(positives.median()) for positives in (found.ao_positives, found.pono_positives))
+    print(f"A = {a:2}: best anchor of the median object has IoU {found.ao_peak.median():.2f};", end=" ")
+    print(f"median of positives, AO {ao:2}, PONO {pono:2}; empty clusters rescued: {int(found.rescued.sum())}")
 
 # %% [markdown]
 # **Notice** the first number. PONO *calls* the best anchor 1, but with a single shape that "1" is an IoU below one half
@@ -283,14 +270,18 @@ for a in (1, 3, 10, 20):
 # What does it cost in the end? We trained the network of notebook 00 with different numbers of shapes, 640 steps each,
 # and measured mAP on 300 test scenes (23 November 2026, seed 0, one run each, so do not trust the second digit):
 #
+# <!-- records: anchors.map -->
 # | | A = 1 | A = 3 | A = 10 |
 # | --- | --- | --- | --- |
 # | PONO with AMS, the paper's method | 0.27 | 0.40 | 0.42 |
 # | AO, without AMS | 0.09 | not run | 0.19 |
+# <!-- /records -->
 #
 # A single shape costs PONO a third of its mAP, and AO half of the little it has; three shapes are nearly as good as
 # ten. (AO is so far behind as half of our objects are below 20 px in these small pictures, and the training is short.
-# In the paper's Table 2a, on VOC at 512 px and after 120 000 steps, it is 80.3 against 81.1.) To repeat a cell:
+# In the paper's Table 2a, on VOC at 512 px and after 120 000 steps, it
+# is <!--record paper.table_2a.ao.no.map-->80.3<!--/record-->
+# against <!--record paper.table_2a.pono.no.map-->81.1<!--/record-->.) To repeat a cell:
 #
 # ```bash
 # lapnet train --preset tiny_scenes --anchors-per-class 1 --out one    # for AO add: --overlap ao --no-ams
@@ -304,8 +295,7 @@ for a in (1, 3, 10, 20):
 # would add nothing. In the first 18 scenes there are three buses:
 
 # %%
-early = image_index < 18
-few = sizes[early & (classes == 6)]
+few = sizes[(objects.image_index < 18) & (classes == SCENE_CLASSES.index("bus"))]
 filled = anchors.cluster_anchors(few, torch.zeros(len(few), dtype=torch.int64), 1)[0]
 known = (filled[:, None] == few[None]).all(-1).any(1)
 print(f"{len(few)} buses of {len(few.unique(dim=0))} sizes; {int(known.sum())} of ten anchors are sizes of buses")
@@ -324,9 +314,9 @@ pictures.anchor_shapes([filled[known], filled[~known]], ("seen", "filled in"))
 first = anchors.cluster_anchors(sizes, classes, count, seed=0)
 torch.manual_seed(12345)  # the global generator plays no part
 again = anchors.cluster_anchors(sizes, classes, count, seed=0)
+print(f"same seed, same data: equal {torch.equal(first, again)}")
 mixed = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(1))
 other = anchors.cluster_anchors(sizes[mixed], classes[mixed], count, seed=0)
-print(f"same seed, same data: equal {torch.equal(first, again)}")
 print(f"same seed, the same objects in another order: equal {torch.equal(first, other)}, average IoU", end=" ")
 print(*(f"{study.best_overlap(sizes, classes, shapes).mean():.2f}" for shapes in (first, other)), sep=" and ")
 
@@ -336,12 +326,13 @@ print(*(f"{study.best_overlap(sizes, classes, shapes).mean():.2f}" for shapes in
 #
 # ## 7. Real boxes
 #
-# `lapnet anchors` clusters a data set into a file, and `lapnet train --anchors FILE` uses it. Two such files are
-# shipped in `data/anchors`, made from the boxes of PASCAL VOC 07+12 trainval and of COCO *val*2017. (COCO's train2017
-# was not at hand. The README beside the files says what that means, and how to make the file from train2017.)
+# `lapnet anchors` clusters a data set into a file, and `lapnet train --anchors FILE` uses it. Two such files come with
+# the package and have names, `voc0712_512` and `coco_512`. They are made from the boxes of PASCAL VOC 07+12 trainval
+# and of COCO *val*2017. (COCO's train2017 was not at hand. The README beside the files, in
+# `lapnet_core/assets/anchors`, says what that means, and how to make the file from train2017.)
 
 # %%
-shipped = {name: anchors.AnchorFile.load(Path("../data/anchors") / f"{name}_512.json") for name in ("voc0712", "coco")}
+shipped = {name: anchors.AnchorFile.load(f"{name}_512") for name in ("voc0712", "coco")}
 for name, file in shipped.items():
     print(f"{name}: {tuple(file.shapes.shape)} for an input of {file.input_size}; {file.made_by}")
 voc = shipped["voc0712"]
@@ -356,13 +347,13 @@ pictures.anchor_shapes([voc.shapes[voc.class_names.index(name)] for name in some
 # All shapes of both files at once, each point an anchor:
 
 # %%
-panels = {}
+planes = {}
 for name, file in shipped.items():
     side = file.shapes.prod(-1).sqrt()
     print(f"{name:8} {side.numel()} shapes; sides from {side.min():.0f} to {side.max():.0f} px;", end=" ")
     print(f"below 32 px: {(side < 32).float().mean():.0%}; classes with such a shape:", int((side < 32).any(1).sum()))
-    panels[f"{name}, {len(file.class_names)} classes"] = {"an anchor": file.shapes.flatten(0, 1)}
-figures.size_plane(panels)
+    planes[f"{name}, {len(file.class_names)} classes"] = {"an anchor": file.shapes.flatten(0, 1)}
+figures.size_plane(planes)
 
 # %% [markdown]
 # **Notice** the lower left corner of COCO's panel, which is empty in VOC's: shapes down to 3 pixels, less than half a
@@ -372,37 +363,37 @@ figures.size_plane(panels)
 # recorded is written beneath.
 
 # %% tags=["nbval-ignore-output"]
-REAL = os.environ.get("LAPNET_DATA")
-tables = {"VOC07+12": ("voc0712_trainval", True, 512 / 500), "COCO val": ("coco_val2017", False, 512 / 640)}
-average, missed = {}, {}
-for name, (file, one_based, scale) in tables.items() if REAL else ():
-    real = tables.read_boxes(Path(REAL, "boxes", f"{file}.csv.gz"), one_based=one_based)
-    wh = (real.boxes[:, 2:] - real.boxes[:, :2]) * scale
-    for kind in ("for each class", "shared"):
-        found = study.sweep(wh, real.labels, len(real.class_names), counts, shared=kind == "shared")
-        average[f"{name}, {kind}"], missed[f"{name}, {kind}"] = (counts, found.average), (counts, found.below)
-        print(f"{name}, {kind:14}", "  ".join(f"{x:.3f}" for x in found.average.tolist()))
-print("" if REAL else "LAPNET_DATA is not set: no real boxes here. The recorded numbers stand below.")
-figures.quality_by_count(average, missed, chosen=10) if REAL else None
+real, kinds = study.real_sizes(lab.data), {"for each class": False, "shared": True}
+pairs = [(name, kind) for name in real for kind in kinds]
+found = {f"{name}, {kind}": study.sweep(*real[name], counts, shared=kinds[kind]) for name, kind in pairs}
+for name, one in found.items():
+    print(study.row(f"{name:25}", one.average.tolist(), ".3f"))
+average = {name: (counts, one.average) for name, one in found.items()}
+missed = {name: (counts, one.below) for name, one in found.items()}
+figures.quality_by_count(average, missed, chosen=10) if found else "LAPNET_DATA is not set: no real boxes here"
 
 # %% [markdown]
 # **Notice**, if you have the boxes, that the curves are those of section 5, only lower: photographs show more kinds of
 # boxes than our drawings. What we recorded, at 512 pixels (seed 0, November 2026; the last row is
 # `coverage.coverage(table, gather.table_anchors(table, scale, A), (64, 64), scale)`):
 #
-# | VOC07+12 trainval, 40 058 objects | A = 1 | 3 | 5 | 10 | 20 |
+# <!-- records: anchors.voc -->
+# | VOC07+12 trainval, 40,058 objects | A = 1 | 3 | 5 | 10 | 20 |
 # | --- | --- | --- | --- | --- | --- |
 # | average IoU, A for each class | .385 | .603 | .670 | **.740** | .803 |
 # | average IoU, A shared by all | .338 | .551 | .611 | .684 | .757 |
 # | best shape not above 0.5, centres aligned | 66.6 % | 25.4 % | 12.6 % | **4.7 %** | 1.2 % |
 # | no anchor above 0.5 on the grid (AO misses it) | 66.7 % | 25.7 % | 13.0 % | **4.9 %** | 1.4 % |
+# <!-- /records -->
 #
-# | COCO val2017, 36 780 objects | A = 1 | 3 | 5 | 10 | 20 |
+# <!-- records: anchors.coco -->
+# | COCO val2017, 36,780 objects | A = 1 | 3 | 5 | 10 | 20 |
 # | --- | --- | --- | --- | --- | --- |
 # | average IoU, A for each class | .284 | .502 | .576 | **.667** | .749 |
 # | average IoU, A shared by all | .235 | .443 | .499 | .584 | .671 |
 # | best shape not above 0.5, centres aligned | 79.9 % | 50.0 % | 31.9 % | **13.4 %** | 3.8 % |
 # | no anchor above 0.5 on the grid (AO misses it) | 80.2 % | 54.1 % | 38.7 % | **22.6 %** | 14.2 % |
+# <!-- /records -->
 #
 # 1. With ten shapes, per-class ones are better for *every* class of both, by 0.06 and 0.08 on average. Twenty shared
 #    shapes do as well as ten per-class ones: a factor of two, less than on our drawn scenes.
@@ -410,8 +401,10 @@ figures.quality_by_count(average, missed, chosen=10) if REAL else None
 #    *shape*, and twenty shapes would bring most of it back. COCO has both: shapes are wanting, and its small objects
 #    fall between the cells.
 # 3. PONO misses nobody, whatever $A$ is.
-# 4. Half of all moves of k-means made the average IoU worse (1204 of 2481 on VOC, 2402 of 4710 on COCO, $A = 10$,
-#    three seeds), by at most 0.013.
+# 4. Half of all moves of k-means made the average IoU worse (<!--record anchors.worse.voc-->1,204<!--/record-->
+#    of <!--record anchors.moves.voc-->2,481<!--/record--> on VOC, <!--record anchors.worse.coco-->2,402<!--/record-->
+#    of <!--record anchors.moves.coco-->4,710<!--/record--> on COCO, $A = 10$, three seeds), by at
+#    most <!--record anchors.worst-->0.013<!--/record-->.
 #
 # ## 8. Exercises
 #
@@ -439,17 +432,17 @@ check("centred_iou", by_hand, a=(40, 80), b=(60, 60))
 
 # %% [markdown]
 # **Exercise 2. One move.** Here are six boxes and two centres. Assign every box to its nearest centre by IoU
-# (`shape_iou` is imported), and compute where the two centres go.
+# (`boxes.shape_iou`), and compute where the two centres go.
 #
 # <details><summary>Hint</summary>
 #
-# `shape_iou(few_sizes, two_centers)` is a tensor of shape (6, 2); `argmax(1)` says which of the two is nearer. One of
-# the boxes goes where Euclid would not have sent it.
+# `boxes.shape_iou(few_sizes, two_centers)` is a tensor of shape (6, 2); `argmax(1)` says which of the two is nearer.
+# One of the boxes goes where Euclid would not have sent it.
 # </details>
 # <details><summary>Solution</summary>
 #
 # ```python
-# nearer = shape_iou(few_sizes, two_centers).argmax(1)
+# nearer = boxes.shape_iou(few_sizes, two_centers).argmax(1)
 # moved = torch.stack([few_sizes[nearer == j].mean(0) for j in range(2)])
 # ```
 # </details>
@@ -499,14 +492,13 @@ check("enough_shapes", enough, sizes=sizes, labels=classes, label=0, least=0.75)
 # | --- | --- |
 # | k-means as in YOLOv2 (3.1). | Done so. Two moves of five made our fit worse, by very little. |
 # | Per-class anchors fit better (3.1). | With as many maps, for every class. Not with as many shapes in all. |
-# | $N_A = 10$, fixed arbitrarily (4). | Average IoU .74 on VOC, .67 on COCO val; twenty would give .80 and .75. |
+# | $N_A = 10$, fixed arbitrarily (4). | Twenty fit better still, most of all on COCO (section 7). |
 # | AO misses objects: anchors are discrete (1, 3.2). | VOC: for want of shapes; our scenes: of places; COCO: both. |
-# | AO greatly depends on the number of anchors (1). | True: on VOC it misses 67 % with one shape, 5 % with ten. |
-# | PONO is less sensitive to it (2). | mAP with one shape instead of ten: PONO .27 for .42, AO .09 for .19. |
+# | AO greatly depends on the number of anchors (1). | On VOC it misses two thirds with one, one in twenty with ten. |
+# | PONO is less sensitive to it (2). | With one shape instead of ten it keeps two thirds of its mAP, AO half. |
 #
 # Not measured: mAP on photographs against $A$, which takes full trainings; and anchors of COCO train2017.
-
-# %% [markdown]
+#
 # ## Where to go next
 #
 # Anchors of your own photographs, and a training with them:

@@ -16,19 +16,20 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from lapnet_core import anchors
+from lapnet_core import boxes as core_boxes
 from lapnet_core.boxes import shape_iou
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import COCO_CLASSES, VOC_CLASSES, CocoDetection, flatten_targets
+from lapnet_core.method import find_anchors
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_core.train import find_anchors
 from lapnet_lab import pictures
 from lapnet_lab.lessons.anchors import figures, study
 from lapnet_lab.lessons.anchors.exercises import EXERCISES, judge
 from lapnet_lab.lessons.anchors.panels import kmeans_panel
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "data" / "anchors"
+README = (anchors.ASSETS / "README.md").read_text(encoding="utf-8")
 FILES = {
     "voc0712_512": ["boxes/voc0712_trainval.csv.gz", "--classes", "voc", "--one-based", "--scale", "1.024"],
     "coco_512": ["boxes/coco_val2017.csv.gz", "--classes", "coco", "--scale", "0.8"],
@@ -182,6 +183,58 @@ def test_a_sweep_measures_every_object(boxes: tuple[Tensor, Tensor], shared: boo
     assert found.average[1] > found.average[0] + 0.1
 
 
+def test_a_trace_is_printed_step_by_step(boxes: tuple[Tensor, Tensor]) -> None:
+    sizes, labels = boxes
+    run = study.trace(sizes[labels == 0], 3)
+    lines = str(run).splitlines()
+    assert len(lines) == len(run.states)
+    seeded, moved = len(lines) - len(run.moves), len(run.moves)
+    assert [line[9:15].strip() for line in lines] == ["seeded"] * seeded + [f"move {k + 1}" for k in range(moved)]
+    assert [line.split(" centres")[0][-1] for line in lines] == [str(min(k + 1, 3)) for k in range(len(lines))]
+    for line, quality, (before, after) in zip(
+        lines[1:], run.average_iou[1:].tolist(), pairwise(run.states), strict=True
+    ):
+        changed = sum(a != b for a, b in zip(before.nearest.tolist(), after.nearest.tolist(), strict=True))
+        assert line.endswith(f"average IoU {quality:.3f}, {changed:3} boxes changed")
+    assert lines[0].endswith("  0 boxes changed")
+
+
+def test_small_boxes_are_counted_apart() -> None:
+    sizes = torch.tensor([[10.0, 10], [6, 24], [30, 30], [24, 24]])
+    assert study.is_small(sizes, 24).tolist() == [True, True, False, False]
+    choices = [torch.tensor([[10.0, 10], [30, 30]]), torch.tensor([[12.0, 12], [10, 10]])]
+    found = study.served(sizes, choices, below=24)
+    best = [[max(oracles.centred_iou(s, c) for c in own.tolist()) for s in sizes.tolist()] for own in choices]
+    assert found.small == pytest.approx(sum(one[0] + one[1] for one in best) / 4)
+    assert found.others == pytest.approx(sum(one[2] + one[3] for one in best) / 4)
+    assert found.small_centers == 1.5
+    assert found.lost == pytest.approx(sum(iou < 0.5 for one in best for iou in one) / 8)
+    assert str(found).startswith(
+        f"average IoU: small {found.small:.2f}, others {found.others:.2f}; 1.5 centres below 24"
+    )
+
+
+def test_a_row_has_a_column_for_each_value() -> None:
+    assert study.row("A", (1, 20), "5") == f"{'A':14}     1     20"
+    assert study.row("lost", [0.5, 0.042], "5.1%") == f"{'lost':14} 50.0%   4.2%"
+
+
+def test_no_tables_no_real_boxes(tmp_path: Path) -> None:
+    assert study.real_sizes(None) == {} == study.real_sizes(tmp_path)
+
+
+@pytest.mark.data
+def test_real_boxes_are_read_at_the_size_of_the_input(real_data: Path) -> None:
+    found = study.real_sizes(real_data)
+    assert {name: (len(one.sizes), one.num_classes) for name, one in found.items()} == {
+        "VOC07+12": (40058, 20), "COCO val": (36780, 80)
+    }  # fmt: skip
+    for name, one in found.items():
+        assert one.sizes.max() <= 512 + 1, name
+        assert one.sizes.max() > 500, name
+        assert int(one.labels.max()) == one.num_classes - 1
+
+
 # Figures
 
 
@@ -331,7 +384,7 @@ def test_the_solutions_in_the_notebook_are_right(boxes: tuple[Tensor, Tensor]) -
     assert [name for _, name, _ in exercises] == list(EXERCISES)
     start = {"few_sizes": few()["sizes"], "two_centers": few()["centers"], "sizes": boxes[0], "classes": boxes[1]}
     for solution, name, variable in exercises:
-        names: dict[str, Any] = {"torch": torch, "analyse": analyse, "shape_iou": shape_iou, **start}
+        names: dict[str, Any] = {"torch": torch, "study": study, "boxes": core_boxes, **start}
         exec(solution, names)
         assert judge(name, names[variable], **given(name, boxes)).done is True, name
 
@@ -341,7 +394,7 @@ def test_the_solutions_in_the_notebook_are_right(boxes: tuple[Tensor, Tensor]) -
 
 @pytest.mark.parametrize(("name", "order"), [("voc0712_512", VOC_CLASSES), ("coco_512", COCO_CLASSES)], ids=FILES)
 def test_shipped_anchors_are_usable(name: str, order: tuple[str, ...]) -> None:
-    file = anchors.AnchorFile.load(SHIPPED / f"{name}.json")
+    file = anchors.AnchorFile.load(name)
     assert file.class_names == order
     assert file.input_size == (512, 512)
     assert file.shapes.shape == (len(order), 10, 2)
@@ -351,9 +404,9 @@ def test_shipped_anchors_are_usable(name: str, order: tuple[str, ...]) -> None:
     assert bool((areas[:, 1:] >= areas[:, :-1] - 0.01 * 1024).all())  # sorted before they were rounded to 0.01 px
     assert len({tuple(shape) for shape in file.shapes.flatten(0, 1).tolist()}) > 9 * len(order)
     assert file.made_by.startswith(f"lapnet anchors --data {' '.join(FILES[name])}")
-    assert f"`{name}.json`" in (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert f"`{name}.json`" in README
     # `lapnet train --anchors` takes it for a data set of these classes, at any size, and for no other.
-    config = TrainConfig(data="voc", anchors=str(SHIPPED / f"{name}.json"), image_size=(256, 512))
+    config = TrainConfig(data="voc", image_size=(256, 512)).with_options(anchors=name)
     data = Scenes(1)
     data.class_names = order
     taken = find_anchors(config, data)
@@ -369,12 +422,12 @@ def test_shipped_anchors_are_made_again(
 ) -> None:
     monkeypatch.setenv("LAPNET_DATA", str(real_data))
     assert main(["anchors", "--data", *FILES[name], "--out", str(tmp_path / "new.json")]) == 0
-    made, shipped = (anchors.AnchorFile.load(file) for file in (tmp_path / "new.json", SHIPPED / f"{name}.json"))
+    made, shipped = (anchors.AnchorFile.load(file) for file in (tmp_path / "new.json", name))
     assert (made.class_names, made.input_size, made.made_by) == (
         shipped.class_names, shipped.input_size, shipped.made_by
     )  # fmt: skip
     assert torch.allclose(made.shapes, shipped.shapes, rtol=0, atol=0.011)  # a last digit may round the other way
-    row = next(line for line in (SHIPPED / "README.md").read_text().splitlines() if f"`{name}.json`" in line)
+    row = next(line for line in README.splitlines() if f"`{name}.json`" in line)
     told = re.search(r"all +(\d+) objects, average IoU 0(\.\d+); mean of the classes 0(\.\d+)", capsys.readouterr().out)
     assert told
     assert f"| {told[2]} | {told[3]} |" in row

@@ -1,18 +1,24 @@
 """How good a choice of anchor shapes is, before anything is trained (paper 3.1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lapnet_core.anchors import KMeansState, class_generator, cluster_anchors, kmeans_steps
 from lapnet_core.assign import POSITIVE_THRESHOLD
 from lapnet_core.boxes import shape_iou
+from lapnet_core.data.tables import read_boxes
+from lapnet_lab import gather
 
 ROUNDING = 1e-9
 """A change of the average IoU below this is rounding, neither a rise nor a fall."""
+BOX_TABLES = {"VOC07+12": ("voc0712_trainval", True, 512 / 500), "COCO val": ("coco_val2017", False, 512 / 640)}
+"""Name: file in the folder of box tables, whether it counts pixels from 1, and pixels of a 512 px input per pixel."""
 
 
 def best_overlap(
@@ -72,6 +78,15 @@ class Trace:
         """The centres of the last state."""
         return self.states[-1].centers
 
+    def __str__(self) -> str:
+        lines = []
+        for step, (state, quality) in enumerate(zip(self.states, self.average_iou.tolist(), strict=True)):
+            what = "seeded" if step <= self.seeded else f"move {step - self.seeded}"
+            changed = int((state.nearest != self.states[step - 1].nearest).sum()) if step else 0
+            centers = f"{what:7} {len(state.centers)} centres"
+            lines.append(f"step {step:2}: {centers}, average IoU {quality:.3f}, {changed:3} boxes changed")
+        return "\n".join(lines)
+
 
 def trace(
     sizes: Float[Tensor, "n 2"],
@@ -91,6 +106,41 @@ def trace(
     states = tuple(kmeans_steps(own, k, class_generator(seed, label), similarity))
     quality = torch.stack([shape_iou(own, state.centers).amax(1).mean() for state in states])
     return Trace(states, quality, next(t for t, state in enumerate(states) if len(state.centers) == k))
+
+
+@dataclass(frozen=True)
+class Served:
+    """How well several choices of centres serve small boxes and others; means over the choices."""
+
+    below: float
+    """Side sqrt(w * h), in pixels, under which a box, or a centre, is small."""
+    small: float
+    """Average IoU with the best centre, of the small boxes."""
+    others: float
+    small_centers: float
+    """How many of a choice's centres are small."""
+    lost: float
+    """Share of all boxes whose best IoU is below 0.5."""
+
+    def __str__(self) -> str:
+        return (
+            f"average IoU: small {self.small:.2f}, others {self.others:.2f}; {self.small_centers:.1f} centres below "
+            f"{self.below:g} px; best IoU below 0.5: {self.lost:.1%}"
+        )
+
+
+def is_small(sizes: Float[Tensor, "n 2"], below: float) -> Bool[Tensor, " n"]:
+    """Which (w, h) have a side sqrt(w * h) under `below` pixels."""
+    return sizes.prod(-1).sqrt() < below
+
+
+def served(sizes: Float[Tensor, "n 2"], choices: Sequence[Float[Tensor, "k 2"]], below: float) -> Served:
+    """Compare small boxes and others under some choices of centres, in pixels."""
+    best = torch.stack([shape_iou(sizes, centers).amax(1) for centers in choices])
+    small = is_small(sizes, below)
+    few = torch.stack([is_small(centers, below).sum() for centers in choices]).double().mean()
+    lost = (best < POSITIVE_THRESHOLD).double().mean()
+    return Served(below, *(value.item() for value in (best[:, small].mean(), best[:, ~small].mean(), few, lost)))
 
 
 @dataclass(frozen=True)
@@ -164,3 +214,28 @@ def sweep(
         average.append(best.mean())
         below.append((best <= POSITIVE_THRESHOLD).float().mean())
     return Sweep(tuple(counts), torch.stack(by_class), torch.stack(average), torch.stack(below))
+
+
+def row(title: str, values: Iterable[float], form: str) -> str:
+    """A line of a printed table: the title, and every value in a column of its own, as `form` says."""
+    return f"{title:14} " + "  ".join(format(value, form) for value in values)
+
+
+class BoxSizes(NamedTuple):
+    """The objects of a data set, as `sweep` takes them."""
+
+    sizes: Float[Tensor, "G 2"]
+    """(w, h) in pixels of a network input of 512 px."""
+    labels: Int[Tensor, " G"]
+    num_classes: int
+
+
+def real_sizes(data: Path | None) -> dict[str, BoxSizes]:
+    """The objects of the box tables in `data`/boxes, see BOX_TABLES; none where there is no such folder."""
+    found: dict[str, BoxSizes] = {}
+    if data is None or not (data / "boxes").is_dir():
+        return found
+    for name, (file, one_based, scale) in BOX_TABLES.items():
+        table = read_boxes(data / "boxes" / f"{file}.csv.gz", one_based=one_based)
+        found[name] = BoxSizes(gather.sizes(table.boxes) * scale, table.labels, len(table.class_names))
+    return found
