@@ -78,8 +78,6 @@ def imported(path):
             names = [alias.name for alias in node.names]
         ours = {name for name in names if name.split(".")[0] in ("lapnet_core", "lapnet_lab")}
         found |= {name.removeprefix("lapnet_core.") for name in ours}
-            name.removeprefix("lapnet_core.") for name in names if name.split(".")[0] in ("lapnet_core", "lapnet_lab")
-        }
     return found
 
 
