@@ -105,6 +105,11 @@ def long_cells(notebook: Any) -> int:
     return sum(length(cell) > SHORT_CELL for cell in code_cells(notebook))
 
 
+def lengths(notebook: Any) -> str:
+    """How long its code cells are, in words."""
+    return f"{long_cells(notebook)} of {len(code_cells(notebook))} code cells are over {SHORT_CELL} lines"
+
+
 def build(name: str) -> None:
     """Render, execute, strip."""
     from nbclient import NotebookClient
@@ -112,10 +117,10 @@ def build(name: str) -> None:
     path = FOLDER / f"{name}.ipynb"
     records.stale(path.with_suffix(".py"), write=True)
     notebook = merge(source_of(name), nbformat.read(path, 4) if path.exists() else None)
-    os.environ.update(kernel_environment())
     started = time.perf_counter()
     here = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=here, record_timing=False).execute()
+    client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=here, record_timing=False)
+    client.execute(env=kernel_environment())
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -126,8 +131,7 @@ def build(name: str) -> None:
     strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
     subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
     seconds, size = time.perf_counter() - started, path.stat().st_size
-    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB;", end=" ")
-    print(f"{long_cells(notebook)} of {len(code_cells(notebook))} code cells are over {SHORT_CELL} lines")
+    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB; {lengths(notebook)}")
 
 
 def problems(source: Any, built: Any) -> Iterator[str]:
@@ -140,11 +144,12 @@ def problems(source: Any, built: Any) -> Iterator[str]:
         yield "the .py and the .ipynb differ: run `make notebooks`"
     if len(built.cells) not in CELLS:
         yield f"{len(built.cells)} cells; {CELLS.start} to {CELLS.stop - 1} are wanted"
-    if built.metadata.get("jupytext"):
-        yield "the .ipynb is paired: to save it in JupyterLab would rewrite the .py"
+    for suffix, notebook in ((".py", source), (".ipynb", built)):
+        if "formats" in notebook.metadata.get("jupytext", {}):
+            yield f"the {suffix} says that it is paired: to save in JupyterLab would rewrite the .py"
     code = code_cells(built)
     if long_cells(built) > LONG_SHARE * len(code):
-        yield f"{long_cells(built)} of {len(code)} code cells are over {SHORT_CELL} lines; {LONG_SHARE:.0%} is the most"
+        yield f"{lengths(built)}; {LONG_SHARE:.0%} is the most"
     for cell in code:
         number = built.cells.index(cell)
         if cell.execution_count is None:

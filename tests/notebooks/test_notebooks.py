@@ -1,11 +1,14 @@
 """Notebooks are built, their outputs are what a fresh kernel gives, and both checks see it when that is not so."""
 
+import asyncio
 import base64
 import copy
 import importlib.util
 import io
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,9 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager, LargeFileManager
+from jupytext import AsyncTextFileContentsManager, TextFileContentsManager
 from matplotlib import colormaps
 from PIL import Image
 
@@ -59,14 +65,10 @@ def outcome(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped|xfailed)", summary)}
 
 
-def code_cells(notebook: Any) -> list[Any]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-
-
 def first_number(name: str) -> Any:
     """A built notebook up to the first compared output with at least four digits, and that output."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
-    for cell in code_cells(notebook):
+    for cell in build.code_cells(notebook):
         for output in cell.outputs:
             shown = output.get("text") or output.get("data", {}).get("text/plain", "")
             if len(re.findall(r"\d", shown)) >= 4 and "nbval-ignore-output" not in cell.metadata.get("tags", []):
@@ -97,7 +99,7 @@ def test_outputs_are_reproduced(name: str) -> None:
     path = ROOT / "notebooks" / f"{name}.ipynb"
     result = run_nbval(path)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
-    assert outcome(result) == {"passed": len(code_cells(nbformat.read(path, 4)))}
+    assert outcome(result) == {"passed": len(build.code_cells(nbformat.read(path, 4)))}
 
 
 @pytest.mark.slow
@@ -111,25 +113,32 @@ def test_a_changed_digit_is_seen(name: str, tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "changed.ipynb")
     result = run_nbval(tmp_path / "changed.ipynb")
     assert result.returncode == 1, result.stdout + result.stderr
-    passed = len(code_cells(notebook)) - 1
+    passed = len(build.code_cells(notebook)) - 1
     assert outcome(result) == {"failed": 1, **({"passed": passed} if passed else {})}
 
 
 def broken(notebook: Any, how: str) -> None:
-    cells = code_cells(notebook)
+    cells = build.code_cells(notebook)
     if how == "not executed":
         cells[0].execution_count = None
     elif how == "shows an error":
         cells[0].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
-    elif how == "lines":
+    elif how == "25 is the most":
         cells[0].source += "\npass" * build.LONGEST_CELL
+    elif how == "over 8 lines":
+        for cell in cells[: len(cells) // 3]:
+            cell.source += "\npass" * build.SHORT_CELL
+    elif how == "paired":
+        notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
     elif how == "differ":
         notebook.cells[0].source += " "
     else:
         notebook.cells = notebook.cells[:5]
 
 
-@pytest.mark.parametrize("how", ["not executed", "shows an error", "lines", "differ", "cells"])
+@pytest.mark.parametrize(
+    "how", ["not executed", "shows an error", "25 is the most", "over 8 lines", "differ", "cells; ", "paired"]
+)
 def test_the_guard_sees(how: str) -> None:
     source = build.source_of("00_start_here")
     notebook = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4)
@@ -143,7 +152,7 @@ def test_pictures_are_made_lighter() -> None:
     notebook = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4)
     pictures = [
         output.data["image/png"]
-        for cell in code_cells(notebook)
+        for cell in build.code_cells(notebook)
         for output in cell.outputs
         if "image/png" in output.get("data", {})
     ]
@@ -164,3 +173,95 @@ def test_kernels_find_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = build.kernel_environment()
     assert environment["PYTHONPATH"].split(os.pathsep) == [str(ROOT), "/elsewhere"]
     assert environment["LAPNET_TIER"] == "tiny"
+
+
+@pytest.mark.parametrize(("yours", "theirs"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_of_a_kernel_sleep(monkeypatch: pytest.MonkeyPatch, yours: str | None, theirs: str) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if yours:
+        monkeypatch.setenv("OMP_WAIT_POLICY", yours)
+    assert build.kernel_environment()["OMP_WAIT_POLICY"] == theirs
+
+
+MANAGERS = (LargeFileManager, AsyncLargeFileManager, TextFileContentsManager, AsyncTextFileContentsManager)
+"""Who reads and writes files for JupyterLab; without jupytext, and with it, as its server extension does."""
+
+
+def save_all(folder: Path, kind: type, changed: bool = False) -> set[str]:
+    """Open every notebook of a folder and save it again, as JupyterLab does; names of the files that are not the same.
+
+    Args:
+        changed: with something typed into the last cell.
+    """
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    async def save() -> None:
+        manager = kind(root_dir=str(folder))
+        for path in sorted(folder.glob("*.ipynb")):
+            content = json.loads(json.dumps((await ensure_async(manager.get(path.name)))["content"]))
+            if changed:
+                content["cells"][-1]["source"] += "#"
+            model = {"type": "notebook", "format": "json", "content": content}
+            await ensure_async(manager.save(model, path.name))
+
+    asyncio.run(save())
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return {name for name in before | after if before.get(name) != after.get(name)}
+
+
+@pytest.mark.parametrize("kind", MANAGERS, ids=lambda kind: kind.__name__)
+def test_what_a_student_saves_stays_in_the_notebook(
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # signatures
+    folder = tmp_path / "notebooks"
+    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    assert save_all(folder, kind) == set()
+    assert save_all(folder, kind, changed=True) == {f"{name}.ipynb" for name in build.NOTEBOOKS}
+
+
+def test_a_paired_notebook_would_rewrite_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    notebook = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4)
+    broken(notebook, "paired")
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    source = (ROOT / "notebooks" / "00_start_here.py").read_text(encoding="utf-8")
+    header = "# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n"
+    (folder / "00_start_here.py").write_text(source.replace("# jupyter:\n", header, 1), encoding="utf-8")
+    nbformat.write(notebook, folder / "00_start_here.ipynb")  # the newer of the two
+    assert save_all(folder, TextFileContentsManager, changed=True) == {"00_start_here.py", "00_start_here.ipynb"}
+    written = build.jupytext.read(folder / "00_start_here.py")
+    assert [problem for problem in build.problems(written, notebook) if "the .py says that it is paired" in problem]
+
+
+SMALL = """# %% [markdown]
+# The mAP is, as recorded, <!--record start.map-->9.99<!--/record-->.
+
+# %%
+import os
+
+print(1 + 1, os.environ["LAPNET_TIER"], os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+def test_building_renders_recorded_numbers_and_pairs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    (tmp_path / "small.py").write_text(SMALL)
+    before = dict(os.environ)
+    build.build("small")
+    assert dict(os.environ) == before
+    right = f"-->{build.records.value('start.map')}<!--"
+    assert (tmp_path / "small.py").read_text() == SMALL.replace("-->9.99<!--", right)
+    notebook = nbformat.read(tmp_path / "small.ipynb", 4)
+    assert right in notebook.cells[0].source
+    assert notebook.cells[1].outputs[0].text == "2 tiny PASSIVE\n"
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert build.check("small") == [f"small: 2 cells; {build.CELLS.start} to {build.CELLS.stop - 1} are wanted"]
+    (tmp_path / "small.py").write_text(SMALL)
+    found = " ".join(build.check("small"))
+    assert "not what is recorded" in found
+    assert "9.99" in found
+    (tmp_path / "small.py").write_text(SMALL.replace("start.map", "start.nothing"))
+    assert any("start.json: 'nothing' is missing" in problem for problem in build.check("small"))
