@@ -1,7 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -22,35 +20,28 @@
 # - work out how far a cell of the output can see, and measure how far it does look;
 # - say why a stride of exactly 8 matters, and how a library's padding can spoil it unnoticed.
 #
+# <!-- records: model.tiers -->
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | the light network, 150 steps; others by shape | 36 s (two cores) | 1.3 GB | nothing |
 # | laptop | `laptop` | trains 1500 steps; times DarkNet-53, too | 8 minutes (estimate) | 2 GB (estimate) | nothing |
 # | full | `full` | as laptop; the paper's own comparison of times needs a GPU | as laptop | as laptop | nothing |
+# <!-- /records -->
 #
 # It helps to have read [00](00_start_here.ipynb). You should know what a convolution is.
 
 # %%
-# %matplotlib inline
-import copy
-import os
-from dataclasses import replace
-
 import timm
 import torch
 
-from lapnet_core import anchors, assign, backbones, config, figures, losses, model, train
-from lapnet_core.data import collate, denormalize, eval_transform, flatten_targets
-from lapnet_core.data.download import data_dir
-from lapnet_core.data.named import open_dataset
+from lapnet_core import anchors, backbones, config, losses, model, train
+from lapnet_core.data import collate, denormalize, eval_transform
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab.checks import check
+from lapnet_lab import gather, setup
+from lapnet_lab.lessons.model import diagrams, figures, panels, receptive, study
+from lapnet_lab.lessons.model.exercises import check
 
-TIER = os.environ.get("LAPNET_TIER", "tiny")
-CLASSES = len(SCENE_CLASSES)
-PHOTOGRAPH = 1  # of coco_tiny, where it is there
-torch.set_num_threads(2)
-print(f"tier {TIER}; {CLASSES} classes, {len(study.PARTS)} parts of the network: {', '.join(study.PARTS)}")
+lab = setup()
 
 # %% [markdown]
 # ## 1. Fig. 2, drawn from the code
@@ -103,25 +94,25 @@ for backbone in model.WIDTHS:
 #
 # Now with numbers. A network that has just been made, a batch of scenes at 256 pixels, and what comes by at every
 # joint. (`update_bn` lets the batch normalisations see some images, as the first training step would; otherwise their
-# statistics are those of no images at all.) The picture shows six channels of some maps, each on a scale of its own;
-# of the concatenated map, two from each level. If `LAPNET_DATA` holds `coco_tiny`, the picture is one of its
-# photographs; the shapes stay the same.
+# statistics are those of no images at all.) First the shapes; then a picture of six channels of some maps, each on a
+# scale of its own; of the concatenated map, two from each level. If `LAPNET_DATA` holds `coco_tiny`, the image is one
+# of its photographs; the shapes stay the same.
 
 # %%
 scenes = Scenes(8, size=(256, 256), transform=eval_transform((256, 256)))
 batch = collate([scenes[i] for i in range(8)])
 torch.manual_seed(0)
-net = model.LapNet(CLASSES)
+net = model.LapNet(len(SCENE_CLASSES))
 torch.optim.swa_utils.update_bn([batch.images], net)
 net.eval()
-image = batch.images[0]
-if (data_dir() / "coco_tiny").is_dir():
-    image, _ = open_dataset("coco_tiny", "val", transform=eval_transform((256, 256)))[PHOTOGRAPH]
+print(f"images {list(batch.images.shape)}, with {sum(len(target['boxes']) for target in batch.targets)} objects")
+
+# %%
+image = study.photograph(otherwise=batch.images[0])
 with torch.no_grad():
     maps = study.named_maps(net, image[None])
 for name, values in maps.items():
     print(f"{name:8}{list(values.shape)!s:22}{values.numel():8} numbers")
-
 chosen = {name: maps[name][0, :6] for name in ("C3", "C4", "C5")}
 chosen["fused: from L3, L4, L5"] = maps["fused"][0, [0, 1, 32, 33, 64, 65]]
 figures.feature_maps(denormalize(image), chosen)
@@ -154,16 +145,10 @@ with torch.no_grad():
     channels = net.score_head(maps["fused"])[0]
 same = torch.allclose(channels[36], maps["scores"][0, 3, 6])
 print(f"{len(channels)} channels; number 36 is class 3, anchor 6: {same}")
-many = Scenes(300, size=(256, 256))
-targets = [many.target(i) for i in range(len(many))]
-everything, labels, _ = flatten_targets(targets)
-shapes = anchors.cluster_anchors(everything[:, 2:] - everything[:, :2], labels, CLASSES)
-here, labels, _ = flatten_targets(batch.targets[:1])
-n = int((here[:, 2:] - here[:, :2]).prod(-1).argmax())  # the largest object of the scene
-found = assign.assign(shapes, (32, 32), here, labels).positives()
-at = (found.object_index == n).nonzero().flatten()[0]  # the first of its positives: not a very good one
-cell = int(found.row[at]), int(found.column[at])
-panels.offset_panel(denormalize(batch.images[0]), here[n], shapes[found.label[at], found.anchor[at]], cell)
+found = gather.objects(Scenes(300, size=(256, 256)))
+shapes = anchors.cluster_anchors(gather.sizes(found.boxes), found.labels, len(SCENE_CLASSES))
+box, shape, cell = study.first_positive(shapes, (32, 32), batch.targets[0])  # of the scene's largest object
+panels.offset_panel(denormalize(batch.images[0]), box, shape, cell)
 
 # %% [markdown]
 # **Notice** that you looked at $\hat O$, not at the offsets, and that is how LapNet is trained, too: nobody tells the
@@ -174,24 +159,16 @@ panels.offset_panel(denormalize(batch.images[0]), here[n], shapes[found.label[at
 #
 # Each score is a *logit*; its sigmoid is the probability $\hat P$ that the anchor contains an object. Nearly all
 # anchors contain none. So our network is born with that belief: the bias of the last convolution starts where
-# $\hat P = 0.01$, which is RetinaNet's trick (the paper does not say how it starts). What would happen without it?
-
+# $\hat P = 0.01$, which is RetinaNet's trick (the paper does not say how it starts). What would happen without it? We
+# ask for the classification loss of the batch, with all weights 1, and for the norm of its gradient over the whole
+# network.
 
 # %%
-def first_step(network):
-    """The classification loss of a batch with all weights 1, and the norm of its gradient over the whole network."""
-    plain = losses.LapNetLoss(CLASSES, 10, balance="ones")
-    terms = plain(*network(batch.images), shapes, batch.targets)
-    gradients = torch.autograd.grad(terms.cls, list(network.parameters()), allow_unused=True)
-    return terms.cls.item(), torch.stack([g.norm() for g in gradients if g is not None]).norm().item()
-
-
-unbiased = copy.deepcopy(net)
-torch.nn.init.zeros_(unbiased.score_head[-1].bias)
-with_prior, without = first_step(net), first_step(unbiased)
-print(f"mean probability {maps['scores'].sigmoid().mean():.3f}; first loss {with_prior[0]:.3f}")
-print(f"without the prior: first loss {without[0]:.2f}")
-larger = [b / a > 40 for a, b in zip(with_prior, without, strict=True)]
+born = study.first_step(net, batch, shapes)
+without = study.first_step(study.with_score_bias(net, 0.0), batch, shapes)
+print(f"mean probability {maps['scores'].sigmoid().mean():.3f}; first loss {born.loss:.3f}")
+print(f"without the prior: first loss {without.loss:.2f}")
+larger = [b / a > 40 for a, b in zip(born, without, strict=True)]
 print("loss and gradient are more than 40 times as large:", larger)
 
 # %% [markdown]
@@ -206,14 +183,14 @@ print("loss and gradient are more than 40 times as large:", larger)
 # and both together make the labels ($P$, eq. 3).
 
 # %%
-criterion = losses.LapNetLoss(CLASSES, 10)
+criterion = losses.LapNetLoss(len(SCENE_CLASSES), 10)
 scores, offsets = net(batch.images)
 terms = criterion(scores, offsets, shapes, batch.targets)
 routes = study.gradient_routes(terms, {"scores": scores, "offsets": offsets})
 texts = study.flow_texts(batch.images, scores, offsets, shapes, terms)
 print(texts["O"].replace("\n", "; "), "|", texts["P"].replace("\n", "; "))
 print({f"{loss} to {output}": norm > 0 for (loss, output), norm in routes.items()})
-figures.training_flow(texts, routes)
+diagrams.training_flow(texts, routes)
 
 # %% [markdown]
 # **Notice** the red arrows. They are drawn where a gradient was *measured* to be more than 0:
@@ -243,8 +220,8 @@ layers = dict(net.named_modules())
 for name in sorted(macs, key=macs.get, reverse=True)[:5]:
     weights = layers[name].weight
     print(f"{name:37}{macs[name] / 1e6:7.1f} MMAC{weights.numel():8} weights {list(weights.shape)}")
-print(f"{len(macs)} convolutions together {sum(macs.values()) / 1e6:.0f} MMAC; the counter of fig. 2 says",
-      f"{study.anatomy('light', (256, 256), CLASSES).macs / 1e6:.0f}")  # fmt: skip
+counted = study.anatomy("light", (256, 256), len(SCENE_CLASSES)).macs
+print(f"{len(macs)} convolutions: {sum(macs.values()) / 1e6:.0f} MMAC; the counter of fig. 2 says {counted / 1e6:.0f}")
 
 # %% [markdown]
 # **Notice** where the most expensive ones sit: in the heads, which read three levels at stride 8, and in the backbone's
@@ -255,20 +232,11 @@ print(f"{len(macs)} convolutions together {sum(macs.values()) / 1e6:.0f} MMAC; t
 # YOLOv3-416 its authors state 65.86 billion operations, two to a MAC. At 512 pixels that makes 49.9 GMAC.
 
 # %%
-networks = {
-    "DarkNet-53, 416 px, 80 classes": ("darknet53", 416, 80),
-    "DarkNet-53, 512 px, 20 classes": ("darknet53", 512, 20),
-    "DarkNet-53, 512 px, 80 classes": ("darknet53", 512, 80),
-    "DarkNet-53, 608 px, 80 classes": ("darknet53", 608, 80),
-    "Inception-ResNet-v2, 512 px, 20": ("inception_resnet_v2", 512, 20),
-    "light, 512 px, 20 classes": ("light", 512, 20),
-}
-looked = {name: study.anatomy(b, (size, size), number) for name, (b, size, number) in networks.items()}
-yolo = study.yolov3_macs(512)
+looked, yolo = {name: study.anatomy(*asked) for name, asked in study.NETWORKS.items()}, study.yolov3_macs(512)
 for name, each in looked.items():
     print(f"{name:33}{each.macs / 1e9:6.1f} GMAC, {each.macs / yolo:.2f} times YOLOv3-512")
-rows = {name: {part.name: part.macs for part in each.parts} for name, each in looked.items()}
-figures.cost_bars(rows, ("YOLOv3 at 512 px, 80 classes", yolo), "operations by part")
+rows = {name: each.macs_by_part for name, each in looked.items()}
+diagrams.cost_bars(rows, ("YOLOv3 at 512 px, 80 classes", yolo), "operations by part")
 
 # %% [markdown]
 # **Notice**
@@ -299,14 +267,14 @@ panels.width_panel()
 # tier DarkNet-53, too):
 
 # %% tags=["nbval-ignore-output"]
-timed, image = {"light": net}, torch.zeros(1, 3, 512, 512)
-if TIER != "tiny":
-    timed["darknet53"] = model.LapNet(CLASSES, backbone="darknet53").eval()
+timed = {"light": net}
+if lab.tier != "tiny":
+    timed["darknet53"] = model.LapNet(len(SCENE_CLASSES), backbone="darknet53").eval()
 for name, network in timed.items():
-    seconds = study.part_seconds(network, image)
-    for part in study.anatomy(name, (512, 512), CLASSES).parts:
-        rate = part.macs / seconds[part.name] / 1e9
-        print(f"{name:10}{part.name:18}{1000 * seconds[part.name]:6.0f} ms{rate:7.0f} GMAC per second")
+    seconds = study.part_seconds(network, torch.zeros(1, 3, 512, 512))
+    for part, macs in study.anatomy(name, (512, 512), len(SCENE_CLASSES)).macs_by_part.items():
+        rate = macs / seconds[part] / 1e9
+        print(f"{name:10}{part:18}{1000 * seconds[part]:6.0f} ms{rate:7.0f} GMAC per second")
 
 # %% [markdown]
 # **Notice** the last column. If time were operations, all rows would have the same rate. They do not quite, and on a
@@ -334,10 +302,7 @@ for number, stage in enumerate(net.backbone.encoder.stages):
             r, j = r + (layer.kernel_size[0] - 1) * j, j * layer.stride[0]
     print(f"stage {number}: a cell for {j:2} pixels sees {r:3} pixels", f"= C{number + 1}" if number >= 2 else "")
 
-fields = {backbone: receptive.receptive_fields(backbone) for backbone in model.WIDTHS}
-print(f"{'':20}", *(f"{name:>7}" for name in fields["light"]))
-for backbone, each in fields.items():
-    print(f"{backbone:20}", *(f"{pixels:7}" for pixels in each.values()))
+print(study.as_table({backbone: receptive.receptive_fields(backbone) for backbone in model.WIDTHS}))
 
 # %% [markdown]
 # **Notice** that C3, C4 and C5 of the light network are those of the little recurrence. And that a cell of the output
@@ -351,12 +316,8 @@ for backbone, each in fields.items():
 # %%
 large = Scenes(4, size=(384, 384), transform=eval_transform((384, 384)))
 views = torch.stack([large[i][0] for i in range(2)])
-ways = {"all three maps": None, "C3 alone": 0, "C4 alone": 1, "C5 alone": 2}
-sight = {
-    way: (receptive.input_gradient(net, views, only), receptive.receptive_fields("light", only)["scores"])
-    for way, only in ways.items()
-}
-panels.receptive_panel(denormalize(views[0]), sight, shapes * 1.5, SCENE_CLASSES)
+before = receptive.sight(net, views)
+panels.receptive_panel(denormalize(views[0]), before, shapes * 1.5, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** that the square of theory is larger than the picture (which cuts the measurement off), and that inside it
@@ -372,23 +333,21 @@ panels.receptive_panel(denormalize(views[0]), sight, shapes * 1.5, SCENE_CLASSES
 # What does training change? Let us train briefly, 150 steps on small scenes.
 
 # %% tags=["nbval-ignore-output"]
-settings = replace(config.tiny_scenes(), image_size=(128, 128), steps=150)
-settings = config.laptop_scenes() if TIER != "tiny" else settings
+short = config.tiny_scenes().with_options(image_size=(128, 128), steps=150)
+settings = lab.choose(tiny=short, laptop=config.laptop_scenes())
 lesson = Scenes(settings.steps, size=settings.image_size, keep=True)
-bar = "TQDM_DISABLE" not in os.environ
-trained = train.train(settings, lesson, save=False, progress=bar).detector.model.eval()
-learned = {
-    way: (receptive.input_gradient(trained, views, only), receptive.receptive_fields("light", only)["scores"])
-    for way, only in ways.items()
-}
-for name, each in (("new", sight), ("trained", learned)):
+trained = train.train(settings, lesson, save=False, progress=lab.progress).method.model
+after = receptive.sight(trained, views)
+for name, each in (("new", before), ("trained", after)):
     print(f"{name:8} half of the gradient, in pixels:", {w: receptive.side_with(0.5, f) for w, (f, _) in each.items()})
-panels.receptive_panel(denormalize(views[0]), learned, shapes * 1.5, SCENE_CLASSES)
+panels.receptive_panel(denormalize(views[0]), after, shapes * 1.5, SCENE_CLASSES)
 
 # %% [markdown]
 # **Notice** that training has made the hill *narrower*: the network has learned to look at its own place first.
 # Recorded with the training of [00](00_start_here.ipynb), 640 steps at 160 pixels, on 23 November 2026: half of the
-# gradient in 48 pixels, 90 % in 176, against 160 and 304 before training. (Luo and others saw fields *grow* with
+# gradient in <!--record model.half.after-->48<!--/record--> pixels, 90 %
+# in <!--record model.nine_tenths.after-->176<!--/record-->, against <!--record model.half.before-->160<!--/record-->
+# and <!--record model.nine_tenths.before-->304<!--/record--> before training. (Luo and others saw fields *grow* with
 # training, in other networks. Ours starts wide, as the enlarged coarse maps lie over everything. What the paper's long
 # schedule does to it, we do not know.)
 #
@@ -411,12 +370,8 @@ errors = {
 figures.shift_curves(shifts, errors)
 
 # %%
-exact = {
-    name: [shift for shift, error in zip(shifts, values, strict=True) if error < 1e-3]
-    for name, values in errors["a new network"].items()
-}
-print("shifts that move a map exactly:", exact)
-half = [receptive.side_with(0.5, each["all three maps"][0]) for each in (sight, learned)]
+print("shifts that move a map exactly:", receptive.exact_shifts(shifts, errors["a new network"]))
+half = [receptive.side_with(0.5, each["all three maps"][0]) for each in (before, after)]
 print("after training half of the gradient lies in a smaller square:", half[1] < half[0])
 by_4, by_8 = errors["after training"]["scores"][:2]
 print("after training, scores: a shift of 8 px does less harm than one of 4 px:", by_8 < by_4)
@@ -428,9 +383,10 @@ print("after training, scores: a shift of 8 px does less harm than one of 4 px:"
 #
 # A new network takes no care: its coarse maps at half a cell are something else altogether. Training mends it (mind the
 # two scales). As objects turn up everywhere, the network learns to give nearly the same answer wherever they stand with
-# regard to the coarse cells: with the longer training of [00](00_start_here.ipynb) the error of the scores falls to
-# 0.04 at 8 pixels, against 0.21 at 4 (recorded on 23 November 2026). So "one cell per 8 pixels" is the architecture's
-# at C3, and is *learned* for the rest.
+# regard to the coarse cells: with the longer training of [00](00_start_here.ipynb) the error of the scores falls
+# to <!--record model.shift.8-->0.04<!--/record--> at 8 pixels, against <!--record model.shift.4-->0.21<!--/record--> at
+# 4 (recorded on 23 November 2026). So "one cell per 8 pixels" is the architecture's at C3, and is *learned* for the
+# rest.
 #
 # **Test two: where does a cell look?** `timm`'s Inception-ResNet-v2 is built as its authors built it, without padding
 # at the border. Let us follow an image of 512 pixels through it, and then through our `Backbone`, which pads it. For C3
@@ -440,18 +396,11 @@ print("after training, scores: a shift of 8 px does less harm than one of 4 px:"
 # %%
 with torch.device("meta"):
     as_it_comes = timm.create_model("inception_resnet_v2", features_only=True, out_indices=(2, 3, 4), pretrained=False)
-    ours = backbones.Backbone("inception_resnet_v2")
-reach = {}
-for name, encoder in (("as it comes", as_it_comes.eval()), ("padded", ours.eval())):
-    reach[name] = {width: receptive.follow(encoder, width, height=96) for width in (512, 4096)}
-
-for name, each in reach.items():
-    cells, wide = len(each[512]["C3"].width), each[4096]["C3"].center  # wide: the border plays no part in the middle
-    first = wide[len(wide) // 2] - len(wide) // 2 * 8  # where cell 0 would look
-    stretched = (torch.tensor([0, 32, 63]) + 0.5) * cells / 64 - 0.5  # where 64 cells find theirs in the map
-    off = first + stretched * 8 - (torch.tensor([0, 32, 63]) + 0.5) * 8
-    print(f"{name}: {[len(level.width) for level in each[512].values()]} cells in a row;",
-          f"pixels beside the anchors, left, middle, right: {[round(x, 1) for x in off.tolist()]}")  # fmt: skip
+    padded = backbones.Backbone("inception_resnet_v2")
+for name, encoder in (("as it comes", as_it_comes), ("padded", padded)):
+    cells, beside = receptive.beside_anchors(encoder.eval(), size=512)
+    print(f"{name}: {cells} cells in a row;", end=" ")
+    print(f"pixels beside the anchors, left, middle, right: {[round(x, 1) for x in beside.tolist()]}")
 
 # %% [markdown]
 # **Notice** 61, 30 and 14 instead of 64, 32 and 16. A decoder that stretches each map to the size it needs would take
@@ -477,7 +426,7 @@ for name, per_level in zip(SCENE_CLASSES, torch.nn.functional.one_hot(level, 3).
     print(f"{name.replace('_', ' '):14} anchors on P3, P4, P5: {per_level}")
 cells = {8: 32 * 32, 16: 16 * 16, 32: 8 * 8}
 pyramid = sum(int((level == k).sum()) * cells[8 << k] for k in range(3))
-print(f"anchors of an image: {pyramid} on a pyramid, {CLASSES * 10 * cells[8]} on LapNet's one map")
+print(f"anchors of an image: {pyramid} on a pyramid, {level.numel() * cells[8]} on LapNet's one map")
 
 # %% [markdown]
 # **Notice** that most classes would be torn: an upright person belongs to P3 when far away and to P4 when near, and
@@ -495,12 +444,13 @@ print(f"anchors of an image: {pyramid} on a pyramid, {CLASSES * 10 * cells[8]} o
 weights = {name: p.numel() for name, p in criterion.named_parameters()}
 print("learned in the loss:", weights)
 print("names of the network's own numbers that the loss knows:", set(criterion.state_dict()) & set(net.state_dict()))
-print(f"parameters of the network: {sum(p.numel() for p in net.parameters())},",
-      f"counted for fig. 2: {study.anatomy('light', (256, 256), CLASSES).parameters}")  # fmt: skip
+counted = study.anatomy("light", (256, 256), len(SCENE_CLASSES)).parameters
+print(f"parameters of the network: {sum(p.numel() for p in net.parameters())}, counted for fig. 2: {counted}")
 
 # %% [markdown]
-# **Notice** the empty set. The weights live in `LapNetLoss` and in nothing else; when training ends they are thrown
-# away with it, and the detector is as fast as one that never had any. ([04](04_balance.ipynb) is about them.)
+# **Notice** the empty set. The weights live in `LapNetLoss` and in nothing else. The file of a trained detector keeps
+# them, so that one can look at them; detection never does, and is as fast as that of a network that never had any.
+# ([04](04_balance.ipynb) is about them.)
 #
 # ## 9. Exercises
 #

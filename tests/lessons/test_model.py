@@ -1,6 +1,7 @@
 """Notebook 05: the network taken apart, against counts and gradients made the slow way; figures, panels, exercises."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision import tv_tensors
 
 from lapnet_core import model
+from lapnet_core.assign import assign
 from lapnet_core.backbones import Backbone
-from lapnet_core.data import collate, eval_transform
+from lapnet_core.data import Target, collate, eval_transform
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import Scenes
-from lapnet_lab.lessons.model import figures, panels, receptive, study
+from lapnet_lab.lessons.model import diagrams, figures, panels, receptive, study
 from lapnet_lab.lessons.model.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.model.study import PARTS
 
@@ -97,8 +100,10 @@ def test_other_widths_change_the_figure() -> None:
     shown = []
     for widths in (None, (64, 48, 80)):
         found = study.anatomy("light", (128, 64), 5, 4, widths)
-        macs, parameters = ({p.name: getattr(p, what) for p in found.parts} for what in ("macs", "parameters"))
-        figure = figures.architecture(found.maps, found.stacks, macs, parameters)
+        parameters = {part.name: part.parameters for part in found.parts}
+        assert list(found.macs_by_part) == list(PARTS)
+        assert sum(found.macs_by_part.values()) == found.macs
+        figure = diagrams.architecture(found.maps, found.stacks, found.macs_by_part, parameters)
         assert drawn(figure)
         shown.append(texts(figure))
     for text in shown:
@@ -126,6 +131,34 @@ def test_part_seconds(net: LapNet) -> None:
     seconds = study.part_seconds(net, torch.zeros(1, 3, 64, 64), repeats=1)
     assert list(seconds) == list(PARTS)
     assert all(each > 0 for each in seconds.values())
+
+
+def test_the_compared_networks_are_what_they_are_called() -> None:
+    for name, (backbone, size, classes) in study.NETWORKS.items():
+        assert name.startswith({"darknet53": "DarkNet-53", "light": "light"}.get(backbone, "Inception-ResNet-v2"))
+        assert f"{size[0]} px, {classes}" in name
+        assert size[0] == size[1]
+
+
+def test_a_table_of_numbers() -> None:
+    lines = study.as_table({"one": {"C3": 63, "scores": 719}, "another": {"C3": 7, "scores": 8}}).split("\n")
+    assert [line.split() for line in lines] == [["C3", "scores"], ["one", "63", "719"], ["another", "7", "8"]]
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.data
+def test_the_photograph_is_shown_where_it_is(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = torch.zeros(3, 64, 96)
+    monkeypatch.setenv("LAPNET_DATA", str(real_data))
+    image = study.photograph(otherwise=scene)
+    assert image.shape == scene.shape
+    assert image.std() > 0.5
+
+
+def test_without_photographs_the_scene_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = torch.zeros(3, 64, 96)
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    assert study.photograph(otherwise=scene) is scene
 
 
 # Receptive fields
@@ -218,6 +251,24 @@ def test_padding_makes_inception_look_at_its_anchors() -> None:
     center = receptive.follow(padded, 1024, 96)["C3"].center
     off = center - (torch.arange(128) + 0.5) * 8
     assert off[40:80].unique().tolist() == [-3.5]
+    cells, beside = receptive.beside_anchors(padded, 512)
+    assert cells == [64, 32, 16]
+    assert beside.tolist() == [-3.5] * 3
+    cells, beside = receptive.beside_anchors(raw, 512)
+    assert cells == [61, 30, 14]
+    center = receptive.follow(raw, 1024, 96)["C3"].center  # of the cells of an unpadded map, 8 pixels apart
+    (first,) = (center - 8 * torch.arange(len(center)))[40:80].unique()  # where cell 0 would look
+    own = torch.tensor([(k + 0.5) * 61 / 64 - 0.5 for k in (0, 32, 63)])
+    torch.testing.assert_close(beside, first + 8 * own - torch.tensor([4.0, 260.0, 508.0]))
+
+
+def test_sight_is_both_fields_through_each_map(net: LapNet) -> None:
+    images = torch.randn(1, 3, 64, 64)
+    found = receptive.sight(net, images)
+    assert [way.split()[0] for way in found] == ["all", "C3", "C4", "C5"]
+    for (field, side), only in zip(found.values(), (None, 0, 1, 2), strict=True):
+        assert torch.equal(field, receptive.input_gradient(net, images, only))
+        assert side == receptive.receptive_fields("light", only)["scores"]
 
 
 def test_the_gradient_and_its_squares(net: LapNet) -> None:
@@ -250,6 +301,7 @@ def test_shifts(net: LapNet) -> None:
     strip = torch.randn(3, 32, 1024)
     errors = receptive.shift_errors(net, strip, [4, 8, 16, 32], {"C3": 8, "C4": 16, "C5": 32, "scores": 8}, 376)
     exact = {name: [e < 1e-3 for e in values] for name, values in errors.items()}
+    assert receptive.exact_shifts([4, 8, 16, 32], errors)["C4"] == [16, 32]
     assert exact == {
         "C3": [False, True, True, True],
         "C4": [False, False, True, True],
@@ -261,6 +313,48 @@ def test_shifts(net: LapNet) -> None:
     gap = min((moved[:, :, 47 + k : 76 + k] - still[:, :, 47:76]).square().mean() for k in (0, 1))
     assert errors["C3"][0] == pytest.approx((gap / inner.var(-1, correction=0).mean()).sqrt().item(), rel=0.1)
     assert drawn(figures.shift_curves([4, 8, 16, 32], {"one": errors, "two": errors}))
+
+
+# The first step
+
+
+def test_the_first_step_by_a_loop(net: LapNet) -> None:
+    scenes = Scenes(2, size=(64, 64), transform=eval_transform((64, 64)))
+    batch = collate([scenes[i] for i in range(2)])
+    for target in batch.targets:
+        target["labels"] %= 3
+    shapes = torch.tensor([[[12.0, 20.0], [24.0, 40.0], [8.0, 8.0], [40.0, 20.0]]]).expand(3, 4, 2)
+    born, silent = (
+        study.first_step(net, batch, shapes),
+        study.first_step(study.with_score_bias(net, 0.0), batch, shapes),
+    )
+    scores, offsets = net(batch.images)
+    labels = LapNetLoss(3, 4)(scores, offsets, shapes, batch.targets).labels
+    entropy = nn.functional.binary_cross_entropy_with_logits(scores, labels.float())
+    entropy.backward()
+    squares = sum(p.grad.square().sum().item() for p in net.parameters() if p.grad is not None)
+    net.zero_grad(set_to_none=True)
+    assert born.loss == pytest.approx(entropy.item(), rel=1e-4)
+    assert born.gradient == pytest.approx(squares**0.5, rel=1e-3)
+    assert silent.loss == pytest.approx(0.69, abs=0.1)
+    assert silent.gradient > 10 * born.gradient
+    assert net.score_head[-1].bias[0].item() == pytest.approx(-4.595, abs=1e-3)  # pyright: ignore
+
+
+def test_the_first_positive_of_the_largest_object() -> None:
+    shapes = torch.tensor([[[16.0, 16.0], [32.0, 32.0]], [[24.0, 48.0], [48.0, 24.0]]])
+    boxes = torch.tensor([[0.0, 0, 16, 16], [10, 20, 60, 46], [40, 8, 56, 24]])
+    target = Target(
+        boxes=tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(64, 64)),  # pyright: ignore
+        labels=torch.tensor([0, 1, 0]), difficult=torch.zeros(3, dtype=torch.bool), image_id=0, original_size=(64, 64),
+    )  # fmt: skip
+    box, shape, cell = study.first_positive(shapes, (8, 8), target)
+    assert box.tolist() == [10, 20, 60, 46]
+    assert type(box) is torch.Tensor
+    assert shape.tolist() == [48, 24]
+    found = assign(shapes, (8, 8), boxes, target["labels"])
+    places = [(r, c) for r in range(8) for c in range(8) if found.overlap[0, 1, 1, r, c] > 0.5]
+    assert cell == places[0]
 
 
 # One step (fig. 4)
@@ -294,7 +388,7 @@ def test_the_flow_shows_the_batch(step: tuple[Any, ...]) -> None:
     assert f"{int(terms.labels.sum())} of {len(terms.positives.flat)}" in shown["P"]
     assert shown["total"].endswith(f"{terms.total.item():.2f}")
     routes = study.gradient_routes(terms, {"scores": scores, "offsets": offsets})
-    figure = figures.training_flow(shown, routes)
+    figure = diagrams.training_flow(shown, routes)
     assert drawn(figure)
 
     def red(drawing: Figure) -> int:
@@ -302,8 +396,8 @@ def test_the_flow_shows_the_batch(step: tuple[Any, ...]) -> None:
         return sum(arrow.get_linewidth() > 2 for arrow in arrows)
 
     assert red(figure) == 8
-    assert red(figures.training_flow(shown, dict.fromkeys(routes, 0.0))) == 0
-    assert red(figures.training_flow(shown, {**routes, ("cls", "offsets"): 1.0})) == 10
+    assert red(diagrams.training_flow(shown, dict.fromkeys(routes, 0.0))) == 0
+    assert red(diagrams.training_flow(shown, {**routes, ("cls", "offsets"): 1.0})) == 10
 
 
 # Panels
@@ -370,7 +464,7 @@ def test_the_other_figures() -> None:
     maps = {"C3": torch.rand(6, 8, 8), "C5": torch.rand(6, 2, 2)}
     assert len(figures.feature_maps(torch.zeros(3, 64, 64), maps).axes) == 13
     parts = {part: 1e9 * (k + 1) for k, part in enumerate(PARTS)}
-    bars = figures.cost_bars({"a": parts, "b": parts}, ("YOLOv3", 5e9))
+    bars = diagrams.cost_bars({"a": parts, "b": parts}, ("YOLOv3", 5e9))
     assert drawn(bars)
     assert texts(bars).split() == ["15.0", "15.0"]
 

@@ -63,9 +63,7 @@ def _one_more_class(answer: Any, *, num_classes: int, image_size: tuple[int, int
         return "every class brings ten anchors."
     if value == macs / 1e6:
         return "the right digits, but in millions; give the plain number."
-    return (
-        f"{value:g} differs from what `analyse.anatomy` counts with {num_classes} and with {num_classes + 1} classes."
-    )
+    return f"{value:g} differs from what `study.anatomy` counts with {num_classes} and with {num_classes + 1} classes."
 
 
 EXERCISES = Exercises(
@@ -84,7 +82,7 @@ EXERCISES = Exercises(
         ),
         "one_more_class": Exercise(
             "replace None by the number of MACs that one more class costs.",
-            "it is what analyse.anatomy counts, and a twentieth of one per cent of the network.",
+            "it is what study.anatomy counts, and a twentieth of one per cent of the network.",
             "channels more × channels of the head × cells of the map; the last convolutions are 1 × 1.",
             _one_more_class,
         ),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lapnet_core.boxes import decode, paired_iou
 from lapnet_core.model import WIDTHS
-from lapnet_lab.lessons.model import figures
+from lapnet_lab.lessons.model import diagrams, figures
 from lapnet_lab.lessons.model.receptive import side_with
 from lapnet_lab.lessons.model.study import Anatomy, anatomy, yolov3_macs
 from lapnet_lab.panel import FigurePanel
@@ -39,9 +39,9 @@ def architecture_panel(backbone: str = "light") -> FigurePanel:
         return "\n".join([*lines, f"{anchors} anchors, each with a score and four offsets"])
 
     def draw(found: Anatomy) -> Any:
-        macs, parameters = ({p.name: getattr(p, what) for p in found.parts} for what in ("macs", "parameters"))
+        parameters = {part.name: part.parameters for part in found.parts}
         title = f"LapNet on {found.backbone}; maps are to scale with each other, the image is not"
-        return figures.architecture(found.maps, found.stacks, macs, parameters, title)
+        return diagrams.architecture(found.maps, found.stacks, found.macs_by_part, parameters, title)
 
     controls = {
         "backbone": ipywidgets.Dropdown(options=list(WIDTHS), value=backbone, description="backbone"),
@@ -67,10 +67,8 @@ def width_panel() -> FigurePanel:
 
     def draw(found: Anatomy) -> Any:
         usual = anatomy("darknet53", (512, 512), found.num_classes)
-        rows = {
-            name: {p.name: float(p.macs) for p in t.parts} for name, t in (("as set", found), ("our choice", usual))
-        }
-        return figures.cost_bars(rows, ("YOLOv3 at 512, 80 classes", yolov3_macs(512)), "LapNet-512 on DarkNet-53")
+        rows = {"as set": found.macs_by_part, "our choice": usual.macs_by_part}
+        return diagrams.cost_bars(rows, ("YOLOv3 at 512, 80 classes", yolov3_macs(512)), "LapNet-512 on DarkNet-53")
 
     controls = {
         "level": _slider(256, 16, 256, 16, "level channels"),

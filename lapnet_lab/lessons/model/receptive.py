@@ -16,6 +16,11 @@ from lapnet_core.boxes import STRIDE
 from lapnet_core.model import LapNet
 from lapnet_lab.lessons.model.study import named_maps
 
+WAYS = {"all three maps": None, "C3 alone": 0, "C4 alone": 1, "C5 alone": 2}
+"""Through which maps of the backbone one looks -> `only` of `only_through`."""
+EXACT = 1e-3
+"""Below this, an error of `shift_errors` is rounding."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -163,6 +168,48 @@ def input_gradient(
     (gradient,) = torch.autograd.grad(scores[..., row, column].sum(), images)
     energy = gradient.abs().sum(1).mean(0)
     return energy / energy.sum()
+
+
+def sight(
+    model: LapNet, images: Float[Tensor, "B 3 height width"]
+) -> dict[str, tuple[Float[Tensor, "height width"], int]]:
+    """How far the central cell looks, and how far it can see, through all maps of the backbone and through each alone.
+
+    Returns:
+        WAYS -> (`input_gradient`, side in pixels of the theoretical receptive field of the scores).
+    """
+    name = model.backbone.name
+    return {
+        way: (input_gradient(model, images, only), receptive_fields(name, only)["scores"]) for way, only in WAYS.items()
+    }
+
+
+def beside_anchors(backbone: Callable[[Tensor], Sequence[Tensor]], size: int) -> tuple[list[int], Float[Tensor, "3"]]:
+    """Whether the cells of C3 look where anchors lie, once it is stretched to the cells that there should be.
+
+    Args:
+        backbone: a network on the meta device. size: of the image, in pixels.
+
+    Returns:
+        cells in a row of C3, C4 and C5; pixels from the anchors' centres to the middle of what C3 sees, for the cells
+        at the left, in the middle and at the right.
+    """
+    found = {width: follow(backbone, width, height=96) for width in (size, 8 * size)}
+    cells = [len(level.width) for level in found[size].values()]
+    wide = found[8 * size]["C3"].center  # wide: in its middle the border plays no part
+    first = wide[len(wide) // 2] - len(wide) // 2 * STRIDE  # where cell 0 would look
+    wanted = size // STRIDE
+    at = torch.tensor([0, wanted // 2, wanted - 1]) + 0.5
+    stretched = at * cells[0] / wanted - 0.5  # where the cells that should be there find theirs in the map
+    return cells, first + stretched * STRIDE - at * STRIDE
+
+
+def exact_shifts(shifts: Sequence[int], errors: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
+    """The shifts that move a map exactly, of those that `shift_errors` was asked about."""
+    return {
+        name: [shift for shift, error in zip(shifts, values, strict=True) if error < EXACT]
+        for name, values in errors.items()
+    }
 
 
 def side_with(share: float, field: Float[Tensor, "height width"], step: int = 16) -> int:

@@ -4,18 +4,22 @@ A multiply-accumulate (MAC) is one multiplication with its addition, in a convol
 two. Normalisation, activation and resizing are left out, as is usual.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lapnet_core.losses import LossTerms
+from lapnet_core.assign import assign
+from lapnet_core.data import Batch, Target, data_dir, eval_transform
+from lapnet_core.data.named import open_dataset
+from lapnet_core.losses import LapNetLoss, LossTerms
 from lapnet_core.model import LapNet
 from lapnet_core.timing import seconds_each
 
@@ -27,6 +31,30 @@ PARTS = {
 
 YOLOV3_MACS_416 = 65.86e9 / 2
 """YOLOv3-416 with 80 classes is published with 65.86 billion operations (Redmon & Farhadi, 2018), two to a MAC."""
+
+
+NETWORKS = {
+    "DarkNet-53, 416 px, 80 classes": ("darknet53", (416, 416), 80),
+    "DarkNet-53, 512 px, 20 classes": ("darknet53", (512, 512), 20),
+    "DarkNet-53, 512 px, 80 classes": ("darknet53", (512, 512), 80),
+    "DarkNet-53, 608 px, 80 classes": ("darknet53", (608, 608), 80),
+    "Inception-ResNet-v2, 512 px, 20": ("inception_resnet_v2", (512, 512), 20),
+    "light, 512 px, 20 classes": ("light", (512, 512), 20),
+}
+"""The paper's networks and the light one -> what `anatomy` asks for: backbone, (height, width), number of classes."""
+
+PHOTOGRAPH = 1
+"""Which of coco_tiny's photographs is shown."""
+
+
+def photograph(otherwise: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
+    """A photograph of coco_tiny, normalised and of that size, where the data folder has it."""
+    if not (data_dir() / "coco_tiny").is_dir():
+        return otherwise
+    height, width = otherwise.shape[1:]
+    photographs = open_dataset("coco_tiny", "val", transform=eval_transform((height, width)))
+    image, _ = photographs[PHOTOGRAPH]  # pyright: ignore[reportGeneralTypeIssues]
+    return image
 
 
 def yolov3_macs(size: int) -> float:
@@ -116,6 +144,11 @@ class Anatomy:
         """Multiply-accumulates of the whole network for one image."""
         return sum(part.macs for part in self.parts)
 
+    @property
+    def macs_by_part(self) -> dict[str, int]:
+        """Name of a part -> its multiply-accumulates."""
+        return {part.name: part.macs for part in self.parts}
+
 
 def _stack(module: nn.Module) -> str:
     kernels = Counter("×".join(map(str, x.kernel_size)) for x in module.modules() if isinstance(x, nn.Conv2d))
@@ -172,6 +205,43 @@ def part_seconds(model: LapNet, images: Float[Tensor, "B 3 height width"], repea
     return {part: seconds_each(work[part], repeats=repeats) for part in PARTS}
 
 
+def first_positive(
+    shapes: Float[Tensor, "C A 2"], grid_size: tuple[int, int], target: Target
+) -> tuple[Float[Tensor, "4"], Float[Tensor, "2"], tuple[int, int]]:
+    """The largest object of an image, and the first of its positives, row by row: not a very good one.
+
+    Returns:
+        the object, `xyxy` in pixels; (w, h) of the anchor; (row, column) of its cell.
+    """
+    boxes, labels = target["boxes"].as_subclass(Tensor), target["labels"]
+    n = int((boxes[:, 2:] - boxes[:, :2]).prod(-1).argmax())
+    found = assign(shapes, grid_size, boxes, labels).positives()
+    at = (found.object_index == n).nonzero().flatten()[0]
+    return boxes[n], shapes[found.label[at], found.anchor[at]], (int(found.row[at]), int(found.column[at]))
+
+
+class FirstStep(NamedTuple):
+    """The classification loss of a batch, and the norm of its gradient over the whole network."""
+
+    loss: float
+    gradient: float
+
+
+def first_step(model: LapNet, batch: Batch, shapes: Float[Tensor, "C A 2"]) -> FirstStep:
+    """What a network meets first, with all balance weights 1."""
+    terms = LapNetLoss(*shapes.shape[:2], balance="ones")(*model(batch.images), shapes, batch.targets)
+    gradients = torch.autograd.grad(terms.cls, list(model.parameters()), allow_unused=True)
+    norm = torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    return FirstStep(terms.cls.item(), norm.item())
+
+
+def with_score_bias(model: LapNet, bias: float) -> LapNet:
+    """A copy whose scores start elsewhere: the bias of the score head's last convolution."""
+    other = copy.deepcopy(model)
+    nn.init.constant_(other.score_head[-1].bias, bias)  # pyright: ignore[reportArgumentType]
+    return other
+
+
 def gradient_routes(terms: LossTerms, outputs: Mapping[str, Tensor]) -> dict[tuple[str, str], float]:
     """Where back-propagation runs (the red arrows of fig. 4): norm of the gradient of each loss at each output.
 
@@ -220,3 +290,10 @@ def flow_texts(
         "cls": f"classification\neqs. 4, 6\n{terms.cls.item():.4f}",
         "total": f"total loss\n{terms.total.item():.2f}",
     }
+
+
+def as_table(rows: Mapping[str, Mapping[str, int]]) -> str:
+    """Lines of text with aligned columns: title of a row -> title of a column -> number."""
+    lines = [f"{'':20} " + " ".join(f"{column:>7}" for column in next(iter(rows.values())))]
+    lines += [f"{row:20} " + " ".join(f"{number:7}" for number in each.values()) for row, each in rows.items()]
+    return "\n".join(lines)
