@@ -186,17 +186,17 @@ figures.number_tables(tables, fixed.TOY_CLASSES, fixed.TOY_ANCHORS, "{:.0f}")
 # %%
 uneven = losses.LapNetLoss(3, 4)
 torch.nn.init.uniform_(uneven.s_loc_anchor, generator=torch.Generator().manual_seed(0))
-terms, (lam_loc, _), (lam_loc_ca, _) = toy.terms(uneven), uneven.loss_weights, uneven.anchor_weights
-each, at, number = (1 - terms.predicted_overlap) ** 2, terms.positives, len(terms.positives.flat)
+terms, lam, lam_ca = toy.terms(uneven), uneven.loss_weights[0], uneven.anchor_weights[0]
+at, each = terms.positives, (1 - terms.predicted_overlap) ** 2  # the anchors with O > 0.5, and eq. 2
 in_grid = [[each[(at.label == c) & (at.anchor == a)].sum() for a in range(4)] for c in range(3)]
-l_loc = lam_loc / number * (lam_loc_ca * torch.tensor(in_grid)).sum()  # eq. 5
+l_loc = lam / len(each) * (lam_ca * torch.tensor(in_grid)).sum()  # eq. 5
 torch.testing.assert_close(l_loc, terms.loc)
 print(f"Lloc {l_loc:.4f} by eq. 5, {terms.loc:.4f} by LapNetLoss")
 
 # %% [markdown]
-# **Notice** the corners: the large anchors of the frequent class have a loss a hundred times that of the small ones of
-# the rare class. Left alone, they decide. And the smallest losses are nearly all background: 4096 cells at 0.002 cost
-# 8, before any object is there.
+# **Notice** the corners of the tables: the large anchors of the frequent class have a loss a hundred times that of the
+# small ones of the rare class. Left alone, they decide. And the smallest losses are nearly all background: 4096 cells
+# at 0.002 cost 8, before any object is there. (Eq. 5 agrees with the library; from here on the library stands for it.)
 #
 # **Where do the weights settle?** With $S_{ca}$ for the sum of eq. 4 over a grid, eq. 6 is $L_{cls} =
 # \frac{\lambda}{N}\sum_{ca}\lambda^{c,a}S_{ca}$. The derivative of the total loss with respect to $s^{c,a}$ has two
