@@ -217,7 +217,7 @@ def slow() -> tuple[str, ...]:
 @pytest.mark.parametrize("name", slow())
 def test_slow_names_tests_that_exist(name: str) -> None:
     file, test = name.split("::")
-    assert re.search(rf"^def {test}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(rf"^def {test.split('[')[0]}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_editors_are_told_the_width_that_ruff_holds() -> None:

@@ -38,6 +38,7 @@ def same(a, b):
     return torch.equal(a[0], b[0]) and all(torch.equal(a[1][k], b[1][k]) for k in ("boxes", "labels", "difficult"))
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_seed_split_and_index_alone():
     first, second = Scenes(6, size=(96, 96), seed=1), Scenes(9, size=(96, 96), seed=1)
     forwards = [first[i] for i in range(6)]
@@ -75,6 +76,7 @@ def test_image_and_target_have_the_documented_types_and_shapes(size):
     assert target["original_size"] == size
 
 
+@pytest.mark.slow
 def test_the_annotation_alone_equals_that_of_the_item():
     scenes = Scenes(20, size=(96, 128))
     for i in range(20):

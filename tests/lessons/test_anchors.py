@@ -311,6 +311,7 @@ def shape_iou_cells(axis: Tensor, centers: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "extremes"), [("k", (1, 12)), ("seed", (0, 19)), ("step", (0, 60)), ("name", None)])
 def test_every_control_works_from_end_to_end(boxes: tuple[Tensor, Tensor], name: str, extremes: Any) -> None:
     panel = kmeans_panel(*boxes, SCENE_CLASSES, "person")

@@ -268,6 +268,7 @@ def test_e_folds_are_the_sum_of_the_steps() -> None:
     )
 
 
+@pytest.mark.slow
 def test_schedules_can_be_asked() -> None:
     folds = {name: study.e_folds(*schedule) for name, schedule in study.schedules().items()}
     slow, momentum, once, rule = folds.values()
@@ -324,6 +325,7 @@ def test_pull_is_the_sum_of_derivatives(kind: Any) -> None:
 # Figures and panels
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_with_what_they_were_given(toy: fixed.FixedBatch) -> None:
     counts = torch.tensor([[5, 40], [0, 0]])
     shapes = torch.tensor([[[8.0, 16.0], [16.0, 32.0]], [[20.0, 10.0], [40.0, 20.0]]])
@@ -434,6 +436,7 @@ def test_a_training_is_scored_per_class() -> None:
     assert rows[-1]["ap"] == pytest.approx(sum(there) / len(there))
 
 
+@pytest.mark.slow
 def test_the_recorded_runs_are_whole() -> None:
     with open(RUNS, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -525,6 +528,7 @@ def test_wrong_answers_are_told_apart(toy: fixed.FixedBatch, given: dict[str, An
     assert "above 0" in said("equal_say", -torch.ones(3, 4))
 
 
+@pytest.mark.slow
 def test_the_solutions_in_the_notebook_are_right(toy: fixed.FixedBatch, given: dict[str, Any]) -> None:
     exercises = exercises_of("04_balance")
     assert [name for _, name, _ in exercises] == list(EXERCISES)

@@ -221,6 +221,7 @@ def test_each_operation_reads_what_its_gradient_says(layer: nn.Module) -> None:
             assert (int(reach.first[cell]), int(reach.last[cell])) == (int(columns[0]), int(columns[-1]))
 
 
+@pytest.mark.slow
 def test_receptive_fields_of_the_literature() -> None:
     """DarkNet-53's is 725 pixels; the recurrence r += (k - 1) j gives the light backbone's."""
     assert receptive.receptive_fields("darknet53")["C5"] == 725

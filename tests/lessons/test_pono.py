@@ -101,6 +101,7 @@ def drive(panel: FigurePanel, values: dict[str, list[Any]]) -> dict[tuple[str, A
     return said
 
 
+@pytest.mark.slow
 def test_the_shift_panel_at_all_its_ends() -> None:
     panel = shift_panel()
     assert panel.error == ""
