@@ -333,8 +333,9 @@ if lab.tier == "tiny":
 
 # %% [markdown]
 # **Notice** that AP does not follow the number of objects. Traffic lights and buses are rare and do well: they look
-# alike, and the balance weights speak for them. People are the most frequent and the hardest, in crowds and from all
-# distances. Dogs, rare *and* of many looks, are hardly learned in so short a time.
+# alike, and the balance weights speak for them. People, by far the most frequent, are found badly: they stand in crowds
+# and at all distances. Birds, which are small, and dogs, rare *and* of many looks, are hardly learned in so short a
+# time.
 #
 # Two machines never train quite alike, since rounding differs and grows. So the last cell does not compare digits. It
 # asks whether your run lies in the band of the recorded one. If it says `False`, something is wrong; please tell us.
