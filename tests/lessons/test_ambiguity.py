@@ -1,6 +1,7 @@
 """Notebook 03: ambiguity and AMS. Analyses against slow loops, figures, panels through their controls, exercises."""
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,23 +16,29 @@ from strategies import scenes
 from torchvision import tv_tensors
 
 from lapnet_core import assign as assignment_module
-from lapnet_core.assign import ams_labels, assign
+from lapnet_core.assign import Positives, ams_labels, assign
 from lapnet_core.boxes import paired_iou
 from lapnet_core.config import TrainConfig
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
+from lapnet_core.options import LapNetOptions
 from lapnet_core.train import train
 from lapnet_lab.lessons.ambiguity import figures
 from lapnet_lab.lessons.ambiguity.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.ambiguity.panels import approach_panel, training_panel, two_people
 from lapnet_lab.lessons.ambiguity.study import (
     AMBIGUOUS,
+    alike,
     ambiguity_ratio,
     anchor_boxes_at,
+    as_batch,
     ask,
     count_ambiguity,
+    equal_overlap,
     halfway,
     higher_if_rejected,
+    known_scenes,
+    labelled,
     rejection_rates,
     spread_points,
     train_recorded,
@@ -42,6 +49,20 @@ IMAGE = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8, generator=torch.Ge
 
 
 # The ratio.
+
+
+# The scenes.
+
+
+def test_the_known_scenes_are_drawn_at_the_size_of_the_network() -> None:
+    known = known_scenes((64, 96))
+    assert list(known) == ["a hug", "a tight hug", "four people", "a crowd"]
+    batch = as_batch(known.values(), (64, 96))
+    assert batch.images.shape == (4, 3, 64, 96)
+    assert not torch.equal(batch.images[0], batch.images[1])
+    for target, (_, own) in zip(batch.targets, known.values(), strict=True):
+        assert torch.equal(target["boxes"], own["boxes"])
+        assert (own["labels"] == 0).sum() >= 2
 
 
 @settings(max_examples=40)
@@ -108,6 +129,9 @@ def test_counting_does_not_depend_on_the_batches(scene: Any) -> None:
     # The same images far apart: numbers 0, 20, 40 fall into different chunks.
     apart = count_ambiguity(scene.shapes, scene.grid, scene.boxes, scene.labels, scene.images * 20)
     assert torch.equal(apart.ambiguous, counts.ambiguous)
+    everyone = torch.ones(size, dtype=torch.bool)
+    assert counts.share_among(everyone) == counts.share
+    assert counts.share_among(~everyone) == 0
     assert "ambiguous" in str(counts)
 
 
@@ -148,15 +172,33 @@ def test_rejection_rates_by_hand() -> None:
     assert rates.tolist() == [[1.0, 0.0], [1.0, 0.5]]
 
 
+def test_groups_of_the_comparison(recorded: Any) -> None:
+    record = recorded[1]
+    at, equal, groups = record.at, equal_overlap(record), alike(record)
+    assert record.side.tolist() == pytest.approx([(b[2] - b[0]).item() for b in record.boxes])  # squares
+    for group in groups.unique():
+        inside = groups == group
+        assert len(equal[inside].unique()) == 1
+        assert float(at.overlap[inside].max() - at.overlap[inside].min()) <= 0.05
+        assert len(at.label[inside].unique()) == 1
+    assert (equal == torch.floor(at.overlap.double() * 20)).all()
+    # 9 and 11 px are not of similar size, 11 and 15 are.
+    boxes = torch.tensor([[0.0, 0, 9, 9], [0, 0, 11, 11], [0, 0, 15, 15]])
+    zero = torch.zeros(3, dtype=torch.int64)
+    same = Positives(*[zero] * 6, torch.arange(3), torch.ones(3))
+    three = replace(record, boxes=boxes, labels=zero, image_index=zero, at=same, ratio=torch.zeros(3))
+    first, second, third = alike(three).tolist()
+    assert first != second == third
+
+
 @given(st.floats(0.01, 0.99))
 def test_the_tie_of_two_equal_boxes(iou: float) -> None:
     shift = 100 * (1 - iou) / (1 + iou)
     pair = torch.tensor([[0.0, 0.0, 100.0, 50.0], [shift, 0.0, 100 + shift, 50.0]])
     middle = pair.mean(0, keepdim=True)
-    between, product = halfway(torch.tensor([iou]))
+    between = halfway(torch.tensor([iou]))
     assert paired_iou(pair[:1], pair[1:]).item() == pytest.approx(iou, abs=1e-5)
     assert between.item() == pytest.approx(paired_iou(middle, pair[:1]).item(), abs=1e-5)
-    assert (product > 0.5).tolist() == ams_labels(between, between).tolist()
 
 
 # The record of a training.
@@ -194,7 +236,9 @@ class Pairs:
         return self.transform(picture, target) if self.transform else (picture, target)
 
 
-CONFIG = TrainConfig(image_size=(64, 64), batch_size=2, steps=5, anchors_per_class=3, log_every=1, lr=0.05)
+CONFIG = TrainConfig(
+    image_size=(64, 64), batch_size=2, steps=5, lapnet=LapNetOptions(anchors_per_class=3), log_every=1, lr=0.05
+)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +288,14 @@ def test_the_network_answers_as_in_training(recorded: Any) -> None:
     asked = ask(model, record.shapes, record.batch, overlap="ao")
     assert torch.equal(asked.labels, terms.labels)
     assert len(asked.positives.flat) < len(record.at.flat)
+    pono, last = ask(model, record.shapes, record.batch), record.moments[-1]
+    assert labelled(pono).tolist() == record.at.object_index[last.kept].tolist()
+    assert len(labelled(asked)) == int(asked.labels.sum())
+
+
+def test_only_lapnet_has_ams() -> None:
+    with pytest.raises(TypeError, match="retinanet"):
+        train_recorded(replace(CONFIG, method="retinanet"), Pairs(8), [Pairs(1)[0]], every=2, progress=False)
 
 
 # Figures.
@@ -253,6 +305,7 @@ POINTS = torch.tensor([[12.0, 20.0], [28.0, 20.0], [36.0, 44.0], [37.0, 44.0]])
 OWNER = torch.tensor([0, 0, 1, 1])
 RATIO = torch.tensor([0.0, 0.9, 0.5, 1.0])
 KEPT = torch.tensor([True, False, True, False])
+TIE = torch.linspace(0, 1, 50)
 LINES = {"one": [0.1, 0.2, 0.4], "two": [0.3, 0.2, float("nan")]}
 CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "anchors": (figures.ambiguous_anchors, (IMAGE, BOXES, POINTS, OWNER, RATIO, 0.8)),
@@ -265,12 +318,15 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         figures.rejection_by_overlap,
         ([0.5, 0.6, 0.8, 1.0], LINES, {"one": [20, 9, 10], "two": [10, 10, 0]}),
     ),
-    "unlabelled": (figures.unlabelled_by_size, ([4, 8, 160], [4, 0], {"a": [1, 0], "b": [4, 0]})),
+    "unlabelled": (
+        figures.unlabelled_by_size,
+        ([4, 8, 160], torch.tensor([5.0, 8, 9]), {"a": KEPT[:3], "b": [False] * 3}),
+    ),
     "approaching": (
         figures.approaching,
         (two_people(8, 0.2), POINTS, OWNER, RATIO, 0.8, [0, 4, 8], [1.0, 0.5, 0.2], 4),
     ),
-    "blind spot": (figures.blind_spot, (torch.linspace(0, 1, 50), *halfway(torch.linspace(0, 1, 50)))),
+    "blind spot": (figures.blind_spot, (TIE, halfway(TIE), halfway(TIE) ** 2)),
 }
 
 
@@ -297,6 +353,13 @@ def test_moments_mark_what_changed() -> None:
     axes = figures.ams_moments(IMAGE, BOXES, POINTS, {"a": KEPT, "b": now}).axes
     assert drawn(axes[0]) == {"kept": 2, "returned": 0, "rejected": 2, "lost": 0}
     assert drawn(axes[1]) == {"kept": 1, "returned": 1, "rejected": 1, "lost": 1}
+
+
+def test_objects_are_counted_in_their_bins() -> None:
+    (ax,) = figures.unlabelled_by_size(*CASES["unlabelled"][1]).axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["4 to 8\n(2)", "8 to 160\n(1)"]  # 8 px is below
+    assert [bar.get_height() for bar in ax.patches] == [50, 100, 0, 0]
+    assert [text.get_text() for text in ax.texts] == ["1", "1", "0", "0"]
 
 
 def test_small_bins_are_left_out() -> None:

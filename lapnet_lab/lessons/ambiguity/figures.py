@@ -224,23 +224,26 @@ def rejection_by_overlap(edges: ArrayLike, rates: Mapping[str, ArrayLike], count
 
 
 @styled
-def unlabelled_by_size(edges: ArrayLike, total: ArrayLike, without: Mapping[str, ArrayLike]) -> Figure:
+def unlabelled_by_size(edges: ArrayLike, side: ArrayLike, without: Mapping[str, ArrayLike]) -> Figure:
     """Share of the objects of each size that have no positive label, a bar for each rule.
 
     Args:
-        edges: (K + 1,) limits of the side sqrt(w*h), in pixels.
-        total: (K,) objects.
-        without: name -> (K,) those without a label.
+        edges: (K + 1,) limits of the side, in pixels. What lies beyond the first or the last counts in the end bins.
+        side: (G,) sqrt(w*h) of the objects, in pixels.
+        without: name -> (G,) bool, those without a label.
     """
-    edges, total = np.asarray(edges), np.asarray(total)
+    edges, side = np.asarray(edges), np.asarray(side)
+    bins = np.searchsorted(edges[1:-1], side)
+    total = np.bincount(bins, minlength=len(edges) - 1)
     figure, (ax,) = panel_row(1, 7.4, 3.3)
     width = 0.8 / len(without)
-    for k, (name, counts) in enumerate(without.items()):
-        share = 100 * np.asarray(counts) / np.maximum(total, 1)
+    for k, (name, which) in enumerate(without.items()):
+        counts = np.bincount(bins[np.asarray(which, dtype=bool)], minlength=len(total))
+        share = 100 * counts / np.maximum(total, 1)
         place = np.arange(len(total)) + (k - (len(without) - 1) / 2) * width
         shade, hatch = ((SKY, ""), (BLUE, "//"), (ORANGE, ""), (VERMILLION, "xx"))[k % 4]
         ax.bar(place, share, width * 0.92, color=shade, hatch=hatch, ec="white", label=name)
-        for x, y, n in zip(place, share, np.asarray(counts), strict=True):
+        for x, y, n in zip(place, share, counts, strict=True):
             ax.text(x, y + 0.8, f"{int(n)}", ha="center", fontsize=7.5)
     rows = [f"{low:g} to {high:g}\n({int(n)})" for (low, high), n in zip(pairwise(edges), total, strict=True)]
     ax.set_xticks(range(len(total)), rows)

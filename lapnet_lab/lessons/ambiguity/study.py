@@ -1,7 +1,7 @@
 """Ambiguous anchors (paper 3.3, fig. 5): how ambiguous a positive is, and what AMS (eq. 3) does with it in training."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,19 +9,40 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lapnet_core.assign import Overlap, Positives, assign
-from lapnet_core.boxes import STRIDE, decode, paired_iou
+from lapnet_core.boxes import STRIDE, area, decode, paired_iou
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, Sample, collate, eval_transform, flatten_targets
 from lapnet_core.data.named import Images
 from lapnet_core.losses import LapNetLoss, LossTerms
-from lapnet_core.method import Method
+from lapnet_core.method import LapNetMethod, Method
 from lapnet_core.model import LapNet
+from lapnet_core.scenes import Scenes, render_situation
 from lapnet_core.train import Training, train
 from lapnet_lab.gather import few_images
 
 AMBIGUOUS = 0.8
 """From this ratio on we call an anchor ambiguous: its second object overlaps it at least 80 % as well as its own. The
 paper says "almost equally" and gives no number."""
+
+
+def known_scenes(size: tuple[int, int]) -> dict[str, Sample]:
+    """The four scenes that the lesson looks at again and again: name -> (image, target).
+
+    Args:
+        size: (height, width) in pixels.
+    """
+    return {
+        "a hug": render_situation("two_people_hugging", size, seed=1),
+        "a tight hug": render_situation("two_people_hugging", size),
+        "four people": Scenes(300, size=size, split="val")[158],
+        "a crowd": render_situation("crowd", size),
+    }
+
+
+def as_batch(samples: Iterable[Sample], image_size: tuple[int, int]) -> Batch:
+    """(image uint8 (3, H, W), target) pairs as a network takes them, without augmentation."""
+    resize = eval_transform(image_size)
+    return collate([resize(image, target) for image, target in samples])
 
 
 def anchor_boxes_at(at: Positives, shapes: Float[Tensor, "C A 2"], stride: int = STRIDE) -> Float[Tensor, "P 4"]:
@@ -86,6 +107,10 @@ class AmbiguityCounts:
         """Share of all positives that is ambiguous, 0 to 1."""
         return int(self.ambiguous.sum()) / max(1, int(self.positives.sum()))
 
+    def share_among(self, which: Bool[Tensor, " G"]) -> float:
+        """The same share of the positives of the objects `which`."""
+        return int(self.ambiguous[which].sum()) / max(1, int(self.positives[which].sum()))
+
     @property
     def touched(self) -> Bool[Tensor, " G"]:
         """Objects with at least one ambiguous positive."""
@@ -141,6 +166,12 @@ def ask(model: LapNet, shapes: Float[Tensor, "C A 2"], batch: Batch, overlap: Ov
     return LapNetLoss(shapes.shape[0], shapes.shape[1], overlap=overlap).eval()(scores, offsets, shapes, batch.targets)
 
 
+def labelled(terms: LossTerms) -> Int[Tensor, " K"]:
+    """The object of each anchor that eq. 3 leaves its label."""
+    at = terms.positives
+    return at.object_index[terms.labels.flatten()[at.flat]]
+
+
 @dataclass(frozen=True)
 class Moment:
     """The watched positives at one step of a training."""
@@ -165,6 +196,11 @@ class Record:
     ratio: Float[Tensor, " P"]
     """`ambiguity_ratio` of each positive."""
     moments: list[Moment] = field(default_factory=list)
+
+    @property
+    def side(self) -> Float[Tensor, " G"]:
+        """sqrt(w * h) of the objects, in pixels."""
+        return area(self.boxes).sqrt()
 
     @classmethod
     def start(cls, batch: Batch, shapes: Float[Tensor, "C A 2"]) -> "Record":
@@ -197,25 +233,51 @@ def train_recorded(
         watched: (image uint8 (3, H, W), target) pairs, taken as they are, without augmentation.
         every: steps between two looks; the untrained and the finished network are looked at in any case.
     """
-    resize = eval_transform(config.image_size)
-    batch = collate([resize(image, target) for image, target in watched])
     states: dict[int, dict[str, Tensor]] = {}
+    last = 0
 
     def keep(step: int, method: Method) -> None:
-        if step % every == 0 or step == config.steps:
-            states[step] = copy.deepcopy(method.model.state_dict())
+        nonlocal last
+        last = step
+        if step % every == 0:
+            states[step] = copy.deepcopy(_lapnet(method).model.state_dict())
 
     training = train(config, dataset, save=False, progress=progress, on_step=keep)
-    shapes = training.method.shapes
-    record = Record.start(batch, shapes)
+    shapes = _lapnet(training.method).shapes
+    record = Record.start(as_batch(watched, config.image_size), shapes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = LapNet(shapes.shape[0], shapes.shape[1], config.backbone, config.weights)  # as `train` has made it
     record.look(0, model)
-    for step, state in sorted(states.items()):
+    states.pop(last, None)
+    for step, state in states.items():
         model.load_state_dict(state)
         record.look(step, model)
+    record.look(last, _lapnet(training.method).model)
     return training, record
+
+
+def _lapnet(method: Method) -> LapNetMethod:
+    if not isinstance(method, LapNetMethod):
+        raise TypeError(f"AMS is a part of LapNet; {method.name} has none")
+    return method
+
+
+SAME_OVERLAP = 0.05
+"""So near two O have to be to count as equal."""
+SIDES = (10.0, 16.0, 24.0, 40.0)
+"""Limits of similar sizes, in pixels."""
+
+
+def equal_overlap(record: Record) -> Int[Tensor, " P"]:
+    """Number of each positive's group: the same O, to within SAME_OVERLAP."""
+    return (record.at.overlap * round(1 / SAME_OVERLAP)).long()
+
+
+def alike(record: Record) -> Int[Tensor, " P"]:
+    """Number of each positive's group: the same O, and an object of the same class and of similar size (SIDES)."""
+    size = torch.bucketize(record.side, torch.tensor(SIDES))[record.at.object_index]
+    return (equal_overlap(record) * len(record.shapes) + record.at.label) * (len(SIDES) + 1) + size
 
 
 def higher_if_rejected(
@@ -266,18 +328,15 @@ def rejection_rates(
     return (rejected / count).view(size), count.view(size)
 
 
-def halfway(iou: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """What AMS can know about the most ambiguous anchor of all: two equal boxes side by side, an anchor of their shape
-    exactly between them.
+def halfway(iou: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The most ambiguous anchor of all: two equal boxes side by side, an anchor of their shape exactly between them.
 
     Args:
         iou: of the two boxes, in [0, 1].
 
     Returns:
-        between: IoU of the anchor with either box. It is O (the best anchor has IoU 1), and also the O_hat of a network
-            that cannot decide and answers with the box in the middle.
-        product: O * O_hat of that answer, which eq. 3 compares with 0.5.
+        IoU of the anchor with either box. It is O (the best anchor has IoU 1), and also the O_hat of a network that
+        cannot decide and answers with the box in the middle.
     """
     shift = (1 - iou) / (1 + iou)  # of the two, in widths
-    between = (1 - shift / 2) / (1 + shift / 2)
-    return between, between**2
+    return (1 - shift / 2) / (1 + shift / 2)
