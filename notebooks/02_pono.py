@@ -208,10 +208,10 @@ assert torch.equal(overlap, assign.assign(square, (1, 5), row[:2], torch.tensor(
 # - Anchor 3 touches nobody, and belongs to nobody.
 # - Object 2 has one anchor, with an IoU of 0.25. AO misses it. Its cluster's maximum is that same 0.25, so $O$ is 1.
 #
-# The plain lines give objects 0 and 1 the same $O$, and the assertion holds: `assign` is eq. 1, for any number of
-# objects, shapes, classes and pictures at once. From here on it stands for the equation. In the tests of this
-# repository, a slow loop that spells eq. 1 out agrees with it to the last digit, on hundreds of random cases. (How to
-# write it for more than two objects without a loop over the anchors is exercise 1.)
+# The plain lines give the $O$ of the table, and the assertion holds: `assign` is eq. 1, for any number of objects,
+# shapes, classes and pictures at once. From here on it stands for the equation. In the tests of this repository, a slow
+# loop that spells eq. 1 out agrees with it to the last digit, on hundreds of random cases. (How to write it for more
+# than two objects without a loop over the anchors is exercise 1.)
 #
 # ## 4. Three properties, tested
 #
@@ -338,7 +338,7 @@ figures.coverage_over_threshold(thresholds, *found)
 
 # %%
 positive = plain.positives()  # PONO's, of the 60 scenes of section 4, which are the first of all
-iou = positive.overlap * everyone.ao_peak[positive.object_index]  # what eq. 1 has divided by
+iou = positive.overlap * everyone.ao_peak[positive.object_index]  # times what eq. 1 has divided by
 teachers = {name: iou[group[positive.object_index]] for name, group in groups.items()}
 for name, own in teachers.items():
     print(f"{name:14} IoU of the positives {own.min():.2f} to {own.max():.2f};", end=" ")
