@@ -140,13 +140,39 @@ def _with_weights(create: Callable[..., nn.Module], weights: str) -> nn.Module:
         return create()
     if weights != "imagenet":
         source = {"url": weights, "hf_hub_id": None} if "://" in weights else {"file": str(Path(weights).expanduser())}
-        return create(pretrained=True, pretrained_cfg_overlay=source)
+        return _from_source(create, weights, source)
     try:
         return create(pretrained=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         warnings.warn(f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}", stacklevel=2)
         return create()
+
+
+def _from_source(create: Callable[..., nn.Module], weights: str, source: dict[str, Any]) -> nn.Module:
+    """An encoder with the weights of a file or URL. timm passes over keys that do not fit, without a word: what was
+    loaded is told by comparing with an encoder that starts from the same random numbers.
+
+    Raises:
+        ValueError: the file cannot be read, or less than half of the convolutions are in it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = create()
+        torch.manual_seed(0)
+        try:
+            encoder = create(pretrained=True, pretrained_cfg_overlay=source)
+        except Exception as error:  # pickle, zipfile, safetensors and torch raise nearly anything on a foreign file
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise ValueError(f"{weights}: these weights cannot be loaded ({reason})") from error
+    pairs = [(n, a, b) for (n, a), b in zip(encoder.named_parameters(), fresh.parameters(), strict=True) if a.ndim > 1]
+    missing = [name for name, ours, other in pairs if torch.equal(ours, other)]
+    told = f"{weights}: {len(pairs) - len(missing)} of the {len(pairs)} convolutions are in it"
+    if 2 * len(missing) > len(pairs):
+        raise ValueError(f"{told}, so it is not of this backbone; the first that is not: {missing[0]}")
+    if missing:
+        warnings.warn(f"{told}; not: {', '.join(missing[:5])}", stacklevel=2)
+    return encoder
 
 
 def pad_valid_convolutions(encoder: nn.Module) -> nn.Module:

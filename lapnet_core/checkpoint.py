@@ -1,8 +1,12 @@
-"""What a training leaves on the disk: log.jsonl and last.pt. A file is replaced as a whole or not at all."""
+"""What a training leaves on the disk: log.jsonl, last.pt, previous.pt. A file is replaced as a whole or not at all."""
 
 import json
 import os
 import platform
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +16,74 @@ import torch
 from lapnet_core.config import TrainConfig
 from lapnet_core.files import write_whole
 
-MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every")
-"""Fields of the config that may differ when a training is resumed; none of them changes the result."""
+LAST, PREVIOUS = "last.pt", "previous.pt"
+"""The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
+TRACES = (LAST, PREVIOUS, "log.jsonl", "model.safetensors")
+"""Files that tell that a folder holds a training."""
+MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every", "on_error")
+"""Fields of the config that may differ when a training is resumed."""
+
+
+@contextmanager
+def run_folder(folder: Path, resume: bool) -> Iterator[None]:
+    """The folder of a training for as long as it runs: two at once would end with the files of one of them.
+
+    Raises:
+        FileExistsError: it holds a training and `resume` is False; or a training is at work in it, by its process.
+    """
+    found = [name for name in TRACES if (folder / name).exists()]
+    if found and not resume:
+        raise FileExistsError(
+            f"{folder} holds a training ({', '.join(found)}): --resume goes on with it, --out takes another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, own = folder / ".lock", f"{os.getpid()} on {platform.node()}"
+    while True:
+        try:
+            with lock.open("x", encoding="utf-8") as file:
+                file.write(own)
+            break
+        except FileExistsError:
+            owner = lock.read_text(encoding="utf-8")
+            if _at_work(owner):
+                raise FileExistsError(
+                    f"{folder}: process {owner} is training there; wait for it, or take another folder with --out"
+                ) from None
+            lock.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        for partial in folder.glob(".*.partial"):  # of a killed process, since nobody else writes here now
+            partial.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _at_work(owner: str) -> bool:
+    """Whether the process that a lock names is alive. Of one on another machine nobody here can tell: it counts."""
+    pid, _, host = owner.partition(" on ")
+    if host != platform.node() or not pid.isdigit():
+        return bool(host)
+    if int(pid) == os.getpid():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 class RunLog:
     """log.jsonl: a header line with the config and the machine, then a line every `log_every` steps.
 
     `lines` holds what is kept of an earlier part of the training: the lines up to step `first`; those after it belong
-    to steps that are about to be repeated.
+    to steps that are about to be repeated. A line that was cut in half, as on a full disk, ends what is kept.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, class_names: tuple[str, ...], first: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
-        self.lines: list[dict[str, Any]] = []
-        if first and self.path.exists():
-            earlier = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()[1:]]
-            self.lines = [line for line in earlier if line["step"] <= first]
+        self.lines: list[dict[str, Any]] = [line for line in _kept(self.path) if line["step"] <= first] if first else []
         header = {
             "config": json.loads(config.to_json()),
             "class_names": class_names,
@@ -45,28 +99,120 @@ class RunLog:
             file.write(json.dumps(line) + "\n")
 
 
-def save_checkpoint(path: Path, config: TrainConfig, content: dict[str, Any]) -> None:
-    """Write `content` (tensors and plain values) with the config that it belongs to."""
-    write_whole(path, lambda part: torch.save({**content, "config": config.to_json()}, part))
+def _kept(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log up to the first that is none; its header is no line."""
+    if not path.exists():
+        return
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            return
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+            return
+        yield line
 
 
-def load_checkpoint(path: Path, config: TrainConfig) -> dict[str, Any]:
-    """What `save_checkpoint` wrote. Tensors only: a file from a stranger cannot run code.
+def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) -> None:
+    """Write `content` (tensors and plain values) with the config that it belongs to as last.pt; what was last.pt
+    becomes previous.pt.
+
+    Raises:
+        FloatingPointError: a value of the state is not finite; the older checkpoints stay.
+        OSError: it cannot be written, by the file's name; the older ones stay.
+    """
+    if wrong := not_finite(content["state"]):
+        kept = " and ".join(name for name in (LAST, PREVIOUS) if (folder / name).exists()) or "nothing"
+        raise FloatingPointError(
+            f"step {content['step']}: {wrong} is not finite, so it is not saved; kept in {folder}: {kept}. "
+            "Try a smaller lr, warmup or clip_norm"
+        )
+
+    def write(part: Path) -> None:
+        try:
+            torch.save({**content, "config": config.to_json()}, part)
+        except RuntimeError as error:  # how torch tells of a full disk
+            raise OSError(
+                f"{folder / LAST} cannot be written ({str(error).splitlines()[0]}); is the disk full?"
+            ) from error
+        if (folder / LAST).exists():  # a link beside it, so that there is a last.pt at every moment
+            link = folder / f".{PREVIOUS}.{os.getpid()}.partial"
+            link.unlink(missing_ok=True)
+            os.link(folder / LAST, link)
+            os.replace(link, folder / PREVIOUS)
+
+    write_whole(folder / LAST, write)
+
+
+def not_finite(state: dict[str, torch.Tensor]) -> str:
+    """The name of a tensor that holds a value which is not finite; empty where there is none."""
+    return next((n for n, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())), "")
+
+
+def load_checkpoint(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    """What `save_checkpoint` wrote last; or before that, with a warning, where the newest file is damaged. Tensors
+    only: a file from a stranger cannot run code.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it belongs to another config, by the fields that differ.
+        ValueError: all are damaged, by name; or they belong to another config, by the fields that differ.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: there is nothing to resume")
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    saved = TrainConfig.from_json(content["config"])
+    problems: list[str] = []
+    for path in (folder / LAST, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            content = _read(path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            told = f"{problems[0]}; going on from {path.name}, step {content['step']}"
+            warnings.warn(told, stacklevel=2)
+        return _of_this_training(path, content, config)
+    if problems:
+        raise ValueError(f"{'; '.join(problems)}: start again in another folder, with --out")
+    raise FileNotFoundError(f"{folder / LAST} does not exist: there is nothing to resume")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint whose bytes are those that were written: the file is a zip, which keeps a checksum of each part."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            if damaged := parts.testzip():
+                raise ValueError(f"its part {damaged} is not what was written")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        known = {"step", "config", "optimizer"} | (
+            {"trainee", "shapes"} if "trainee" in content else {"state", "about"}
+        )
+        if missing := known - set(content):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except Exception as error:  # damaged bytes make pickle, zipfile and torch raise nearly anything
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is damaged, or no checkpoint of ours ({reason})") from error
+    return content
+
+
+def _of_this_training(path: Path, content: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+    try:
+        saved = TrainConfig.from_json(content["config"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: its config cannot be read ({error})") from error
     same = replace(saved, **{name: getattr(config, name) for name in MAY_CHANGE})
     if same != config:
         was, is_now = _flat(same), _flat(config)
         told = ", ".join(f"{name} ({was[name]}, not {is_now[name]})" for name in was if was[name] != is_now[name])
         raise ValueError(f"{path} was trained with another {told}")
     return _of_version_0_1(content, saved) if "trainee" in content else content
+
+
+def check_classes(path: Path, content: dict[str, Any], class_names: tuple[str, ...]) -> None:
+    """ValueError where a checkpoint was trained on other classes, or on the same in another order."""
+    saved = tuple(content.get("class_names", ()))
+    if (saved or len(class_names) == content["about"]["num_classes"]) and saved in ((), class_names):
+        return
+    told = f"the classes {', '.join(saved)}" if saved else f"{content['about']['num_classes']} classes"
+    raise ValueError(f"{path} was trained on {told}; the data has {', '.join(class_names)}")
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Everything that a training depends on, in one frozen dataclass; presets are functions."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lapnet_core.options import LapNetOptions
+from lapnet_core.options import LapNetOptions, told
 from lapnet_core.peers import METHODS
 
 
@@ -74,13 +75,20 @@ class TrainConfig:
             )
             >= 1,
             f"method: one of {', '.join(METHODS)}": self.method in METHODS,
-            "lr: above 0": self.lr > 0,
+            "seed: 0 to 2^32 - 1, as torch's generator takes it": 0 <= self.seed < 2**32,
+            "lr: above 0, at most a million": 0 < self.lr <= 1e6,
+            "momentum: 0 or more, below 1": 0 <= self.momentum < 1,
+            "power, weight_decay, warmup, clip_norm, color, workers: not below 0": min(
+                self.power, self.weight_decay, self.warmup, self.clip_norm, self.color, self.workers
+            )
+            >= 0,
+            f"{infinite(self)}: finite": not infinite(self),
             "scale: 0 < low <= high": 0 < self.scale[0] <= self.scale[1],
             "flip: 0 to 1": 0 <= self.flip <= 1,
         }
         for rule, holds in checks.items():
             if not holds:
-                raise ValueError(f"config: {rule}; got {self}")
+                raise ValueError(f"config: {rule}; got {told(self, rule)}")
 
     @property
     def run_dir(self) -> Path:
@@ -112,6 +120,15 @@ class TrainConfig:
             raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given, lapnet=LapNetOptions(**nested))
+
+
+def infinite(options: object) -> str:
+    """The first field that holds a number which is infinite or NaN, alone or in a pair; empty where there is none."""
+    for name, value in vars(options).items():
+        for x in value if isinstance(value, tuple) else (value,):
+            if isinstance(x, float) and not math.isfinite(x):
+                return name
+    return ""
 
 
 def laptop_scenes() -> TrainConfig:

@@ -1,5 +1,6 @@
 """LapNet's own switches. Without torch, so that a command can show its flags before anything heavy is imported."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -34,8 +35,17 @@ class LapNetOptions:
         rules = {
             "anchors_per_class: at least 1": self.anchors_per_class >= 1,
             f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
+            "balance_lr, loss_weight_lr: finite and not below 0": all(
+                x is None or 0 <= x < math.inf for x in (self.balance_lr, self.loss_weight_lr)
+            ),
             f"overlap: one of {get_args(Overlap)}": self.overlap in get_args(Overlap),
         }
         for rule, holds in rules.items():
             if not holds:
-                raise ValueError(f"config: {rule}; got {self}")
+                raise ValueError(f"config: {rule}; got {told(self, rule)}")
+
+
+def told(options: object, rule: str) -> str:
+    """The values of the fields that a rule begins with: "lr, momentum: not below 0"."""
+    names = [name for name in rule.split(":")[0].split(", ") if hasattr(options, name)] or list(vars(options))
+    return ", ".join(f"{name} {getattr(options, name)}" for name in names)

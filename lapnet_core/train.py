@@ -3,10 +3,10 @@
 What a step sees depends on the seed and the step alone, so that a resumed training repeats the uninterrupted one.
 """
 
-import signal
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +17,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from lapnet_core.checkpoint import RunLog, load_checkpoint, save_checkpoint
+from lapnet_core.checkpoint import LAST, RunLog, check_classes, load_checkpoint, run_folder, save_checkpoint
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import Target, collate, train_transform
+from lapnet_core.data import Batch, Target, collate, train_transform
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.stream import TrainingStream, Transformed
 from lapnet_core.detector import Detector
 from lapnet_core.method import Losses, Method
 from lapnet_core.peers import method_class
-from lapnet_core.processes import join_processes, pick_device, stop_signal
+from lapnet_core.processes import join_processes, mean_of_all, pick_device, signals_held, stop_signal, usable_cores
 
 SHOWN = 3
 """So many of `Method.progress` stand behind the progress bar."""
+EMPTY_STEPS = 20
+"""After so many batches without a single readable image, one after the other, a training gives up."""
 OnStep = Callable[[int, Method], None]
 
 
@@ -43,7 +45,7 @@ class Training:
     skipped: list[str] = field(default_factory=list)
     """Messages of images that could not be read, once each."""
     interrupted: bool = False
-    """Stopped by Ctrl-C or SIGTERM before the last step; the checkpoint is saved."""
+    """Stopped by a signal before the last step; the checkpoint is saved."""
 
     @property
     def method(self) -> Method:
@@ -80,7 +82,7 @@ def train_step(
         parts = ", ".join(f"{name} {part.item()}" for name, part in losses.parts.items())
         raise FloatingPointError(
             f"step {step}: the loss is {losses.total.item()} ({parts}); try a smaller lr, warmup or clip_norm. "
-            "The last checkpoint is untouched."
+            "Checkpoints stay as they are."
         )
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
@@ -123,17 +125,22 @@ def train(
         progress: show a progress bar with the losses.
         on_step: called as on_step(step, method) after each step; `method.progress()` has the numbers.
 
-    Ctrl-C or SIGTERM finishes the step, saves the checkpoint and returns with `interrupted`; a second Ctrl-C breaks
-    off. Under torchrun each process calls this with the same config.
+    Ctrl-C, SIGTERM or SIGHUP finishes the step, saves the checkpoint and returns with `interrupted`; a second Ctrl-C
+    breaks off. Under torchrun each process calls this with the same config; the log is of all of them. On CPUs each
+    normalises its own share of a batch (BatchNorm is synchronised on GPUs only), so the result is not one process's.
 
     Raises:
-        FileExistsError: the run folder holds a training and `resume` is False: nothing trained is overwritten.
-        ValueError: `resume`, but the checkpoint belongs to another config.
+        FileExistsError: the run folder holds a training and `resume` is False, or another training is at work in it:
+            nothing trained is overwritten.
+        ValueError: `resume`, but the checkpoint is damaged, or belongs to another config or to other classes.
+        FloatingPointError: the loss, or what was learned, is not finite. The last finite checkpoints stay.
     """
     rank, world = join_processes(config.device)
+    save, progress = save and rank == 0, progress and rank == 0
     try:
-        run = Run.set_up(config, dataset, transform, resume, save and rank == 0, progress and rank == 0, rank, world)
-        return run.loop(on_step)
+        with stop_signal() as stopped, run_folder(config.run_dir, resume) if save else nullcontext():
+            run = Run.set_up(config, dataset, transform, resume, save, progress, rank, world)
+            return run.loop(on_step, stopped)
     finally:
         if world > 1:
             dist.destroy_process_group()
@@ -170,16 +177,16 @@ class Run:
         world: int,
     ) -> "Run":
         """Everything before the first step, in the order that decides the random numbers."""
-        folder, last = config.run_dir, config.run_dir / "last.pt"
-        checkpoint = load_checkpoint(last, config) if resume else None
-        if save and not resume and last.exists():
-            raise FileExistsError(f"{folder} holds a training: --resume goes on with it, --out takes another folder")
+        folder = config.run_dir
+        checkpoint = load_checkpoint(folder, config) if resume else None
         if config.batch_size % world:
             raise ValueError(f"batch_size {config.batch_size} cannot be shared equally by {world} processes")
         if dataset is None:
             dataset = open_dataset(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
             if progress and hasattr(dataset, "report"):
                 print(dataset.report.summary())  # pyright: ignore[reportAttributeAccessIssue]
+        if checkpoint is not None:
+            check_classes(folder / LAST, checkpoint, tuple(dataset.class_names))
         augment = transform or train_transform(
             config.image_size, scale=config.scale, flip=config.flip, color=config.color
         )
@@ -203,27 +210,23 @@ class Run:
         parallel, loader = _in_parallel(method, device, world), _batches(config, stream, first, rank, world)
         return cls(config, training, parallel, optimizer, loader, log, device, first, world, progress)
 
-    def loop(self, on_step: OnStep | None) -> Training:
+    def loop(self, on_step: OnStep | None, stopped: Callable[[torch.device], bool]) -> Training:
         """Step after step, to the last one or to a signal."""
         config, result, method = self.config, self.training, self.training.method
         step, started = self.first, time.perf_counter()
         self.parallel.train()
-        bar = tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=None if self.progress else True)
-        with bar, stop_signal(self.world, self.device) as stopped:
-            for batch in self.loader:
+        hidden = None if self.progress else True
+        with tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=hidden) as bar:
+            for batch in self.batches():
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]
-                if not len(batch):
-                    raise ValueError(f"step {step}: none of the images can be read: {batch.skipped[0]}")
-                batch = batch.to(self.device, non_blocking=True)
-                images = batch.images.contiguous(memory_format=torch.channels_last)
-                losses = train_step(self.parallel, self.optimizer, images, batch.targets, config, step)
+                losses = self.step(batch, step)
                 step += 1
-                if step % config.log_every == 0 or step == config.steps:
+                if losses and (step % config.log_every == 0 or step == config.steps):
                     bar.set_postfix(self.note(step, losses, time.perf_counter() - started), refresh=False)
-                if on_step:
+                if losses and on_step:
                     on_step(step, method)
                 bar.update()
-                result.interrupted = stopped() and step < config.steps
+                result.interrupted = stopped(self.device) and step < config.steps
                 if step % config.save_every == 0 or step == config.steps or result.interrupted:
                     self.save(step)
                 if result.interrupted:
@@ -235,23 +238,51 @@ class Run:
             warnings.warn(f"{len(result.skipped)} images were skipped, first: {result.skipped[0]}", stacklevel=3)
         return result
 
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the steps to come. Where the next one cannot be had, what was learned is saved first."""
+        empty = 0
+        with signals_held():  # while the processes start that load images
+            batches = iter(self.loader)
+        for step in range(self.first, self.config.steps):
+            try:
+                batch = next(batches)
+                empty = 0 if len(batch) else empty + 1
+                if empty and (self.world > 1 or empty == EMPTY_STEPS):
+                    raise ValueError(f"step {step}: none of the images can be read; {batch.skipped[0]}")
+            except Exception:
+                if step > self.first:
+                    self.save(step)
+                raise
+            yield batch
+        if empty and empty == self.config.steps - self.first:
+            raise ValueError("no image can be read, so nothing was learned; see the messages of the skipped images")
+
+    def step(self, batch: Batch, step: int) -> Losses | None:
+        """Train on a batch; None where none of its images could be read, and nothing changes."""
+        if not len(batch):
+            return None
+        batch = batch.to(self.device, non_blocking=True)
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        return train_step(self.parallel, self.optimizer, images, batch.targets, self.config, step)
+
     def note(self, step: int, losses: Losses, seconds: float) -> dict[str, str]:
         """Write a line of the log; returns what the progress bar shows of it."""
-        told = self.training.method.progress()
-        line = {"step": step, "total": losses.total.item(), **told, "lr": self.optimizer.param_groups[0]["lr"]}
+        told = mean_of_all({"total": losses.total.item(), **self.training.method.progress()})
+        line = {"step": step, **told, "lr": self.optimizer.param_groups[0]["lr"]}
         line["seconds"] = round(seconds, 3)
         self.training.log.append(line)
         if self.log:
             self.log.write(line)
-        return {name: f"{told[name]:.3f}" for name in list(told)[:SHOWN]}
+        return {name: f"{told[name]:.3f}" for name in list(told)[1 : SHOWN + 1]}
 
     def save(self, step: int) -> None:
         """Replace the checkpoint."""
         if self.log:
             method = self.training.method
-            content = {"step": step, "about": method.about(), "state": method.state_dict()}
+            names = self.training.detector.class_names
+            content = {"step": step, "class_names": names, "about": method.about(), "state": method.state_dict()}
             content["optimizer"] = self.optimizer.state_dict()
-            save_checkpoint(self.config.run_dir / "last.pt", self.config, content)
+            save_checkpoint(self.config.run_dir, self.config, content)
 
 
 def _in_parallel(method: Method, device: torch.device, world: int) -> nn.Module:
@@ -273,12 +304,6 @@ def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int,
         stream,
         batch_sampler=positions,  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
-        num_workers=config.workers,
-        worker_init_fn=_leave_signals_to_the_parent,
+        num_workers=min(config.workers, usable_cores()),  # more would only wait for each other
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
     )
-
-
-def _leave_signals_to_the_parent(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; a worker has to live on until the step is done.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from lapnet_core.data.named import Images
 from lapnet_core.data.types import Sample, Skipped
+
+ORDER, AUGMENTATION = range(2)
+"""What random numbers are for; each purpose has its own."""
 
 
 class Transformed(Dataset[Sample | Skipped]):
@@ -40,8 +44,14 @@ class TrainingStream(Dataset[Sample | Skipped]):
     def __getitem__(self, position: int) -> Sample | Skipped:
         epoch, k = divmod(position, len(self.dataset))
         if epoch != self.epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            generator = torch.Generator().manual_seed(mixed(self.seed, ORDER, epoch))
             self.epoch, self.order = epoch, torch.randperm(len(self.dataset), generator=generator)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.seed << 40) + position)
+            torch.manual_seed(mixed(self.seed, AUGMENTATION, position))
             return self.dataset[int(self.order[k])]
+
+
+def mixed(seed: int, *purpose: int) -> int:
+    """32 bits that depend on all of `seed` and of `purpose`. torch's generator on the CPU keeps no more than 32 of a
+    seed, the lowest: a sum or a shift would leave out what lies above them."""
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])

@@ -125,3 +125,24 @@ def test_the_prior_is_a_probability():
     bias = LapNet(2, 3).score_head[-1].bias
     assert torch.sigmoid(bias).tolist() == pytest.approx([PRIOR] * 6)
     assert math.isclose(PRIOR, 0.01)
+
+
+def test_weights_that_do_not_fit_are_told(tmp_path):
+    """Under other names timm passes over them without a word: an error. Some of them: counted and said."""
+    state, file = timm.create_model("resnet18").state_dict(), tmp_path / "w.pth"
+    for foreign in ({f"foo.{key}": value for key, value in state.items()}, {"x": torch.zeros(1)}):
+        torch.save(foreign, file)
+        with pytest.raises(
+            ValueError, match=r"w\.pth: 0 of the 20 convolutions are in it, so it is not of this backbone"
+        ):
+            Backbone("resnet18", str(file))
+    torch.save({key: value for key, value in state.items() if not key.startswith("layer4")}, file)
+    with pytest.warns(UserWarning, match=r"w\.pth: 15 of the 20 convolutions are in it; not: layer4"):
+        backbone = Backbone("resnet18", str(file))
+    assert torch.equal(backbone.encoder.state_dict()["conv1.weight"], state["conv1.weight"])
+    for content in (b"", b"nonsense", b"PK\x03\x04"):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"w\.pth: these weights cannot be loaded"):
+            Backbone("resnet18", str(file))
+    with pytest.raises(ValueError, match=r"none\.pth: these weights cannot be loaded"):
+        Backbone("resnet18", str(tmp_path / "none.pth"))
