@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,8 +17,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from lapnet_core.data import Batch, DataError, Detection, Target, boxes_to_original, collate, eval_transform
-from lapnet_core.data.common import as_boxes
+from lapnet_core.data import Batch, Detection, Target, boxes_to_original, collate, eval_transform
+from lapnet_core.data.common import as_boxes, read_picture, to_rgb
 from lapnet_core.data.named import Images
 from lapnet_core.data.stream import Transformed
 from lapnet_core.files import write_whole
@@ -86,7 +86,14 @@ class Detector:
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 
     def prepare(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "1 3 height width"]:
-        """An RGB image of any size as the network takes it: stretched to its input size, and normalised."""
+        """An RGB image of any size as the network takes it: stretched to its input size, and normalised.
+
+        Raises:
+            ValueError: it is no such image. Floats are refused, as 0..255 and 0..1 cannot be told apart.
+        """
+        shape, dtype = tuple(getattr(image, "shape", ())), getattr(image, "dtype", type(image))
+        if len(shape) != 3 or shape[0] != 3 or 0 in shape or dtype != torch.uint8:
+            raise ValueError(f"image must be (3, height, width) uint8 RGB with some pixels, not {shape} {dtype}")
         size = (image.shape[1], image.shape[2])
         nothing = Target(
             boxes=as_boxes(_EMPTY_BOX, size),
@@ -100,22 +107,17 @@ class Detector:
     def predict(self, image: UInt8[Tensor, "3 h w"] | Image.Image, **options: float) -> Detection:
         """Detections of one image of any size, RGB, in that image's own pixels. `options` as in `predict.detect`."""
         if isinstance(image, Image.Image):
-            image = v2.functional.pil_to_tensor(image.convert("RGB"))
-        size = (image.shape[1], image.shape[2])
+            image = v2.functional.pil_to_tensor(to_rgb(image))
         (found,) = self.detect_images(self.prepare(image), **options)
-        return _to_original(found, self.image_size, size)
+        return _to_original(found, self.image_size, (image.shape[1], image.shape[2]))
 
     def predict_file(self, path: str | Path, **options: float) -> tuple[Image.Image, Detection]:
         """The image in a file, turned upright by its EXIF orientation, and its detections.
 
         Raises:
-            DataError: the file cannot be read as an image.
+            DataError: the file cannot be read as an image; see `read_picture`.
         """
-        try:
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file).convert("RGB")
-        except Exception as error:  # Pillow raises many kinds on damaged files
-            raise DataError(f"{path}: cannot read this image ({error})") from error
+        image = read_picture(path)
         return image, self.predict(image, **options)
 
     def predict_dataset(

@@ -1,13 +1,24 @@
 """COCO's instances: one JSON file of images, annotations and categories beside a folder of images."""
 
 import json
+import os
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
+from lapnet_core.data.common import (
+    MAX_COORDINATE,
+    DetectionDataset,
+    ImageRecord,
+    check_class_names,
+    clip_boxes,
+    files_in,
+    safe_name,
+    usable_size,
+)
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -27,8 +38,7 @@ this, but a table of boxes does not."""
 # Any box of some area is taken: COCO has objects of a few tenths of a pixel.
 MIN_AREA = 0.0
 
-# Greater coordinates and ids are no data: they would only overflow further on.
-MAX_COORDINATE = 1e9
+# Greater ids are no data: they would only overflow further on.
 MAX_ID = 2**63 - 1
 
 
@@ -45,8 +55,8 @@ class CocoDetection(DetectionDataset):
     Args:
         image_dir: the folder of the images.
         annotation_file: a file like instances_val2017.json.
-        class_names: the classes to read, in the order of their labels; objects of other classes are left out without
-            a word. None takes all, in the order of their category ids.
+        class_names: the classes to read, in the order of their labels; objects of other classes are left out, and
+            counted as "other". None takes all, in the order of their category ids.
         annotated: False reads a file without annotations, such as image_info_test-dev2017.json.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
@@ -67,6 +77,7 @@ class CocoDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
+        check_class_names(class_names)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
         all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
         images, index_of = _read_images(path, content["images"], Path(image_dir), report)
@@ -102,6 +113,8 @@ def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
 def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """The JSON file as a dict whose `keys` are lists."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would block
+            raise OSError("no regular file")
         with path.open(encoding="utf-8") as file:
             content = json.load(file, object_hook=_drop_segmentation)
     except (OSError, ValueError, RecursionError) as error:
@@ -123,13 +136,14 @@ def _read_categories(
 ) -> tuple[dict[int, str], list[str], tuple[int, ...]]:
     """All names of the file by category id; names and category ids of the labels 0, 1, ..."""
     names: dict[int, str] = {}
+    ids: dict[str, int] = {}
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             raise DataError(f"{path}: category number {number} must have an integer id and a name")
-        if entry["id"] in names or entry["name"] in names.values():
+        if entry["id"] in names or entry["name"] in ids:
             raise DataError(f"{path}: category {entry['id']} ({entry['name']}) is there twice")
-        names[entry["id"]] = entry["name"]
-    ids = {name: category for category, name in sorted(names.items())}
+        names[entry["id"]], ids[entry["name"]] = entry["name"], entry["id"]
+    ids = dict(sorted(ids.items(), key=lambda item: item[1]))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
     if unknown or not wanted:
@@ -173,9 +187,12 @@ def _image_problem(entry: dict[str, Any], folder: Path, files: set[str]) -> str 
     if not safe_name(name):
         return f"file_name {name!r} would lead out of the folder"
     for side in ("height", "width"):
-        if type(entry.get(side)) is not int or not 0 < entry[side] < MAX_COORDINATE:
-            return f"{side} must be a positive integer, not {str(entry.get(side))[:40]}"
-    if name not in files and not (folder / name).is_file():
+        if type(entry.get(side)) is not int or entry[side] <= 0:
+            return f"{side} must be a positive integer, not {reprlib.repr(entry.get(side))}"
+    if not usable_size(entry["height"], entry["width"]):
+        sides = f"width {reprlib.repr(entry['width'])}, height {reprlib.repr(entry['height'])}"
+        return f"no image has this size in pixels: {sides}"
+    if name not in files and not os.path.isfile(folder / name):
         return f"the file {folder / name} is missing"
     return None
 
@@ -207,7 +224,9 @@ class _Annotations:
                 continue
             seen.add(entry["id"])
             index, label = self.index_of[entry["image_id"]], self.label_of.get(entry["category_id"], -1)
-            if index < 0 or label < 0:  # its image is left out, or its class is not wanted
+            if index < 0 or label < 0:
+                kind, why = ("lost", "its image is left out") if index < 0 else ("other", "a class not asked for")
+                self.report.note(kind, f"{self.path}: {self._title(entry, number)}: {why}")
                 continue
             self.ids.append(entry["id"])
             self.image_index.append(index)
@@ -231,13 +250,13 @@ class _Annotations:
         if entry["id"] in seen:
             return "this id is there twice"
         if not _is_id(image_id) or image_id not in self.index_of:
-            return f"there is no image {str(image_id)[:40]}"
+            return f"there is no image {reprlib.repr(image_id)}"
         if not _is_id(category) or category not in self.names:
-            return f"there is no category {str(category)[:40]}"
+            return f"there is no category {reprlib.repr(category)}"
         if type(entry.get("iscrowd", 0)) is not int or entry.get("iscrowd", 0) not in (0, 1):
             return "iscrowd must be 0 or 1"
         if type(box) is not list or len(box) != 4 or not all(map(_is_coordinate, box)):
-            return f"bbox must be four finite numbers (x, y, w, h), not {str(box)[:80]}"
+            return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"
         if box[2] <= 0 or box[3] <= 0:
             return f"bbox {box} (x, y, w, h) has no extent"
         return None

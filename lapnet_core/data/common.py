@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -22,6 +22,13 @@ EDGE_TOLERANCE = 0.02
 
 # Other decoders of Pillow are never reached, whatever a file's name says.
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+# Beyond, Pillow takes an image for a decompression bomb. A side has to stay exact in float32, as boxes are.
+MAX_PIXELS = 178_956_970
+MAX_SIDE = 1 << 24
+
+# Greater coordinates are no data: they would only overflow further on.
+MAX_COORDINATE = 1e9
 
 
 class ImageRecord(NamedTuple):
@@ -44,6 +51,18 @@ def safe_name(name: str) -> bool:
     return bool(parts) and not name.startswith("/") and ".." not in parts and not set(name) & set("\\:\0")
 
 
+def usable_size(height: int, width: int) -> bool:
+    """Whether an image can have this size, in pixels."""
+    return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS
+
+
+def check_class_names(class_names: Sequence[str] | None) -> None:
+    """Raises a ValueError where a name is there twice: two labels would be one class."""
+    if class_names is not None and len(set(class_names)) < len(class_names):
+        twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
+        raise ValueError(f"class_names: {', '.join(twice)} is there twice")
+
+
 def files_in(folder: Path) -> set[str]:
     """The names of the files directly in a folder, read once: cheaper than asking for each of 118,000 images.
 
@@ -58,35 +77,50 @@ def files_in(folder: Path) -> set[str]:
 
 
 def read_image(path: str | Path, size: tuple[int, int]) -> UInt8[tv_tensors.Image, "3 H W"]:
-    """Decodes an image file to RGB, 8 bits per channel.
+    """An annotated image as a tensor: `read_picture` with the (height, width) that its annotation gives."""
+    return v2.functional.to_image(read_picture(path, size))
 
-    Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept. An EXIF
-    orientation is NOT applied: the boxes of VOC and COCO were drawn on the stored pixels.
+
+def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decodes an image file to RGB, 8 bits per channel: the one reader of training, evaluation and prediction.
+
+    Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept.
 
     Args:
-        path: JPEG, PNG, BMP or WebP, told by content.
-        size: (height, width) that the annotations give; it is compared before anything is decoded.
+        path: JPEG, PNG, BMP or WebP, told by content. Anything but a regular file is not even opened: a pipe would
+            block.
+        size: (height, width) that the annotations give; it is compared before anything is decoded, and an EXIF
+            orientation is NOT applied, as the boxes of VOC and COCO were drawn on the stored pixels. None: there is no
+            annotation, any size will do, and the image is turned upright.
 
     Raises:
-        DataError: the file is missing, is no such image, is damaged, or has another size.
+        DataError: the file is missing, is no such image, is damaged, has no or too many pixels, or another size.
     """
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: cannot read this image (it is missing, or no regular file)")
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             found = (image.height, image.width)
-            pixels = v2.functional.to_image(_to_rgb(image)) if found == size else None
+            fits = usable_size(*found) and size in (None, found)
+            upright = ImageOps.exif_transpose(image) if fits and size is None else image
+            picture = to_rgb(upright) if fits else None
     except (
         Exception
     ) as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others
         raise DataError(f"{path}: cannot read this image ({error})") from error
-    if pixels is None:
+    if picture is None:
+        shape = f"{found[1]} x {found[0]} (width x height)"
         raise DataError(
-            f"{path}: the image is {found[1]} x {found[0]} (width x height), its annotation says {size[1]} x {size[0]},"
-            " so that its boxes cannot be trusted"
+            f"{path}: the image is {shape}, which is no usable size: at most {MAX_PIXELS} pixels in all"
+            if size is None or not usable_size(*found)
+            else f"{path}: the image is {shape}, its annotation says {size[1]} x {size[0]}, so that its boxes cannot be"
+            " trusted"
         )
-    return pixels
+    return picture
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any image of Pillow as 8-bit RGB."""
     if image.mode.startswith("I"):  # 16-bit grey: "I;16", or "I" in older versions of Pillow; convert() would saturate
         grey = np.asarray(image).clip(0, 65535) >> 8
         image = Image.fromarray(grey.astype(np.uint8))
@@ -200,6 +234,7 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             index = range(len(self))[index]
             if index not in self._unreadable:  # counted once, however many epochs there are
                 self.report.fault("image", str(error))
+                self.report.note("lost", str(error), len(target["labels"]))
                 self._unreadable.add(index)
             return Skipped(str(error))
         return (image, target) if self.transform is None else self.transform(image, target)

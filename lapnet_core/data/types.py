@@ -65,8 +65,10 @@ class Skipped:
 class SkipReport:
     """What a data set left out or changed, counted by kind.
 
-    Kinds: "image" (a whole image left out), "object" (one object left out, its image stays) and "clipped" (a box that
-    reached beyond its image and was cut at the border, which happens under either policy).
+    Kinds: "image" (a whole image left out), "object" (one object left out, its image stays), "lost" (an object whose
+    image is left out), and under either policy "other" (an object of a class that was not asked for) and "clipped" (a
+    box that reached beyond its image and was cut at the border). What is in use, "object", "lost" and "other" add up to
+    all objects of the files that could be read.
 
     Args:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
@@ -85,9 +87,11 @@ class SkipReport:
             raise DataError(message)
         self.note(kind, message)
 
-    def note(self, kind: str, message: str) -> None:
-        """Counts something that is no error under either policy."""
-        self.counts[kind] += 1
+    def note(self, kind: str, message: str, count: int = 1) -> None:
+        """Counts something, or so many of it, that is no error under either policy."""
+        if not count:
+            return
+        self.counts[kind] += count
         kept = self.messages.setdefault(kind, [])
         if len(kept) < MESSAGES_KEPT:
             kept.append(message)
@@ -96,7 +100,13 @@ class SkipReport:
         """One paragraph: how much of each kind, with the first `limit` messages of each."""
         if not self.counts:
             return "Every image and every object is in use; no box was clipped."
-        told = {"image": "images left out", "object": "objects left out", "clipped": "boxes clipped to their image"}
+        told = {
+            "image": "images left out",
+            "object": "objects left out",
+            "lost": "objects lost with their image",
+            "other": "objects of classes that were not asked for",
+            "clipped": "boxes clipped to their image",
+        }
         parts = []
         for kind in sorted(self.counts):
             count, messages = self.counts[kind], self.messages[kind][:limit]

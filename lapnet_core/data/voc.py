@@ -1,6 +1,6 @@
 """PASCAL VOC, and any data set in its layout: a folder with Annotations, ImageSets/Main and JPEGImages."""
 
-import math
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
@@ -8,7 +8,16 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
-from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
+from lapnet_core.data.common import (
+    MAX_COORDINATE,
+    DetectionDataset,
+    ImageRecord,
+    check_class_names,
+    clip_boxes,
+    files_in,
+    safe_name,
+    usable_size,
+)
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -56,6 +65,7 @@ class VOCDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         report = SkipReport(on_error)
+        check_class_names(class_names)
         labels = None if class_names is None else {name: label for label, name in enumerate(class_names)}
         pairs = [(root, image_set)] if isinstance(root, str | Path) else root
         images: list[ImageRecord] = []
@@ -70,22 +80,28 @@ class VOCDetection(DetectionDataset):
                     continue
                 seen.add(name)
                 annotation = folder / "Annotations" / f"{name}.xml"
+                root_element = None
                 try:
                     root_element = _parse_xml(annotation)
                     image = _read_record(root_element, annotation, folder / "JPEGImages", name, files)
                 except DataError as error:
                     report.fault("image", str(error))
+                    lost = 0 if root_element is None else len(root_element.findall("object"))
+                    report.note("lost", str(error), lost)
                     continue
                 found.read(root_element, annotation, len(images), labels, report)
                 images.append(image)
+        where = " and ".join(str(pair[0]) for pair in pairs)
         if not images:
-            raise DataError(f"{' and '.join(str(pair[0]) for pair in pairs)}: no usable image. {report.summary()}")
+            raise DataError(f"{where}: no usable image. {report.summary()}")
         index = np.array(found.image_index, dtype=np.int64)
         sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
         corners = np.array(found.corners, dtype=np.float64).reshape(-1, 4) - (ORIGIN, ORIGIN, 0, 0)
         boxes, usable = clip_boxes(corners, sizes, report, found.describe, min_area=MIN_AREA)
         names = [name for name, use in zip(found.names, usable, strict=True) if use]
         if labels is None:
+            if not names:
+                raise DataError(f"{where}: no image has a usable object, so that there are no classes; name them")
             labels = {name: label for label, name in enumerate(sorted(set(names)))}
         super().__init__(
             images,
@@ -154,6 +170,8 @@ def _read_image_set(folder: Path, image_set: str, report: SkipReport) -> list[st
 
 def _parse_xml(path: Path) -> Element:
     try:
+        if not os.path.isfile(path):  # a pipe would block
+            raise DataError(f"{path}: cannot read this annotation (it is missing, or no regular file)")
         return ElementTree.fromstring(path.read_bytes())
     except DefusedXmlException as error:
         raise DataError(f"{path}: entities and external references are not allowed ({error})") from error
@@ -167,15 +185,15 @@ def _read_record(root: Element, path: Path, folder: Path, name: str, files: set[
     if filename and not safe_name(filename):
         raise DataError(f"{path}: <filename> {filename!r} would lead out of the folder")
     candidates = [name + (PurePosixPath(filename).suffix or ".jpg"), name + ".jpg"]
-    image = next((file for file in candidates if file in files or (folder / file).is_file()), None)
+    image = next((file for file in candidates if file in files or os.path.isfile(folder / file)), None)
     if image is None:
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")
     try:
         height, width = (int(root.findtext(f"size/{side}") or "") for side in ("height", "width"))
     except ValueError:
         height = width = 0
-    if height <= 0 or width <= 0:
-        raise DataError(f"{path}: <size> must give a width and a height in pixels")
+    if not usable_size(height, width):
+        raise DataError(f"{path}: <size> must give a width and a height in pixels that an image can have")
     return ImageRecord(str(folder / image), name, height, width)
 
 
@@ -186,9 +204,9 @@ def _read_corners(element: Element, where: str) -> list[float]:
         try:
             value = float(text or "")  # a few annotations of VOC2012 have decimals
         except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise DataError(f"{where}: <{side}> is {text!r}, not a finite number")
+            value = MAX_COORDINATE
+        if not abs(value) < MAX_COORDINATE:  # so it is with NaN
+            raise DataError(f"{where}: <{side}> is {text!r:.60}, not a coordinate in pixels")
         corners.append(value)
     return corners
 

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,10 @@ def test_a_choice_of_classes_sets_the_labels(read):
     data = read(content(), class_names=["toothbrush", "car"])
     assert data.category_ids == (90, 3)
     assert [data.target(i)["labels"].tolist() for i in range(3)] == [[0], [1], []]
-    assert data.report.counts == {}
+    assert data.report.counts == {"other": 1}
+    assert "annotation 100 (dog, number 1 of the file): a class not asked for" in data.report.summary()
+    with pytest.raises(ValueError, match="class_names: car is there twice"):
+        read(content(), class_names=["car", "dog", "car"])
     with pytest.raises(DataError, match="no category named yak; it has car, dog, toothbrush"):
         read(content(), class_names=["car", "yak"], on_error="skip")
 
@@ -93,7 +97,17 @@ def without(data: dict, key: str) -> dict:
     return {name: value for name, value in data.items() if name != key}
 
 
+def nested(depth: int) -> list:
+    """JSON that is read, but that str() gives up on from a few frames further down."""
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 ANNOTATION_FAULTS = {
+    "deep": (entry(9, bbox=nested(400)), "bbox must be four finite numbers"),
+    "deep category": (entry(9, category_id=nested(400)), "there is no category"),
     "no object": ("text", "annotation number 2 of the file: must be an object"),
     "no id": (without(entry(9), "id"), "number 2 of the file: id must be an integer"),
     "id is text": (entry(9, id="9"), "id must be an integer"),
@@ -144,7 +158,10 @@ IMAGE_FAULTS = {
     "no such file": ({**image_entry(6), "file_name": "8.jpg"}, r"image 6: the file .*8\.jpg is missing"),
     "height zero": ({**image_entry(6), "height": 0}, "image 6: height must be a positive integer, not 0"),
     "width is text": ({**image_entry(6), "width": "40"}, "image 6: width must be"),
-    "width is huge": ({**image_entry(6), "width": 10**30}, "image 6: width must be"),
+    "width is huge": ({**image_entry(6), "width": 10**30}, "image 6: no image has this size"),
+    "as many pixels as no image": ({**image_entry(6), "width": 2**24, "height": 11}, "image 6: no image has this size"),
+    "overlong name": ({**image_entry(6), "file_name": "6" * 5000}, r"image 6: the file .* is missing"),
+    "deep": ({**image_entry(6), "width": nested(400)}, "image 6: width must be"),
 }
 
 
@@ -161,11 +178,12 @@ def test_a_faulty_image_is_named_or_skipped_as_a_whole(read, fault):
     assert skipping.report.counts == {"image": 1}
 
 
-def test_annotations_of_a_skipped_image_are_no_faults_of_their_own(read):
+def test_annotations_of_a_skipped_image_are_counted_as_lost_with_it(read):
     data = content()
     data["images"][1]["file_name"] = "lost.jpg"
     skipping = read(data, on_error="skip")
-    assert skipping.report.counts == {"image": 1}
+    assert skipping.report.counts == {"image": 1, "lost": 2}
+    assert "2 objects lost with their image" in skipping.report.summary()
     assert [len(skipping.target(i)["labels"]) for i in range(len(skipping))] == [1, 0]
 
 
@@ -200,6 +218,9 @@ def test_a_faulty_file_is_an_error_under_either_policy(read, fault, policy):
 
 
 def test_a_missing_file_or_folder(folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match=r"pipe\.json: cannot read this JSON file \(no regular file\)"):
+        CocoDetection(folder, tmp_path / "pipe.json")
     with pytest.raises(DataError, match=r"none\.json: cannot read"):
         CocoDetection(folder, tmp_path / "none.json")
     with pytest.raises(DataError, match="nowhere: cannot read this folder"):

@@ -1,5 +1,6 @@
 """The VOC reader: its conventions, and what it says about faulty data. Also decoding, which COCO shares."""
 
+import os
 import pickle
 import struct
 import zlib
@@ -85,6 +86,15 @@ def test_a_class_of_faulty_objects_alone_is_not_inferred(tmp_path):
     assert VOCDetection(tmp_path, class_names=None, on_error="skip").class_names == ("ant",)
 
 
+def test_names_cannot_be_inferred_without_an_object_nor_be_given_twice(tmp_path):
+    write_image(tmp_path, "a", "")
+    with pytest.raises(DataError, match="no image has a usable object, so that there are no classes"):
+        VOCDetection(tmp_path, class_names=None)
+    assert len(VOCDetection(tmp_path)) == 1
+    with pytest.raises(ValueError, match="class_names: cat is there twice"):
+        VOCDetection(tmp_path, class_names=["cat", "dog", "cat"])
+
+
 def test_several_folders_are_read_one_after_the_other(tmp_path):
     write_image(tmp_path / "07", "x", object_xml(*GOOD))
     write_image(tmp_path / "12", "y", object_xml("dog", GOOD[1]) * 2, listed="train")
@@ -105,6 +115,7 @@ OBJECT_FAULTS = {
     "inside out": (object_xml("cat", (20, 6, 5, 25)), r"\(cat\): box \(19, 5, 5, 25\)"),
     "inside out twice": (object_xml("cat", (20, 25, 5, 6)), r"\(cat\): box"),
     "one pixel": (object_xml("cat", (9, 9, 9, 9)), "more than 1 px² inside"),
+    "huge": (object_xml("cat", (5, 6, "9" * 400, 25)), "<xmax> is '999"),
     "outside": (object_xml("cat", (WIDTH + 2, 6, WIDTH + 9, 25)), "of the 40 x 30 image"),
     "difficult": (object_xml("cat", GOOD[1], "maybe"), "<difficult> is 'maybe'"),
 }
@@ -141,6 +152,33 @@ IMAGE_FAULTS = {
         lambda root: write_image(root, "bad", "", head=SIZE.replace(str(WIDTH), "0"), listed="other"),
         r"bad\.xml: <size>",
     ),
+    "size huge": (
+        lambda root: write_image(root, "bad", "", head=SIZE.replace(str(WIDTH), "1" + "0" * 30), listed="other"),
+        r"bad\.xml: <size>",
+    ),
+    "annotation is a pipe": (
+        lambda root: ((root / "Annotations/bad.xml").unlink(), os.mkfifo(root / "Annotations/bad.xml")),
+        r"bad\.xml: cannot read this annotation",
+    ),
+    "annotation is a folder": (
+        lambda root: ((root / "Annotations/bad.xml").unlink(), (root / "Annotations/bad.xml").mkdir()),
+        r"bad\.xml: cannot read this annotation",
+    ),
+    "image is a pipe": (
+        lambda root: ((root / "JPEGImages/bad.jpg").unlink(), os.mkfifo(root / "JPEGImages/bad.jpg")),
+        r"bad\.jpg is missing",
+    ),
+    "overlong name": (
+        lambda root: (root / "ImageSets/Main/trainval.txt").write_text("a\n" + "x" * 5000 + "\nb\n"),
+        r"xxx\.xml: cannot read this annotation",
+    ),
+    "overlong suffix": (
+        lambda root: (
+            write_image(root, "bad", "", head=SIZE + "<filename>x." + "y" * 5000 + "</filename>", listed="other")
+            or (root / "JPEGImages/bad.jpg").unlink()
+        ),
+        r"yyy is missing",
+    ),
     "path in filename": (
         lambda root: write_image(root, "bad", "", head=SIZE + "<filename>../../x.jpg</filename>", listed="other"),
         r"bad\.xml: <filename> '../../x.jpg' would lead out",
@@ -171,6 +209,8 @@ def test_a_faulty_image_is_named_or_skipped_as_a_whole(tmp_path, fault):
     data = VOCDetection(tmp_path, on_error="skip")
     assert [data.target(i)["image_id"] for i in range(len(data))] == ["a", "b"]
     assert [len(data.target(i)["labels"]) for i in range(2)] == [1, 1]
+    lost = data.report.counts.pop("lost", 0)  # where its annotation can be read, its object is counted too
+    assert lost == (fault in ("missing image", "image is a pipe"))
     assert data.report.counts == {"image": 1}
 
 
@@ -225,7 +265,7 @@ def test_an_unusable_image_file_raises_or_gives_skipped(tmp_path, fault):
         sample = lenient[0]
         assert isinstance(sample, Skipped)
         assert "a.jpg" in sample.message
-    assert lenient.report.counts == {"image": 1}
+    assert lenient.report.counts == {"image": 1, "lost": 1}
     assert lenient.target(0)["labels"].tolist() == [VOC_CLASSES.index("cat")]  # needs no image
 
 
