@@ -8,7 +8,7 @@ AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 
 # Two processes side by side want one thread each, and start in half the time where Python may keep its bytecode.
 QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -p no:nbval -p no:cacheprovider \
-  -m 'not slow and not data' --timeout 60
+  -m 'not slow and not data' --timeout 60 --durations 5 --durations-min 2
 
 .PHONY: lab quick test lint types quick-core quick-lab env browser notebooks bench clean
 

@@ -37,6 +37,11 @@ SLOW = (
     "tests/core/test_losses.py::test_two_processes_",
     "tests/core/test_model.py::test_a_cell_looks_at_its_own_place[darknet53]",
     "tests/core/test_model.py::test_a_cell_looks_at_its_own_place[inception_resnet_v2]",
+    "tests/core/test_model.py::test_inception_gets_the_mean_and_deviation_",
+    "tests/core/test_model.py::test_shapes_for_every_backbone[size0-darknet53]",
+    "tests/core/test_model.py::test_shapes_for_every_backbone[size0-inception_resnet_v2]",
+    "tests/core/test_model.py::test_shapes_for_every_backbone[size1-darknet53]",
+    "tests/core/test_model.py::test_shapes_for_every_backbone[size1-inception_resnet_v2]",
     "tests/core/test_peers.py::test_a_training_is_resumed_",
     "tests/core/test_peers.py::test_the_commands_work_with_the_peer",
     "tests/core/test_train.py::test_a_resumed_training_",
@@ -44,6 +49,7 @@ SLOW = (
     "tests/core/test_train.py::test_it_learns",
     "tests/core/test_train.py::test_two_processes_",
     "tests/test_house.py::test_the_core_imports_without_",
+    "tests/test_wheel.py::test_",
 )
 """How the names of tests begin that are `slow` and do not say so themselves."""
 

@@ -86,6 +86,7 @@ def test_a_convolution_counted_with_fingers() -> None:
     assert sum(macs.values()) == 3 * 4 * 3 * 2 * 3 * 3, "counts after the block, too"
 
 
+@pytest.mark.slow
 def test_the_papers_computing_time_in_operations() -> None:
     ours = study.anatomy("darknet53", (512, 512), 80)
     assert study.yolov3_macs(512) == pytest.approx(49.88e9, rel=1e-3)
@@ -263,6 +264,7 @@ def test_padding_makes_inception_look_at_its_anchors() -> None:
     torch.testing.assert_close(beside, first + 8 * own - torch.tensor([4.0, 260.0, 508.0]))
 
 
+@pytest.mark.slow
 def test_sight_is_both_fields_through_each_map(net: LapNet) -> None:
     images = torch.randn(1, 3, 64, 64)
     found = receptive.sight(net, images)
