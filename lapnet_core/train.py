@@ -289,6 +289,12 @@ def _in_parallel(method: Method, device: torch.device, world: int) -> nn.Module:
     if world == 1:
         return method
     on_gpu = device.type == "cuda"
+    if not on_gpu and dist.get_rank() == 0:
+        warnings.warn(
+            f"{world} processes on CPUs: each normalises its own share of a batch, so the result is not quite that of "
+            "one process with the same batch size",
+            stacklevel=2,
+        )
     synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(method) if on_gpu else method
     return DistributedDataParallel(synchronised, [device] if on_gpu else None)
 

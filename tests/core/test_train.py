@@ -249,6 +249,12 @@ def test_two_processes_train_by_torchrun(tmp_path):
     command = [*torchrun, "-m", "lapnet_core.cli", *args, "--steps", "3"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines[1:]] == [1, 2, 3]
+    assert "each normalises its own share of a batch" in done.stderr
+    header, *lines = map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    # The log is of both: the first step sees the same images, objects and untrained network as that of one process.
+    config = replace(TrainConfig.from_json(json.dumps(header["config"])), steps=1, out="")
+    (alone,) = train(config, save=False, progress=False).log
+    for count in ("objects", "positives_loc", "rescued"):
+        assert lines[0][count] == alone[count], count
     assert Detector.load(tmp_path / "run").class_names[0] == "person"
