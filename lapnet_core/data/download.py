@@ -1,25 +1,35 @@
 """Fetches and unpacks the public data sets: resumed after an interruption, checked, and never left half-unpacked."""
 
 import os
+import queue
+import re
 import shutil
+import socket
 import tarfile
 import tempfile
+import threading
+import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pooch
 from tqdm import tqdm
 
 ATTEMPTS = 3  # at each address, resuming where the last one broke off
 TIMEOUT = 30.0  # seconds without a byte
+WINDOW = 60.0  # seconds, in each of which at least so many bytes come, or the address is given up:
+LEAST_IN_WINDOW = 60_000
 CHUNK = 1 << 20  # bytes
+QUEUED = 16  # chunks between the network and the disk
 DISK_MARGIN = 256 << 20  # bytes that stay free
 
 
@@ -108,7 +118,7 @@ def download(what: str | Download, directory: str | Path | None = None, *, progr
 
     The archive stays in `directory`/downloads; what an interrupted transfer has so far stays beside it and is resumed.
     An archive put there by hand is taken too. Unpacking happens in a temporary folder that is renamed at the end, so
-    that the data set's folder is complete whenever it exists.
+    that the data set's folder is complete whenever it exists; such folders that killed processes left are removed.
 
     Args:
         what: a name in `DOWNLOADS`, or an entry of one's own.
@@ -129,6 +139,7 @@ def download(what: str | Download, directory: str | Path | None = None, *, progr
         what = DOWNLOADS[what]
     base = data_dir() if directory is None else Path(directory)
     folder = base / what.folder
+    _remove_orphans(folder.parent)
     if folder.exists():
         _check_content(folder, what)
         return folder
@@ -144,80 +155,176 @@ def _fetch(what: Download, archive: Path, progress: bool) -> None:
     if what.checksum is None:
         print(f"No checksum of {what.name} is published: only its size is compared.")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    fetch: Any = _resuming(archive, what.size, progress)  # Any: pooch annotates its downloaders wrongly
+    if archive.exists():  # an earlier run's, or put there by hand: never replaced
+        problem = _problem(what, archive)
+        if problem:
+            raise DownloadError(f"{archive} {problem}: move it away")
+        return
+    part = _part(archive)
     failures: dict[str, str] = {}
     wrong: set[str] = set()
     for url in what.urls * ATTEMPTS:
         if url in wrong:  # another attempt there would get the same file
             continue
         try:
-            pooch.retrieve(url, what.checksum, fname=archive.name, path=archive.parent, downloader=fetch)
-            break
-        except ValueError as error:  # what pooch raises on a mismatch
-            failures[url] = f"the checksum does not match ({error})"
+            own = _complete(url, part, what, progress)
+            problem = _problem(what, part)
+            if problem and not own:  # what was there before came from elsewhere, and may be what is wrong
+                part.unlink(missing_ok=True)
+                _complete(url, part, what, progress)
+                problem = _problem(what, part)
+            if not problem:
+                os.replace(part, archive)
+                return
+            part.unlink(missing_ok=True)
+            raise _WrongFile(f"the file there {problem}")
+        except _WrongFile as error:
             wrong.add(url)
-        except (OSError, HTTPException) as error:
             failures[url] = str(error)
-    else:
-        reasons = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
-        raise DownloadError(
-            f"could not fetch {what.name}: {reasons}. Try again, which resumes; or get the file by other means and put"
-            f" it at {archive}."
-        )
-    if _size(archive) != what.size:
-        raise DownloadError(f"{archive} has {_size(archive)} bytes, {what.name} has {what.size}: move it away")
+        except (OSError, HTTPException, ValueError) as error:
+            failures[url] = str(error) or type(error).__name__
+    reasons = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
+    raise DownloadError(
+        f"could not fetch {what.name}: {reasons}. Try again, which resumes; or get the file by other means and put"
+        f" it at {archive}."
+    )
 
 
-def _resuming(archive: Path, size: int, progress: bool) -> Callable[[str, str, Any], None]:
-    """A downloader for pooch that writes to `archive`.part, and continues such a file if there is one."""
-
-    def fetch(url: str, output_file: str, _pooch: Any) -> None:
-        part = _part(archive)
-        if _size(part) > size:
-            part.unlink()  # of some other file
-        if _size(part) < size:
-            with part.open("ab") as file:
-                _transfer(url, file, size, progress)
-        if _size(part) != size:
-            found = _size(part)
-            if found > size:
-                part.unlink()
-            raise OSError(f"the transfer ended at {found} of {size} bytes")
-        os.replace(part, output_file)
-
-    return fetch
+class _WrongFile(OSError):
+    """What an address has is not the archive."""
 
 
-def _transfer(url: str, file: BinaryIO, size: int, progress: bool) -> None:
-    """Appends the rest of `url` to an open file; starts again where the server cannot resume."""
-    start = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            file.seek(0)
-            file.truncate()
-            start = 0
-        with tqdm(
-            total=size, initial=start, unit="B", unit_scale=True, desc=PurePosixPath(url).name, disable=not progress
-        ) as bar:
-            while chunk := response.read(CHUNK):
+def _problem(what: Download, file: Path) -> str:
+    """What is wrong with a whole file; empty where nothing is."""
+    if _size(file) != what.size:
+        return f"has {_size(file)} bytes, {what.name} has {what.size}"
+    if what.checksum is not None:
+        algorithm, _, digest = what.checksum.rpartition(":")
+        found = pooch.file_hash(str(file), alg=algorithm or "sha256")
+        if found != digest.lower():
+            return f"is another one, as the checksum does not match ({algorithm} {found}, not {digest})"
+    return ""
+
+
+def _complete(url: str, part: Path, what: Download, progress: bool) -> bool:
+    """Fetches what `part` lacks, or all where the server cannot resume.
+
+    Returns:
+        Whether all of it came from `url` just now.
+
+    Raises:
+        _WrongFile: there is something else at `url`.
+        OSError, HTTPException, ValueError: the transfer broke off, or came too slowly. What came stays, to be resumed,
+            if the server had announced a file of the right size.
+    """
+    if _size(part) > what.size:
+        part.unlink()  # of some other file
+    before = _size(part)
+    if before == what.size:
+        return False
+    stream = _stream(urllib.request.Request(url, headers={"Range": f"bytes={before}-"} if before else {}))
+    headers = next(stream)
+    assert isinstance(headers, Message)
+    resumed = re.match(rf"bytes {before}-\d+/(\d+|\*)", headers.get("Content-Range", "")) if before else None
+    start = before if resumed else 0
+    length = resumed[1] if resumed else headers.get("Content-Length", "")
+    announced = int(length) if length.isdecimal() else None
+    if announced not in (None, what.size):
+        raise _WrongFile(f"the file there has {announced} bytes, {what.name} has {what.size}")
+    if announced is None and headers.get_content_type() == "text/html":
+        raise _WrongFile("a page comes instead of the file")
+    name = PurePosixPath(url).name
+    bar = tqdm(total=what.size, initial=start, unit="B", unit_scale=True, desc=name, disable=not progress)
+    with bar, part.open("ab") as file:
+        _hold(file, before)
+        file.truncate(start)
+        came = start
+        try:
+            for chunk in stream:
+                assert isinstance(chunk, bytes)
                 file.write(chunk)
                 bar.update(len(chunk))
-                if file.tell() > size:
-                    break
+                came += len(chunk)
+                if came > what.size:
+                    raise _WrongFile(f"more than {what.size} bytes come")
+            if came < what.size:
+                raise OSError(f"the transfer ended at {came} of {what.size} bytes")
+        finally:
+            if announced is None and came != what.size:
+                file.truncate(start)  # perhaps not even a piece of the file
+    return start == 0
+
+
+def _hold(file: BinaryIO, size: int) -> None:
+    """Keeps other processes from writing to an open file, of so many bytes, until it is closed."""
+    with suppress(ImportError):  # Windows
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            size = -1
+        except OSError:  # a file system without locks
+            pass
+    if os.fstat(file.fileno()).st_size != size:
+        raise OSError("another process is fetching this file")
+
+
+def _stream(request: urllib.request.Request) -> Iterator[Message | bytes]:
+    """The headers, then the bytes as they come. A thread reads them, so that a server that sends too little is given up
+    wherever it does so: at the headers, between chunks or within one."""
+    parts: queue.Queue[Message | bytes | Exception | None] = queue.Queue(QUEUED)
+    given_up = threading.Event()
+
+    def read() -> None:
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                parts.put(response.headers)
+                while not given_up.is_set() and (chunk := response.read1(CHUNK)):
+                    parts.put(chunk)
+            parts.put(None)
+        except Exception as error:
+            if isinstance(error, urllib.error.HTTPError):  # it holds the connection
+                error.close()
+            parts.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    since, came = time.monotonic(), 0
+    try:
+        while True:
+            try:
+                part = parts.get(timeout=max(0.0, since + WINDOW - time.monotonic()))
+            except queue.Empty:
+                part = b""
+            if part is None:
+                return
+            if isinstance(part, Exception):
+                raise part
+            if isinstance(part, Message) or part:
+                yield part
+            came += len(part)
+            if time.monotonic() >= since + WINDOW:
+                if came < LEAST_IN_WINDOW:
+                    raise TimeoutError(f"only {came} bytes came in {WINDOW:g} s")
+                since, came = time.monotonic(), 0
+    finally:
+        given_up.set()
+        with suppress(queue.Empty):  # the thread may be waiting for room
+            while True:
+                parts.get_nowait()
 
 
 def _unpack(what: Download, archive: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     print(f"Unpacking {archive.name} to {folder}")
     # Beside its place, hence on the same disk: so the rename is one step. An interruption removes the folder.
-    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"{_unpacking()}{os.getpid()}-", dir=folder.parent) as temporary:
         try:
             _extract(what, archive, temporary)
         except DownloadError:
             raise
         except (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-            raise DownloadError(f"{archive}: cannot be unpacked safely ({error})") from error
+            raise DownloadError(f"{archive}: cannot be unpacked safely ({error}): move it away") from error
         source = Path(temporary) / what.inside
         _check_content(source, what)
         try:
@@ -257,6 +364,24 @@ def _check_disk(folder: Path, needed: int, name: str) -> None:
             f"{name} needs {needed / 1e9:.2f} GB and {DISK_MARGIN / 1e9:.2f} GB to spare, {folder} has"
             f" {free / 1e9:.2f} GB free: make room, or name another disk in LAPNET_DATA"
         )
+
+
+def _unpacking() -> str:
+    """How the names of this machine's temporary folders begin; a process's number follows."""
+    return f".unpack-{socket.gethostname()}-"
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Removes the temporary folders of this machine's processes that are gone: killed, they could not do it."""
+    for path in folder.glob(".unpack-*"):
+        owner = re.fullmatch(re.escape(_unpacking()) + r"(\d+)-\w+", path.name)
+        if owner and os.name == "posix":  # elsewhere, signal 0 is no question
+            try:
+                os.kill(int(owner[1]), 0)
+            except ProcessLookupError:
+                shutil.rmtree(path, ignore_errors=True)
+            except (OSError, OverflowError):  # somebody else's, hence alive; or no process's number
+                pass
 
 
 def _part(archive: Path) -> Path:

@@ -1,30 +1,43 @@
 """Downloads from a small server on this machine: whole, resumed, wrong, hostile, interrupted."""
 
+import contextlib
 import hashlib
 import http.server
 import io
+import os
 import shutil
+import socket
+import subprocess
 import tarfile
 import threading
+import time
 import zipfile
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+from lapnet_core.data import download as module
 from lapnet_core.data.download import DISK_MARGIN, DOWNLOADS, Download, DownloadError, data_dir, download
 
+PAGE = b"<!DOCTYPE html><html>Sign in to this network</html>"
 FILES = {"set/ImageSets/a.txt": b"a\n", "set/Images/a.jpg": bytes(range(256)) * 800}
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files` by path. `behaviour`: "ranges", "no ranges", "cut" (breaks off once) or a status such as 503."""
+    """Serves `files` by path. `behaviour`: "ranges", "no ranges", "cut" (breaks off once), "no length" (so that nobody
+    knows where it ends), "drip" and "drip headers" (a byte every now and then) or a status such as 503."""
+
+    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.behaviour: str | int = "ranges"
         self.requests: list[tuple[str, str | None]] = []
+        self.page_headers: dict[str, str] = {}
+        self.pages: set[str] = set()  # paths where a page comes with status 200
+        self.stop = threading.Event()
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -40,6 +53,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server, wanted = self.server, self.headers.get("Range")
         server.requests.append((self.path, wanted))
         body = server.files.get(self.path.lstrip("/"))
+        if self.path in server.pages:
+            self.page()
+            return
         if body is None or isinstance(server.behaviour, int):
             self.send_error(404 if body is None else server.behaviour)
             return
@@ -47,13 +63,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
+        if server.behaviour == "drip headers":
+            self.drip(b"X-Header: " + b"x" * 10_000)
+            return
+        if server.behaviour != "no length":
+            self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
+        if server.behaviour == "drip":
+            self.drip(body[start:])
+            return
         if server.behaviour == "cut":
             server.behaviour = "ranges"
             self.wfile.write(body[start : start + (len(body) - start) // 2])
             return
         self.wfile.write(body[start:])
+
+    def page(self) -> None:
+        self.send_response(200)
+        for name, value in self.server.page_headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def drip(self, body: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            for at in range(len(body)):
+                self.wfile.write(body[at : at + 1])
+                if self.server.stop.wait(0.05):
+                    return
 
 
 @pytest.fixture
@@ -62,6 +100,7 @@ def server():
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.stop.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -170,7 +209,7 @@ def test_a_wrong_size_is_told_also_without_a_checksum(server, tmp_path, differen
     body = zip_of(FILES)
     entry = offer(server, body, size=len(body) + difference, checksum=None)
     with pytest.raises(
-        DownloadError, match=rf"the transfer ended at {len(body)} of {len(body) + difference} bytes|HTTP"
+        DownloadError, match=rf"the file there has {len(body)} bytes, toy has {len(body) + difference}\."
     ):
         get(entry, tmp_path)
     assert "No checksum of toy is published" in capsys.readouterr().out
@@ -208,6 +247,130 @@ def test_the_second_address_is_tried(server, tmp_path):
     entry = Download(**{**vars(entry), "urls": (server.url("gone/set.zip"), *entry.urls)})
     assert get(entry, tmp_path).is_dir()
     assert [path for path, _ in server.requests] == ["/gone/set.zip", "/set.zip"]
+
+
+KINDS_OF_PAGE = {
+    "html": {"Content-Type": "text/html; charset=utf-8"},
+    "html with its length": {"Content-Type": "text/html", "Content-Length": str(len(PAGE))},
+    "a type that says nothing": {"Content-Type": "application/octet-stream", "Content-Length": str(len(PAGE))},
+    "neither type nor length": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_PAGE)
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_page_at_the_first_address_does_not_poison_the_second(server, tmp_path, kind, checked):
+    entry = offer(server, zip_of(FILES))
+    entry = offer(
+        server, zip_of(FILES), urls=(server.url("a/set.zip"), server.url("b/set.zip"), entry.urls[0]),
+        checksum=entry.checksum if checked else None,
+    )  # fmt: skip
+    server.pages, server.page_headers = {"/a/set.zip", "/b/set.zip"}, KINDS_OF_PAGE[kind]
+    for _ in range(2):
+        assert (get(entry, tmp_path) / "Images" / "a.jpg").read_bytes() == FILES["set/Images/a.jpg"]
+        assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["set.zip"]
+        assert server.requests == [("/a/set.zip", None), ("/b/set.zip", None), ("/set.zip", None)]
+        shutil.rmtree(tmp_path / "toys")
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_PAGE)
+def test_a_page_everywhere_leaves_nothing(server, tmp_path, kind):
+    entry = offer(server, zip_of(FILES))
+    server.pages, server.page_headers = {"/set.zip"}, KINDS_OF_PAGE[kind]
+    with pytest.raises(DownloadError, match=r"a page comes|the file there has \d+ bytes|ended at \d+ of"):
+        get(entry, tmp_path)
+    assert sum(path.stat().st_size for path in (tmp_path / "downloads").iterdir()) == 0
+    server.pages = set()
+    assert get(entry, tmp_path).is_dir()
+
+
+@pytest.mark.parametrize("size", [len(PAGE), None])
+def test_what_an_earlier_call_left_may_be_wrong(server, tmp_path, size):
+    """A piece, or the whole size, of something else: the right address is not blamed for it."""
+    entry = offer(server, zip_of(FILES))
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "set.zip.part").write_bytes((PAGE * 9999)[: size or entry.size])
+    assert get(entry, tmp_path).is_dir()
+    assert server.requests[-1] == ("/set.zip", None)
+
+
+def test_wrong_bytes_of_the_right_size_cost_that_address_only(server, tmp_path):
+    entry = offer(server, zip_of(FILES))
+    server.files["bad/set.zip"] = bytes(entry.size)
+    entry = Download(**{**vars(entry), "urls": (server.url("bad/set.zip"), *entry.urls)})
+    assert get(entry, tmp_path).is_dir()
+    assert [path for path, _ in server.requests] == ["/bad/set.zip", "/set.zip"]
+
+
+def test_a_server_that_does_not_say_how_much_comes(server, tmp_path):
+    server.behaviour = "no length"
+    assert get(offer(server, zip_of(FILES)), tmp_path).is_dir()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", ["drip", "drip headers"])
+def test_a_server_that_sends_next_to_nothing_is_given_up(server, tmp_path, how, monkeypatch):
+    monkeypatch.setattr(module, "WINDOW", 0.4)
+    entry = offer(server, zip_of(FILES))
+    server.behaviour = how
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match=r"set\.zip: only \d+ bytes came in 0\.4 s.*Try again"):
+        get(entry, tmp_path)
+    assert time.monotonic() - begin < module.ATTEMPTS * 0.4 + 10
+    server.behaviour = "ranges"
+    assert get(entry, tmp_path).is_dir()  # what came is kept and continued
+    assert (server.requests[-1][1] is not None) == (how == "drip")
+
+
+def test_two_at_once_do_not_write_into_one_file(server, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    entry = offer(server, zip_of(FILES))
+    (tmp_path / "downloads").mkdir()
+    with (tmp_path / "downloads" / "set.zip.part").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DownloadError, match=r"another process is fetching this file"):
+            get(entry, tmp_path)
+    assert get(entry, tmp_path).is_dir()
+
+
+def test_an_archive_of_another_checksum_that_was_put_there_is_not_replaced(server, tmp_path):
+    entry = offer(server, zip_of(FILES))
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "set.zip").write_bytes(bytes(entry.size))
+    with pytest.raises(DownloadError, match=r"downloads/set\.zip is another one.*move it away"):
+        get(entry, tmp_path)
+    assert (tmp_path / "downloads" / "set.zip").read_bytes() == bytes(entry.size)
+    assert server.requests == []
+
+
+def test_what_a_killed_unpacking_left_is_removed_by_the_next_run(server, tmp_path, monkeypatch):
+    entry = offer(server, zip_of(FILES))
+    folders, whole = [], zipfile.ZipFile.extractall
+    monkeypatch.setattr(
+        zipfile.ZipFile, "extractall", lambda self, path: (folders.append(Path(path).name), whole(self, path))
+    )
+    process = subprocess.Popen(["true"])
+    process.wait()
+    shutil.rmtree(get(entry, tmp_path))
+    orphan = folders[0].replace(f"-{os.getpid()}-", f"-{process.pid}-")
+    assert orphan != folders[0]
+    (tmp_path / "toys" / orphan / "set").mkdir(parents=True)
+    (tmp_path / "toys" / orphan / "set" / "file").write_bytes(bytes(1000))
+    host = socket.gethostname()
+    kept = [
+        f".unpack-{host}-{os.getpid()}-abc",  # a living process
+        f".unpack-{host}-1-abc",  # another user's, perhaps
+        f".unpack-another{host}-{process.pid}-abc",  # another machine's
+        ".unpack-abc",
+        "mine",
+    ]
+    for name in kept:
+        (tmp_path / "toys" / name).mkdir()
+    assert get(entry, tmp_path).is_dir()
+    assert left_behind(tmp_path) == sorted([*kept, "set"])
+    (tmp_path / "toys" / orphan).mkdir()
+    get(entry, tmp_path)  # also where there is nothing more to do
+    assert left_behind(tmp_path) == sorted([*kept, "set"])
 
 
 def test_nobody_answers(tmp_path):
