@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,8 @@ from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
 
 MAX_ITERATIONS = 300
 ASSETS = Path(__file__).parent / "assets" / "anchors"
+LARGEST = 1 << 24
+"""Pixels; greater sides of an anchor or an input are no data."""
 FILL_FACTOR = 1.25
 """Paper is silent on a class with fewer than A distinct sizes: each of its sizes is an anchor, and the rest are these
 sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an anchor would add nothing."""
@@ -159,6 +161,10 @@ class AnchorFile:
     """Anchors with what is needed to use them: made by `lapnet anchors`, read by `lapnet train --anchors FILE`.
 
     Some lie in the package, and are found by their name: voc0712_512 and coco_512 (assets/anchors/README.md).
+
+    Raises:
+        ValueError: there is no class, one is there twice, has no shapes or another number of them; a side or an input
+            that is not positive, or no number of pixels.
     """
 
     class_names: tuple[str, ...]
@@ -167,9 +173,20 @@ class AnchorFile:
     shapes: Float[Tensor, "C A 2"]
     made_by: str = ""
 
+    def __post_init__(self) -> None:
+        names, form = self.class_names, tuple(self.shapes.shape)
+        if len(form) != 3 or form[2] != 2 or 0 in form or form[0] != len(names):
+            raise ValueError(f"anchors have shape {form}, expected (classes, anchors, 2) with {len(names)} classes")
+        if not bool(((self.shapes > 0) & (self.shapes <= LARGEST)).all()):  # NaN is neither
+            raise ValueError(f"anchors must be positive, finite and of at most {LARGEST} pixels")
+        if len(set(names)) < len(names):
+            raise ValueError("a class is there twice")
+        if len(self.input_size) != 2 or not all(type(side) is int and 0 < side <= LARGEST for side in self.input_size):
+            raise ValueError(f"input_size must be (height, width) in pixels, not {str(self.input_size)[:60]}")
+
     def save(self, path: str | Path) -> None:
-        """Write as JSON, a class on each line, rounded to a hundredth of a pixel."""
-        shapes = [[[round(side, 2) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
+        """Write as JSON, a class on each line, rounded to a hundredth of a pixel, below a pixel to three digits."""
+        shapes = [[[_rounded(side) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
         classes = dict(zip(self.class_names, shapes, strict=True))
         lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in classes.items())
         head = f' "made_by": {json.dumps(self.made_by)},\n "input_size": {json.dumps(self.input_size)},\n'
@@ -181,7 +198,7 @@ class AnchorFile:
 
         Raises:
             ValueError: names the file where it is something else.
-            FileNotFoundError: there is neither such a file nor such a name.
+            OSError: there is neither such a file nor such a name, or it cannot be read.
         """
         shipped = ASSETS / f"{path}.json"
         if not Path(path).exists():
@@ -190,13 +207,24 @@ class AnchorFile:
                 raise FileNotFoundError(f"{path}: no such anchor file, and no anchors of that name; there are {names}")
             path = shipped
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            shapes = torch.tensor(list(content["anchors"].values()), dtype=torch.float32)
+            content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_distinct)
+            if not isinstance(content, dict) or not isinstance(content.get("anchors"), dict):
+                raise ValueError('expected an object with "input_size" and "anchors", by class')
+            own = list(content["anchors"].values())
+            if not all(type(side) in (int, float) for shapes in own for shape in shapes for side in shape):
+                raise ValueError("an anchor must be two numbers, width and height")
             height, width = content["input_size"]
-            if shapes.ndim != 3 or shapes.shape[2] != 2 or not bool((shapes > 0).all()):
-                raise ValueError(
-                    f"anchors have shape {tuple(shapes.shape)}, expected (classes, anchors, 2), all positive"
-                )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            made_by = str(content.get("made_by", ""))
+            return cls(tuple(content["anchors"]), (height, width), torch.tensor(own, dtype=torch.float32), made_by)
+        except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:  # RuntimeError: too deep
             raise ValueError(f"{path} is no anchor file: {error}") from error
-        return cls(tuple(content["anchors"]), (int(height), int(width)), shapes, str(content.get("made_by", "")))
+
+
+def _rounded(side: float) -> float:
+    return round(side, 2) if side >= 1 else float(f"{side:.3g}")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)

@@ -120,6 +120,9 @@ def flatten_targets(
     Returns:
         boxes (G, 4) xyxy px, labels (G,), and image_index (G,), the place of each object's image in the batch; on the
         device of the targets.
+
+    Raises:
+        ValueError: "difficult" is not bool: of integers, ~ would make everything difficult.
     """
     if not targets:
         return torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
@@ -131,5 +134,8 @@ def flatten_targets(
         return boxes, labels, image_index
     # Targets made by hand for the loss may leave "difficult" out, as in torchvision: then none is.
     nothing = torch.zeros_like(labels, dtype=torch.bool).split(counts.tolist())
-    use = ~torch.cat([target.get("difficult", none) for target, none in zip(targets, nothing, strict=True)])
+    difficult = torch.cat([target.get("difficult", none) for target, none in zip(targets, nothing, strict=True)])
+    if difficult.dtype != torch.bool or len(difficult) != len(labels):
+        raise ValueError(f'"difficult" must be one bool an object, not {len(difficult)} {difficult.dtype}')
+    use = ~difficult
     return boxes[use], labels[use], image_index[use]

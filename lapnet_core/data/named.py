@@ -95,6 +95,8 @@ def open_dataset(
         if class_names is None:  # 80 images do not hold all of the 80 classes: take those that there are
             every = CocoDetection(images, annotations, on_error=on_error)
             labels = torch.cat([every.target(i)["labels"] for i in range(len(every))]).unique().tolist()
+            if not labels:
+                raise DataError(f"{annotations}: no image has a usable object, so that there are no classes")
             class_names = tuple(every.class_names[label] for label in labels)
         return CocoDetection(images, annotations, class_names=class_names, on_error=on_error, transform=transform)
     own = Path(name).expanduser()

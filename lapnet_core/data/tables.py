@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lapnet_core.data.common import MAX_COORDINATE, check_class_names
+
 
 @dataclass(frozen=True)
 class BoxTable:
@@ -35,26 +37,33 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
 
     Raises:
         FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
         ValueError: a row that is not of this form, by file and line; no gzipped text, or no row at all.
     """
+    check_class_names(class_names)
     names: list[str] = []
     corners: list[tuple[float, ...]] = []
     images: dict[str, int] = {}
     index: list[int] = []
-    for row in _rows(path):
+    for line, row in _rows(path):
         try:
             box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
-            names.append(row["class"])
-            index.append(images.setdefault(row["image_id"], len(images)))
+            name, image = row["class"], row["image_id"]
+            # the comparison is false for NaN; None is the name of fields beyond the columns
+            if not name or not image or None in row or not all(abs(side) < MAX_COORDINATE for side in box):
+                raise ValueError("a name is missing, a field too many, or a number none of pixels")
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: row {len(corners) + 2} is no box: {row}") from error
+            raise ValueError(f"{path}: row {line} is no box: {row!r:.300}") from error
+        names.append(name)
+        index.append(images.setdefault(image, len(images)))
         corners.append(box)
     if not corners:
         raise ValueError(f"{path}: no boxes")
     known = class_names or tuple(sorted(set(names)))
     position = {name: label for label, name in enumerate(known)}
     if set(names) - set(known):
-        raise ValueError(f"{path}: unknown classes {sorted(set(names) - set(known))}")
+        unknown = ", ".join(sorted(set(names) - set(known)))
+        raise ValueError(f"{path}: unknown classes {unknown:.300}; known are {', '.join(known)}")
     boxes = torch.tensor(corners).view(-1, 4)
     if one_based:
         boxes[:, :2] -= 1
@@ -65,9 +74,11 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
     )
 
 
-def _rows(path: str | Path) -> Iterator[dict[str, str]]:
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
+            reader = csv.DictReader(file)
+            for row in reader:
+                yield reader.line_num, row
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: this is no table of boxes in gzipped UTF-8 ({error})") from error

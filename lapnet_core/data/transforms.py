@@ -84,6 +84,8 @@ def train_transform(
     _check_size(size)
     if not 0 < scale[0] <= scale[1] < math.inf:
         raise ValueError(f"scale must be 0 < least <= greatest, not {scale}")
+    if not 0 <= flip <= 1 or not 0 <= color < math.inf:
+        raise ValueError(f"flip must be in 0..1 and color finite and not negative, not {flip} and {color}")
     return TrainTransform(size, (float(scale[0]), float(scale[1])), float(flip), float(color))
 
 

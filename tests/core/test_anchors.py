@@ -91,3 +91,62 @@ def test_an_anchor_file_comes_back_and_anything_else_is_refused(tmp_path):
         (tmp_path / "y.json").write_text(text)
         with pytest.raises(ValueError, match=r"y\.json is no anchor file"):
             AnchorFile.load(tmp_path / "y.json")
+
+
+@pytest.mark.parametrize("side", [1e-30, 1e-4, 0.01, 0.0149, 0.994, 1.0, 1.006, 1234.567, 2.0**24])
+def test_the_smallest_and_the_greatest_shapes_come_back(tmp_path, side):
+    shapes = torch.full((1, 2, 2), side)
+    AnchorFile(("a",), (64, 64), shapes).save(tmp_path / "x.json")
+    assert AnchorFile.load(tmp_path / "x.json").shapes == pytest.approx(shapes, rel=0.006)
+
+
+NO_ANCHORS = {
+    "nan": ({"shapes": torch.full((2, 1, 2), float("nan"))}, "must be positive, finite"),
+    "infinite": ({"shapes": torch.full((2, 1, 2), float("inf"))}, "must be positive, finite"),
+    "zero": ({"shapes": torch.zeros(2, 1, 2)}, "must be positive"),
+    "too great": ({"shapes": torch.full((2, 1, 2), 1e9)}, "at most 16777216 pixels"),
+    "no anchor": ({"shapes": torch.ones(2, 0, 2)}, r"shape \(2, 0, 2\), expected"),
+    "other classes": ({"shapes": torch.ones(3, 1, 2)}, "with 2 classes"),
+    "twice": ({"class_names": ("a", "a")}, "a class is there twice"),
+    "no input": ({"input_size": (0, 64)}, r"input_size must be \(height, width\)"),
+}
+
+
+@pytest.mark.parametrize("case", NO_ANCHORS)
+def test_what_cannot_be_read_back_is_not_made(case):
+    changes, message = NO_ANCHORS[case]
+    with pytest.raises(ValueError, match=message):
+        AnchorFile(**{"class_names": ("a", "b"), "input_size": (64, 64), "shapes": torch.ones(2, 1, 2), **changes})
+
+
+ANCHORS_LEFT = ('{"anchors": {"a": [[1, 2]]}, "input_size": ', "}")
+DAMAGED = {
+    **{size: size.join(ANCHORS_LEFT) for size in (
+        "3", "[1]", '"64"', "[1.5, 2]", "[true, 2]", "[0, 2]", "[-1, 2]", "[NaN, 2]", "[Infinity, 1]", "[1, 2, 3]",
+        "{}", "null", '["64", "64"]', "[1" + "0" * 30 + ", 2]")},
+    **{own: f'{{"anchors": {{"a": {own}}}, "input_size": [64, 64]}}' for own in (
+        "[]", "[[]]", "[[1]]", "[[1, 2, 3]]", "[[1, 2], [3]]", "[[1, NaN]]", "[[1, 1e999]]", "[[1, 1e39]]", "{}",
+        "[[1, true]]", '[["1", 2]]', '"ab"', "null", "[[1, 1e-60]]", "[[1, 1" + "0" * 400 + "]]", "[{}]", "[[{}, 1]]",
+        "[" * 500 + "]" * 500)},
+    "twice": '{"anchors": {"a": [[1, 2]], "a": [[3, 4]]}, "input_size": [64, 64]}',
+    "ragged": '{"anchors": {"a": [[1, 2]], "b": [[3, 4], [5, 6]]}, "input_size": [64, 64]}',
+    "none": '{"anchors": {}, "input_size": [64, 64]}',
+    "list": '{"anchors": [[[1, 2]]], "input_size": [64, 64]}',
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "endless number": "9" * 5000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_anchor_file_is_named(tmp_path, case):
+    (tmp_path / "x.json").write_text(DAMAGED[case])
+    with pytest.raises(ValueError, match=r"x\.json is no anchor file: "):
+        AnchorFile.load(tmp_path / "x.json")
+
+
+def test_an_anchor_file_that_is_no_file(tmp_path):
+    for path, message in ((tmp_path, str(tmp_path)), ("voc0712_5", "voc0712_5: no such"), ("a\0b", "no such anchor")):
+        with pytest.raises(OSError, match=message):
+            AnchorFile.load(path)
+    with pytest.raises(OSError, match="xxx"):
+        AnchorFile.load("x" * 5000)

@@ -1,5 +1,6 @@
 """Transforms against geometry worked out here, and collation, also through worker processes."""
 
+import math
 import pickle
 
 import pytest
@@ -295,3 +296,17 @@ def test_worker_processes_are_reproducible():
             assert torch.equal(a["boxes"], b["boxes"])
     check = train_transform(SIZE)(random_image(0), target_of([]))[0]
     assert not torch.equal(first[0].images[0], check)  # the seed, and nothing fixed, decides
+
+
+@pytest.mark.parametrize("what", [{"flip": -0.1}, {"flip": 2}, {"flip": math.nan}, {"color": -1}, {"color": math.nan},
+                                  {"color": math.inf}, {"scale": (math.nan, 1)}, {"scale": (1, math.inf)}])  # fmt: skip
+def test_strengths_that_are_none_are_named(what):
+    with pytest.raises(ValueError, match=next(iter(what))):
+        train_transform((8, 8), **what)
+
+
+@pytest.mark.parametrize("difficult", [torch.zeros(1), torch.zeros(1, dtype=torch.int64), torch.zeros(2) > 1])
+def test_difficult_that_is_not_one_bool_an_object_is_named(difficult):
+    target = {"boxes": torch.zeros(1, 4), "labels": torch.zeros(1, dtype=torch.int64), "difficult": difficult}
+    with pytest.raises(ValueError, match='"difficult" must be one bool an object'):
+        flatten_targets.__wrapped__([target])
