@@ -9,16 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from lapnet_core.data.common import (
-    MAX_COORDINATE,
-    DetectionDataset,
-    ImageRecord,
-    check_class_names,
-    clip_boxes,
-    files_in,
-    safe_name,
-    usable_size,
-)
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name, safe_size
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -77,7 +68,6 @@ class CocoDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
-        check_class_names(class_names)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
         all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
         images, index_of = _read_images(path, content["images"], Path(image_dir), report)
@@ -189,7 +179,7 @@ def _image_problem(entry: dict[str, Any], folder: Path, files: set[str]) -> str 
     for side in ("height", "width"):
         if type(entry.get(side)) is not int or entry[side] <= 0:
             return f"{side} must be a positive integer, not {reprlib.repr(entry.get(side))}"
-    if not usable_size(entry["height"], entry["width"]):
+    if not safe_size(entry["height"], entry["width"]):
         sides = f"width {reprlib.repr(entry['width'])}, height {reprlib.repr(entry['height'])}"
         return f"no image has this size in pixels: {sides}"
     if name not in files and not os.path.isfile(folder / name):
@@ -264,7 +254,7 @@ class _Annotations:
 
 def _is_coordinate(value: Any) -> bool:
     # the comparison is false for NaN, and works for integers that are too great for a float
-    return (type(value) is float or type(value) is int) and -MAX_COORDINATE < value < MAX_COORDINATE
+    return (type(value) is float or type(value) is int) and -FARTHEST < value < FARTHEST
 
 
 def coco2017(

@@ -28,7 +28,7 @@ MAX_PIXELS = 178_956_970
 MAX_SIDE = 1 << 24
 
 # Greater coordinates are no data: they would only overflow further on.
-MAX_COORDINATE = 1e9
+FARTHEST = 1e9
 
 
 class ImageRecord(NamedTuple):
@@ -51,16 +51,9 @@ def safe_name(name: str) -> bool:
     return bool(parts) and not name.startswith("/") and ".." not in parts and not set(name) & set("\\:\0")
 
 
-def usable_size(height: int, width: int) -> bool:
+def safe_size(height: int, width: int) -> bool:
     """Whether an image can have this size, in pixels."""
     return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS
-
-
-def check_class_names(class_names: Sequence[str] | None) -> None:
-    """Raises a ValueError where a name is there twice: two labels would be one class."""
-    if class_names is not None and len(set(class_names)) < len(class_names):
-        twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
-        raise ValueError(f"class_names: {', '.join(twice)} is there twice")
 
 
 def files_in(folder: Path) -> set[str]:
@@ -101,7 +94,7 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             found = (image.height, image.width)
-            fits = usable_size(*found) and size in (None, found)
+            fits = safe_size(*found) and size in (None, found)
             upright = ImageOps.exif_transpose(image) if fits and size is None else image
             picture = to_rgb(upright) if fits else None
     except (
@@ -109,13 +102,10 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image
     ) as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others
         raise DataError(f"{path}: cannot read this image ({error})") from error
     if picture is None:
-        shape = f"{found[1]} x {found[0]} (width x height)"
-        raise DataError(
-            f"{path}: the image is {shape}, which is no usable size: at most {MAX_PIXELS} pixels in all"
-            if size is None or not usable_size(*found)
-            else f"{path}: the image is {shape}, its annotation says {size[1]} x {size[0]}, so that its boxes cannot be"
-            " trusted"
-        )
+        said = "which no image can have"
+        if size is not None:
+            said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
+        raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
     return picture
 
 
@@ -189,6 +179,8 @@ class DetectionDataset(Dataset[Sample | Skipped]):
         report: SkipReport,
         transform: Transform | None,
     ) -> None:
+        if len(set(class_names)) < len(class_names):
+            raise ValueError(f"class_names: a name is there twice in {', '.join(class_names)}")
         order = np.argsort(image_index, kind="stable")
         self._images = list(images)
         self._first = np.searchsorted(image_index[order], np.arange(len(images) + 1))

@@ -16,10 +16,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import Message
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any
 
 import pooch
 from tqdm import tqdm
@@ -30,6 +29,7 @@ WINDOW = 60.0  # seconds, in each of which at least so many bytes come, or the a
 LEAST_IN_WINDOW = 60_000
 CHUNK = 1 << 20  # bytes
 QUEUED = 16  # chunks between the network and the disk
+UNPACKING = f".unpack-{socket.gethostname()}-"  # so begin the names of temporary folders; the process's number follows
 DISK_MARGIN = 256 << 20  # bytes that stay free
 
 
@@ -156,34 +156,27 @@ def _fetch(what: Download, archive: Path, progress: bool) -> None:
         print(f"No checksum of {what.name} is published: only its size is compared.")
     archive.parent.mkdir(parents=True, exist_ok=True)
     if archive.exists():  # an earlier run's, or put there by hand: never replaced
-        problem = _problem(what, archive)
-        if problem:
+        if problem := _problem(what, archive):
             raise DownloadError(f"{archive} {problem}: move it away")
         return
     part = _part(archive)
-    failures: dict[str, str] = {}
-    wrong: set[str] = set()
+    failures: dict[str, Exception] = {}
     for url in what.urls * ATTEMPTS:
-        if url in wrong:  # another attempt there would get the same file
+        if isinstance(failures.get(url), _WrongFile):  # another attempt there would get the same file
             continue
         try:
-            own = _complete(url, part, what, progress)
-            problem = _problem(what, part)
-            if problem and not own:  # what was there before came from elsewhere, and may be what is wrong
-                part.unlink(missing_ok=True)
-                _complete(url, part, what, progress)
+            own = False
+            while not own:  # what was there before may come from elsewhere, and be what is wrong
+                own = _complete(url, part, what, progress)
                 problem = _problem(what, part)
-            if not problem:
-                os.replace(part, archive)
-                return
-            part.unlink(missing_ok=True)
+                if not problem:
+                    os.replace(part, archive)
+                    return
+                part.unlink(missing_ok=True)
             raise _WrongFile(f"the file there {problem}")
-        except _WrongFile as error:
-            wrong.add(url)
-            failures[url] = str(error)
         except (OSError, HTTPException, ValueError) as error:
-            failures[url] = str(error) or type(error).__name__
-    reasons = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
+            failures[url] = error
+    reasons = "; ".join(f"{url}: {str(error) or type(error).__name__}" for url, error in failures.items())
     raise DownloadError(
         f"could not fetch {what.name}: {reasons}. Try again, which resumes; or get the file by other means and put"
         f" it at {archive}."
@@ -207,15 +200,12 @@ def _problem(what: Download, file: Path) -> str:
 
 
 def _complete(url: str, part: Path, what: Download, progress: bool) -> bool:
-    """Fetches what `part` lacks, or all where the server cannot resume.
-
-    Returns:
-        Whether all of it came from `url` just now.
+    """Fetches what `part` lacks, or all where the server cannot resume. Returns whether all came from `url` just now.
 
     Raises:
         _WrongFile: there is something else at `url`.
-        OSError, HTTPException, ValueError: the transfer broke off, or came too slowly. What came stays, to be resumed,
-            if the server had announced a file of the right size.
+        OSError, HTTPException, ValueError: it broke off, or came too slowly. What came stays, to be resumed, if the
+            right size was announced.
     """
     if _size(part) > what.size:
         part.unlink()  # of some other file
@@ -224,24 +214,18 @@ def _complete(url: str, part: Path, what: Download, progress: bool) -> bool:
         return False
     stream = _stream(urllib.request.Request(url, headers={"Range": f"bytes={before}-"} if before else {}))
     headers = next(stream)
-    assert isinstance(headers, Message)
     resumed = re.match(rf"bytes {before}-\d+/(\d+|\*)", headers.get("Content-Range", "")) if before else None
     start = before if resumed else 0
     length = resumed[1] if resumed else headers.get("Content-Length", "")
     announced = int(length) if length.isdecimal() else None
     if announced not in (None, what.size):
         raise _WrongFile(f"the file there has {announced} bytes, {what.name} has {what.size}")
-    if announced is None and headers.get_content_type() == "text/html":
-        raise _WrongFile("a page comes instead of the file")
-    name = PurePosixPath(url).name
-    bar = tqdm(total=what.size, initial=start, unit="B", unit_scale=True, desc=name, disable=not progress)
+    bar = tqdm(total=what.size, initial=start, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
     with bar, part.open("ab") as file:
-        _hold(file, before)
         file.truncate(start)
         came = start
         try:
             for chunk in stream:
-                assert isinstance(chunk, bytes)
                 file.write(chunk)
                 bar.update(len(chunk))
                 came += len(chunk)
@@ -255,25 +239,10 @@ def _complete(url: str, part: Path, what: Download, progress: bool) -> bool:
     return start == 0
 
 
-def _hold(file: BinaryIO, size: int) -> None:
-    """Keeps other processes from writing to an open file, of so many bytes, until it is closed."""
-    with suppress(ImportError):  # Windows
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            size = -1
-        except OSError:  # a file system without locks
-            pass
-    if os.fstat(file.fileno()).st_size != size:
-        raise OSError("another process is fetching this file")
-
-
-def _stream(request: urllib.request.Request) -> Iterator[Message | bytes]:
+def _stream(request: urllib.request.Request) -> Iterator[Any]:
     """The headers, then the bytes as they come. A thread reads them, so that a server that sends too little is given up
     wherever it does so: at the headers, between chunks or within one."""
-    parts: queue.Queue[Message | bytes | Exception | None] = queue.Queue(QUEUED)
+    parts: queue.Queue[Any] = queue.Queue(QUEUED)
     given_up = threading.Event()
 
     def read() -> None:
@@ -300,7 +269,7 @@ def _stream(request: urllib.request.Request) -> Iterator[Message | bytes]:
                 return
             if isinstance(part, Exception):
                 raise part
-            if isinstance(part, Message) or part:
+            if part != b"":
                 yield part
             came += len(part)
             if time.monotonic() >= since + WINDOW:
@@ -318,7 +287,7 @@ def _unpack(what: Download, archive: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     print(f"Unpacking {archive.name} to {folder}")
     # Beside its place, hence on the same disk: so the rename is one step. An interruption removes the folder.
-    with tempfile.TemporaryDirectory(prefix=f"{_unpacking()}{os.getpid()}-", dir=folder.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"{UNPACKING}{os.getpid()}-", dir=folder.parent) as temporary:
         try:
             _extract(what, archive, temporary)
         except DownloadError:
@@ -366,22 +335,16 @@ def _check_disk(folder: Path, needed: int, name: str) -> None:
         )
 
 
-def _unpacking() -> str:
-    """How the names of this machine's temporary folders begin; a process's number follows."""
-    return f".unpack-{socket.gethostname()}-"
-
-
 def _remove_orphans(folder: Path) -> None:
     """Removes the temporary folders of this machine's processes that are gone: killed, they could not do it."""
     for path in folder.glob(".unpack-*"):
-        owner = re.fullmatch(re.escape(_unpacking()) + r"(\d+)-\w+", path.name)
-        if owner and os.name == "posix":  # elsewhere, signal 0 is no question
+        owner = re.fullmatch(re.escape(UNPACKING) + r"(\d{1,9})-\w+", path.name)
+        with suppress(PermissionError):  # somebody else's, hence alive
             try:
-                os.kill(int(owner[1]), 0)
+                if owner and os.name == "posix":  # elsewhere, signal 0 is no question
+                    os.kill(int(owner[1]), 0)
             except ProcessLookupError:
                 shutil.rmtree(path, ignore_errors=True)
-            except (OSError, OverflowError):  # somebody else's, hence alive; or no process's number
-                pass
 
 
 def _part(archive: Path) -> Path:

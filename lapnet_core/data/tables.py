@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lapnet_core.data.common import MAX_COORDINATE, check_class_names
+from lapnet_core.data.common import FARTHEST
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
         OSError: it cannot be read.
         ValueError: a row that is not of this form, by file and line; no gzipped text, or no row at all.
     """
-    check_class_names(class_names)
     names: list[str] = []
     corners: list[tuple[float, ...]] = []
     images: dict[str, int] = {}
@@ -50,7 +49,7 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
             box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
             name, image = row["class"], row["image_id"]
             # the comparison is false for NaN; None is the name of fields beyond the columns
-            if not name or not image or None in row or not all(abs(side) < MAX_COORDINATE for side in box):
+            if not name or not image or None in row or not all(abs(side) < FARTHEST for side in box):
                 raise ValueError("a name is missing, a field too many, or a number none of pixels")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: row {line} is no box: {row!r:.300}") from error
@@ -61,6 +60,8 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
         raise ValueError(f"{path}: no boxes")
     known = class_names or tuple(sorted(set(names)))
     position = {name: label for label, name in enumerate(known)}
+    if len(position) < len(known):
+        raise ValueError(f"class_names: a name is there twice in {', '.join(known)}")
     if set(names) - set(known):
         unknown = ", ".join(sorted(set(names) - set(known)))
         raise ValueError(f"{path}: unknown classes {unknown:.300}; known are {', '.join(known)}")

@@ -8,16 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
-from lapnet_core.data.common import (
-    MAX_COORDINATE,
-    DetectionDataset,
-    ImageRecord,
-    check_class_names,
-    clip_boxes,
-    files_in,
-    safe_name,
-    usable_size,
-)
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name, safe_size
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -65,7 +56,6 @@ class VOCDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         report = SkipReport(on_error)
-        check_class_names(class_names)
         labels = None if class_names is None else {name: label for label, name in enumerate(class_names)}
         pairs = [(root, image_set)] if isinstance(root, str | Path) else root
         images: list[ImageRecord] = []
@@ -109,7 +99,7 @@ class VOCDetection(DetectionDataset):
             boxes[usable],
             np.array([labels[name] for name in names], dtype=np.int64),
             np.array(found.difficult, dtype=bool)[usable],
-            class_names=list(labels),
+            class_names=class_names or list(labels),
             report=report,
             transform=transform,
         )
@@ -192,7 +182,7 @@ def _read_record(root: Element, path: Path, folder: Path, name: str, files: set[
         height, width = (int(root.findtext(f"size/{side}") or "") for side in ("height", "width"))
     except ValueError:
         height = width = 0
-    if not usable_size(height, width):
+    if not safe_size(height, width):
         raise DataError(f"{path}: <size> must give a width and a height in pixels that an image can have")
     return ImageRecord(str(folder / image), name, height, width)
 
@@ -204,8 +194,8 @@ def _read_corners(element: Element, where: str) -> list[float]:
         try:
             value = float(text or "")  # a few annotations of VOC2012 have decimals
         except ValueError:
-            value = MAX_COORDINATE
-        if not abs(value) < MAX_COORDINATE:  # so it is with NaN
+            value = FARTHEST
+        if not abs(value) < FARTHEST:  # so it is with NaN
             raise DataError(f"{where}: <{side}> is {text!r:.60}, not a coordinate in pixels")
         corners.append(value)
     return corners

@@ -83,7 +83,7 @@ def test_a_choice_of_classes_sets_the_labels(read):
     assert [data.target(i)["labels"].tolist() for i in range(3)] == [[0], [1], []]
     assert data.report.counts == {"other": 1}
     assert "annotation 100 (dog, number 1 of the file): a class not asked for" in data.report.summary()
-    with pytest.raises(ValueError, match="class_names: car is there twice"):
+    with pytest.raises(ValueError, match="class_names: a name is there twice"):
         read(content(), class_names=["car", "dog", "car"])
     with pytest.raises(DataError, match="no category named yak; it has car, dog, toothbrush"):
         read(content(), class_names=["car", "yak"], on_error="skip")

@@ -71,5 +71,5 @@ def test_files_that_are_no_gzip_or_not_there(tmp_path):
 
 
 def test_names_given_twice(tmp_path):
-    with pytest.raises(ValueError, match="class_names: dog is there twice"):
+    with pytest.raises(ValueError, match="class_names: a name is there twice"):
         table(tmp_path, HEADER + GOOD, class_names=("dog", "cat", "dog"))

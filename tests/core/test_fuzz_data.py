@@ -298,10 +298,13 @@ def mutated_rows(draw) -> bytes:
 
 @fuzz
 @given(
-    packed=mutated_rows().map(gzip.compress) | mutated_bytes(ROWS.encode()).map(gzip.compress)
+    packed=mutated_rows().map(gzip.compress)
+    | mutated_bytes(ROWS.encode()).map(gzip.compress)
     | mutated_bytes(gzip.compress(ROWS.encode(), mtime=0)),
     one_based=st.booleans(),
-)  # fmt: skip
+)
+@example(packed=gzip.compress((ROWS + "9,dog,3,4,inf,9\n").encode()), one_based=True)
+@example(packed=gzip.compress((ROWS + "9,dog,-1e39,4,5,9\n").encode()), one_based=True)  # fmt: skip
 def test_tables_of_boxes(tmp_path, packed, one_based):
     path = tmp_path / "t.csv.gz"
     path.write_bytes(packed)

@@ -78,7 +78,10 @@ def test_whatever_is_no_image_of_ours_is_refused_by_all_three(detector, tmp_path
     NO_IMAGES[case](path)
     reads = [lambda: read_image(path, (HEIGHT, WIDTH)), lambda: read_picture(path), lambda: detector.predict_file(path)]
     for read in reads:
-        with pytest.raises(DataError, match=r"a\.jpg: (cannot read this image|the image is .*no usable size)"):
+        with pytest.raises(
+            DataError,
+            match=r"a\.jpg: (cannot read this image|the image is .*(no image can|its annotation))",
+        ):
             read()
 
 
@@ -91,7 +94,7 @@ def test_names_that_no_file_can_have(detector, name):
 def test_the_bound_on_pixels_is_ours_and_holds_where_the_user_lifted_pillows(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     (tmp_path / "a.png").write_bytes(png(20_000, MAX_PIXELS // 20_000 + 1, 1, 0))
-    with pytest.raises(DataError, match=rf"a\.png: the image is .* no usable size: at most {MAX_PIXELS} pixels"):
+    with pytest.raises(DataError, match=r"a\.png: the image is 20000 x .* which no image can have"):
         read_picture(tmp_path / "a.png")
 
 
