@@ -10,7 +10,7 @@ AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -p no:nbval -p no:cacheprovider \
   -m 'not slow and not data' --timeout 60 --durations 5 --durations-min 2
 
-.PHONY: lab quick test lint types quick-core quick-lab env browser notebooks bench clean
+.PHONY: lab quick test lint types quick-core quick-lab fuzz env browser notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
 	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too.
@@ -35,6 +35,12 @@ quick-lab: $(STAMP)
 
 quick-core: $(STAMP)
 	$(QUICK) tests --ignore tests/lab --ignore tests/lessons --ignore tests/notebooks --ignore tests/browser
+
+FUZZ ?= 5000
+KILLS ?= 20
+fuzz: $(STAMP)  ## readers on nasty files, and a training killed at random moments, for as long as one likes
+	LAPNET_FUZZ=$(FUZZ) LAPNET_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 \
+	  tests/core/test_fuzz_data.py tests/core/test_checkpoint.py
 
 env: $(STAMP)
 
