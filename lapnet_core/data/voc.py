@@ -91,7 +91,9 @@ class VOCDetection(DetectionDataset):
         names = [name for name, use in zip(found.names, usable, strict=True) if use]
         if labels is None:
             if not names:
-                raise DataError(f"{where}: no image has a usable object, so that there are no classes; name them")
+                raise DataError(
+                    f"{where}: no image has a usable object, so there are no classes: add some, or name them"
+                )
             labels = {name: label for label, name in enumerate(sorted(set(names)))}
         super().__init__(
             images,

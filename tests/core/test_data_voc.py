@@ -88,7 +88,7 @@ def test_a_class_of_faulty_objects_alone_is_not_inferred(tmp_path):
 
 def test_names_cannot_be_inferred_without_an_object_nor_be_given_twice(tmp_path):
     write_image(tmp_path, "a", "")
-    with pytest.raises(DataError, match="no image has a usable object, so that there are no classes"):
+    with pytest.raises(DataError, match="no image has a usable object, so there are no classes"):
         VOCDetection(tmp_path, class_names=None)
     assert len(VOCDetection(tmp_path)) == 1
     with pytest.raises(ValueError, match="class_names: a name is there twice"):
