@@ -27,12 +27,14 @@ def find_data() -> Path | None:
 
 
 SLOW = (
+    "tests/core/test_checkpoint.py::test_",
     "tests/core/test_cli.py::test_a_second_training_is_refused_in_one_line",
     "tests/core/test_cli.py::test_anchors_",
     "tests/core/test_cli.py::test_doctor_and_bench",
     "tests/core/test_cli.py::test_predict_",
     "tests/core/test_cli.py::test_the_whole_chain_",
     "tests/core/test_cli.py::test_train_",
+    "tests/core/test_identical.py::test_",
     "tests/core/test_losses.py::test_gradient_against_finite_differences_",
     "tests/core/test_losses.py::test_two_processes_",
     "tests/core/test_model.py::test_a_cell_looks_at_its_own_place[darknet53]",
@@ -42,6 +44,7 @@ SLOW = (
     "tests/core/test_model.py::test_shapes_for_every_backbone[size0-inception_resnet_v2]",
     "tests/core/test_model.py::test_shapes_for_every_backbone[size1-darknet53]",
     "tests/core/test_model.py::test_shapes_for_every_backbone[size1-inception_resnet_v2]",
+    "tests/core/test_model.py::test_weights_that_do_not_fit_are_told",
     "tests/core/test_peers.py::test_a_training_is_resumed_",
     "tests/core/test_peers.py::test_the_commands_work_with_the_peer",
     "tests/core/test_train.py::test_a_resumed_training_",
