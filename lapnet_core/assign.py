@@ -6,12 +6,14 @@ for the objects of its own image and class only, so a plane (image, class) witho
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
+from lapnet_core.inputs import check_choice, check_number, check_objects, check_size, check_tensor
 from lapnet_core.options import Overlap
 
 POSITIVE_THRESHOLD = 0.5
@@ -68,7 +70,8 @@ class Assignment:
         return dense.view(self.shape)
 
     def positives(self, threshold: float = POSITIVE_THRESHOLD) -> Positives:
-        """The anchors with overlap > threshold."""
+        """The anchors with overlap > threshold, which is in 0..1."""
+        check_number("threshold", threshold, 0, 1)
         _, classes, anchors, height, width = self.shape
         found = (self.plane_overlap > threshold).nonzero()
         plane, anchor, row, column = found.unbind(1)
@@ -76,20 +79,16 @@ class Assignment:
         here = (plane, anchor, row, column)
         return Positives(
             flat=((which * anchors + anchor) * height + row) * width + column,
-            image=which // classes,
-            label=which % classes,
-            anchor=anchor,
-            row=row,
-            column=column,
-            object_index=self.plane_object[here],
-            overlap=self.plane_overlap[here],
-        )
+            image=which // classes, label=which % classes, anchor=anchor, row=row, column=column,
+            object_index=self.plane_object[here], overlap=self.plane_overlap[here],
+        )  # fmt: skip
 
 
 def ams_labels(
     overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"], threshold: float = POSITIVE_THRESHOLD
 ) -> Bool[Tensor, " P"]:
     """Ambiguity Management Strategy (eq. 3): P = 1 where O * O_hat > 0.5. A label: nothing flows back through it."""
+    check_number("threshold", threshold, 0, 1)
     return overlap * predicted_overlap.detach() > threshold
 
 
@@ -130,14 +129,24 @@ def assign(
         Assignment, with maps of shape [B, C, A, H, W]; float32 on the device of `shapes`, without gradient.
 
     Raises:
-        ValueError: a label or an image index out of range, or a box without area or not finite, by its number.
+        ValueError: a label or an image index out of range, or a box without area or not finite, by its number; shapes
+            that are not positive and finite; anything of another shape, dtype or device, by its name.
     """
+    check_tensor("shapes", shapes, ("C", "A", 2))
+    check_tensor("boxes", boxes, ("G", 4), device=shapes.device)
+    check_tensor("labels", labels, (len(boxes),), "int", shapes.device)
+    image_index = torch.zeros_like(labels) if image_index is None else image_index
+    check_tensor("image_index", image_index, (len(boxes),), "int", shapes.device)
+    check_size("grid_size", grid_size)
+    check_number("num_images", num_images, 0, whole=True)
+    check_number("stride", stride, 1, whole=True)
+    check_choice("overlap", overlap, get_args(Overlap))
+    check_choice("rescue", rescue, (True, False))
     shapes, boxes = shapes.detach().float(), boxes.detach().float()
+    labels, image_index = labels.long(), image_index.long()
     classes, anchors, _ = shapes.shape
     height, width = grid_size
-    if image_index is None:
-        image_index = torch.zeros_like(labels)
-    _check(boxes, labels, image_index, classes, num_images)
+    check_objects(boxes, labels, image_index, classes, num_images, shapes)
 
     planes, plane_of = torch.unique(image_index * classes + labels, return_inverse=True)
     # Round 0 below fills every plane; only a batch without objects, which has no plane, keeps these.
@@ -162,19 +171,6 @@ def assign(
             _rescue(best, owner, peak, shapes, boxes, labels, plane_of, stride)
         best = normalized(best, owner, peak)
     return Assignment((num_images, classes, anchors, height, width), planes, best, owner, empty)
-
-
-def _check(boxes: Tensor, labels: Tensor, image_index: Tensor, classes: int, num_images: int) -> None:
-    problems = {
-        f"label is not in 0..{classes - 1}": (labels < 0) | (labels >= classes),
-        f"image index is not in 0..{num_images - 1}": (image_index < 0) | (image_index >= num_images),
-        "box is not finite": ~boxes.isfinite().all(-1),
-        "box has no area (x2 <= x1 or y2 <= y1)": ~(boxes[:, 2:] > boxes[:, :2]).all(-1),
-    }
-    if bool(torch.stack(list(problems.values())).any()):
-        what, bad = next((what, bad) for what, bad in problems.items() if bool(bad.any()))
-        n = int(bad.nonzero()[0])
-        raise ValueError(f"object {n} of image {int(image_index[n])}: {what}; box {boxes[n].tolist()}")
 
 
 def normalized(
@@ -209,15 +205,10 @@ def _cluster_peaks(best: Tensor, owner: Tensor, objects: int) -> Float[Tensor, "
 
 
 def _rescue(
-    best: Float[Tensor, "S A H W"],
-    owner: Int[Tensor, "S A H W"],
-    peak: Float[Tensor, " G"],
-    shapes: Float[Tensor, "C A 2"],
-    boxes: Float[Tensor, "G 4"],
-    labels: Int[Tensor, " G"],
-    plane_of: Int[Tensor, " G"],
-    stride: int,
-) -> None:
+    best: Float[Tensor, "S A H W"], owner: Int[Tensor, "S A H W"], peak: Float[Tensor, " G"],
+    shapes: Float[Tensor, "C A 2"], boxes: Float[Tensor, "G 4"], labels: Int[Tensor, " G"],
+    plane_of: Int[Tensor, " G"], stride: int,
+) -> None:  # fmt: skip
     """Give each object with an empty cluster its own best free anchor, in place. Rare, so one object at a time."""
     missed = (peak == 0).nonzero().flatten()
     for plane in plane_of[missed].unique().tolist():

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
@@ -22,6 +22,7 @@ from lapnet_core.data.common import as_boxes, read_picture, to_rgb
 from lapnet_core.data.named import Images
 from lapnet_core.data.stream import Transformed
 from lapnet_core.files import write_whole
+from lapnet_core.inputs import check_size, check_tensor, not_finite, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class
@@ -31,11 +32,19 @@ _EMPTY_BOX = torch.zeros(0, 4)
 
 @dataclass
 class Detector:
-    """A trained method with its class names and the (height, width) of its input in pixels."""
+    """A trained method with its class names and the (height, width) of its input in pixels; ValueError where these
+    are not its."""
 
     method: Method
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        names, classes = self.class_names, self.method.about()["num_classes"]
+        texts = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+        if not texts or len(set(names)) != len(names) or len(names) != classes:
+            raise ValueError(f"class_names must be {classes} different names, one a class, not {shown(names)}")
+        check_size("image_size", self.image_size, 32, 1 << 14)  # more is a damaged file
 
     @property
     def device(self) -> torch.device:
@@ -43,18 +52,21 @@ class Detector:
         return next(self.method.parameters()).device
 
     def save(self, path: str | Path) -> None:
-        """Write state and metadata; atomic, so that an interruption leaves the older file whole."""
+        """Write state and metadata; atomic, so that an interruption leaves the older file whole, as does a
+        FloatingPointError where the state is not finite."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.method.state_dict().items()}
         about = {"method": self.method.name, "class_names": self.class_names, "image_size": self.image_size}
         about["about"] = self.method.about()
-        write_whole(path, lambda part: save_file(tensors, part, metadata={"lapnet": json.dumps(about)}))
+        if wrong := not_finite(tensors):
+            raise FloatingPointError(f"{wrong} is not finite, so that {path} is not written")
+        write_whole(path, lambda part: part.write_bytes(save(tensors, metadata={"lapnet": json.dumps(about)})))
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Detector":
         """Read what `save` wrote.
 
         Raises:
-            FileNotFoundError, ValueError: with the file's name, where it is missing or something else.
+            OSError, ValueError: with the file's name, where it is missing, something else, or not finite.
         """
         path = Path(path)
         if path.is_dir():
@@ -69,19 +81,35 @@ class Detector:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if "about" not in about:
                 about, tensors = _of_version_0_1(about, tensors)
-            method = method_class(about["method"]).restore(about["about"])
+            if wrong := not_finite(tensors):
+                raise ValueError(f"its {wrong} is not finite; train it again, with a smaller lr")
+            kind = method_class(about["method"])
+            with torch.device("meta"):  # costs no memory, whatever the metadata ask for
+                kind.restore(about["about"]).load_state_dict(tensors, assign=True)
+            method = kind.restore(about["about"])
             method.load_state_dict(tensors)
-        except (SafetensorError, KeyError, json.JSONDecodeError, RuntimeError) as error:
-            raise ValueError(f"{path} is no LapNet model: {error}") from error
-        height, width = about["image_size"]
-        return cls(method.to(device).eval(), tuple(about["class_names"]), (height, width))
+            names, size = (tuple(x) if isinstance(x, list) else x for x in (about["class_names"], about["image_size"]))
+            detector = cls(method.eval(), names, size)
+        except Exception as error:  # on foreign files safetensors, JSON and torch raise nearly anything
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+            raise ValueError(f"{path} is no LapNet model that can be used: {reason}") from error
+        method.to(device)
+        return detector
 
     def detect_images(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
         """Detections of normalised images of the network's input size, in its pixels, on the CPU.
 
         Args:
             options: thresholds of `predict.detect`.
+
+        Raises:
+            ValueError: another shape or dtype, or not normalised as far as that is seen at no cost; a wrong option.
         """
+        check_tensor("images", images, ("B", 3, *self.image_size))
+        if images.device.type == "cpu" and len(images):
+            low, high = (images if self.device.type == "cpu" else images[..., ::16, ::16]).aminmax()
+            if not (low >= -10 and high <= 10):  # they lie in -2.2..2.7
+                raise ValueError(f"images must be normalised, as `prepare` does it; they span {low:g} to {high:g}")
         found = self.method.detect(images.to(self.device, memory_format=torch.channels_last), **options)
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 

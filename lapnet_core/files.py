@@ -1,20 +1,64 @@
-"""Writing files that are whole or not there."""
+"""Writing files that are whole or not there, and never in the place of somebody else's."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a file beside `path` and rename it to `path`: an interruption leaves the older file whole.
 
-    Makes the folder if it is not there, and leaves nothing of a write that failed.
+    Makes the folder if it is not there, and leaves nothing of a write that failed. The bytes are on the disk before the
+    name is, so that a power cut leaves no empty file. OSError, by `path`, where it cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
+    with _written(Path(path), write) as partial:
         os.replace(partial, path)
+
+
+def write_new(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """As `write_whole`, but nothing is replaced: where a.png is taken it is a-2.png, and so on. Returns where it is."""
+    path = Path(path)
+    with _written(path, write) as partial:
+        for n in count(1):
+            there = path.with_stem(f"{path.stem}-{n}") if n > 1 else path
+            with suppress(FileExistsError):
+                there.open("x").close()  # from here on the name is ours, whoever else writes here
+                os.replace(partial, there)
+                return there
+    raise AssertionError
+
+
+def check_writable(path: Path) -> None:
+    """OSError where `path` cannot be written. To be asked before long work; makes the folder."""
+    with _written(path, Path.touch):
+        pass
+
+
+@contextmanager
+def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
+    """A file beside `path`, on the disk, for the time of a `with`; then its folder is on the disk too."""
+    partial = path.with_name(f".{path.name[:50]}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(partial)
+            _to_disk(partial, os.O_RDWR)
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno is None:  # it tells its own story
+            raise
+        raise OSError(error.errno, f"cannot be written ({error.strerror}); give another place", str(path)) from error
+    with suppress(OSError):  # Windows, and some network file systems, have no such thing
+        _to_disk(path.parent, os.O_RDONLY)
+
+
+def _to_disk(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(handle)

@@ -18,6 +18,7 @@ from torchvision.ops import sigmoid_focal_loss
 from lapnet_core.assign import Assignment, Positives, ams_labels, assign
 from lapnet_core.boxes import STRIDE, at_least_float32, decode, paired_iou
 from lapnet_core.data import Target, flatten_targets
+from lapnet_core.inputs import check_choice, check_images, check_number, check_outputs
 from lapnet_core.options import Balance, Overlap
 
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
@@ -81,19 +82,16 @@ class LapNetLoss(nn.Module):
     seen_cls: Tensor
 
     def __init__(
-        self,
-        num_classes: int,
-        per_class: int,
-        *,
-        balance: Balance = "learned",
-        ams: bool = True,
-        overlap: Overlap = "pono",
-        rescue: bool = True,
-        stride: int = STRIDE,
-    ) -> None:
+        self, num_classes: int, per_class: int, *, balance: Balance = "learned", ams: bool = True,
+        overlap: Overlap = "pono", rescue: bool = True, stride: int = STRIDE,
+    ) -> None:  # fmt: skip
         super().__init__()
-        if balance not in get_args(Balance):
-            raise ValueError(f'balance is "{balance}", expected one of {", ".join(get_args(Balance))}')
+        for name, count in (("num_classes", num_classes), ("per_class", per_class), ("stride", stride)):
+            check_number(name, count, 1, whole=True)
+        check_choice("balance", balance, get_args(Balance))
+        check_choice("overlap", overlap, get_args(Overlap))
+        check_choice("ams", ams, (True, False))
+        check_choice("rescue", rescue, (True, False))
         self.balance: Balance = balance
         self.overlap: Overlap = overlap
         self.ams, self.rescue, self.stride = ams, rescue, stride
@@ -126,9 +124,12 @@ class LapNetLoss(nn.Module):
 
         In a process group N, N+ and the grids with positives are counted over all processes, and the data terms are
         scaled so that the average of the gradients (DDP) is the gradient of the loss of the whole batch.
+
+        Raises:
+            ValueError: what does not fit together, by its name; an object that cannot be right, by its number.
         """
-        if len(targets) != len(scores):
-            raise ValueError(f"{len(scores)} images but {len(targets)} targets")
+        check_outputs(scores, offsets, shapes, self.s_loc_anchor.shape)
+        check_images("targets", targets, len(scores))
         with torch.autocast(scores.device.type, enabled=False):
             return self._forward(scores, offsets, shapes.float(), targets)
 
@@ -137,24 +138,12 @@ class LapNetLoss(nn.Module):
         classes, anchors = scores.shape[1:3]
         boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
         assignment = assign(
-            shapes,
-            (scores.shape[3], scores.shape[4]),
-            boxes,
-            labels,
-            image_index,
-            len(scores),
-            stride=self.stride,
-            overlap=self.overlap,
-            rescue=self.rescue,
-        )
+            shapes, (scores.shape[3], scores.shape[4]), boxes, labels, image_index, len(scores),
+            stride=self.stride, overlap=self.overlap, rescue=self.rescue,
+        )  # fmt: skip
         at = assignment.positives()
-        predicted = decode(
-            offsets[at.image, at.label, at.anchor, :, at.row, at.column],
-            shapes[at.label, at.anchor],
-            at.row,
-            at.column,
-            self.stride,
-        )
+        own = offsets[at.image, at.label, at.anchor, :, at.row, at.column]
+        predicted = decode(own, shapes[at.label, at.anchor], at.row, at.column, self.stride)
         predicted_overlap = paired_iou(predicted, boxes[at.object_index].to(predicted.dtype))
         positive = ams_labels(at.overlap, predicted_overlap) if self.ams else torch.ones_like(at.flat, dtype=torch.bool)
         is_positive = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)

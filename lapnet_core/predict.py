@@ -9,20 +9,15 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from lapnet_core.boxes import STRIDE, decode
 from lapnet_core.data.types import Detection
+from lapnet_core.inputs import check_number, check_outputs, check_thresholds, refuse_sizes, sizes
 
 
 @torch.no_grad()
 def detect(
-    scores: Float[Tensor, "B C A H W"],
-    offsets: Float[Tensor, "B C A 4 H W"],
-    shapes: Float[Tensor, "C A 2"],
-    *,
-    score_threshold: float = 0.001,
-    nms_iou: float = 0.5,
-    candidates: int = 4000,
-    max_detections: int = 300,
+    scores: Float[Tensor, "B C A H W"], offsets: Float[Tensor, "B C A 4 H W"], shapes: Float[Tensor, "C A 2"], *,
+    score_threshold: float = 0.001, nms_iou: float = 0.5, candidates: int = 4000, max_detections: int = 300,
     stride: int = STRIDE,
-) -> list[Detection]:
+) -> list[Detection]:  # fmt: skip
     """Detections of each image of a batch, from what `model.LapNet` returns.
 
     Args:
@@ -39,21 +34,34 @@ def detect(
     Returns:
         One dict an image; boxes in pixels of the network input, clipped to it. The balance weights play no part.
         Paper is silent on all four numbers.
+
+    Raises:
+        ValueError: what does not fit together, is out of its range, or is not finite, by its name.
     """
+    check_outputs(scores, offsets, shapes)
+    check_thresholds(score_threshold, nms_iou, candidates, max_detections)
+    check_number("stride", stride, 1, whole=True)
     _, classes, anchors, height, width = scores.shape
     shapes = shapes.float()
-    threshold = math.log(score_threshold / (1 - score_threshold)) if score_threshold > 0 else -math.inf
+    inside = 0 < score_threshold < 1
+    threshold = math.log(score_threshold / (1 - score_threshold)) if inside else math.inf * (score_threshold - 0.5)
     detections: list[Detection] = []
+    right = [sizes(shapes).all()]  # asked once, at the end: each question waits for a GPU
     for image_scores, image_offsets in zip(scores, offsets, strict=True):
         logits = image_scores.float().flatten()
-        passing = (logits > threshold).nonzero().flatten()
+        passing = (logits <= threshold).logical_not_().nonzero().flatten()  # not (logits > threshold): nan passes
         best, order = logits[passing].topk(min(candidates, len(passing)))
         label, anchor, row, column = torch.unravel_index(passing[order], (classes, anchors, height, width))
-        boxes = decode(image_offsets[label, anchor, :, row, column], shapes[label, anchor], row, column, stride)
+        chosen = image_offsets[label, anchor, :, row, column]
+        right += [~best[:1].isnan().any(), chosen.isfinite().all()]  # nan is sorted first
+        boxes = decode(chosen, shapes[label, anchor], row, column, stride)
         boxes = clip_boxes_to_image(boxes, (height * stride, width * stride))
         # An anchor may be moved out of the image altogether; nothing is left of its box then.
         inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
         boxes, probability, label = boxes[inside], best[inside].sigmoid(), label[inside]
         keep = batched_nms(boxes, probability, label, nms_iou)[:max_detections]
         detections.append({"boxes": boxes[keep], "scores": probability[keep], "labels": label[keep]})
+    if not bool(torch.stack(right).all()):
+        refuse_sizes(shapes)
+        raise ValueError("scores or offsets are not finite: either the images are not, or the model is damaged")
     return detections

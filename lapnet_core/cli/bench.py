@@ -18,11 +18,14 @@ class Bench:
     def run(self, given: Sequence[str]) -> int:
         import torch
 
+        from lapnet_core.inputs import check_number
         from lapnet_core.model import LapNet
         from lapnet_core.predict import detect
         from lapnet_core.processes import pick_device
         from lapnet_core.timing import seconds_each
 
+        check_number("--num-classes", self.num_classes, 1, whole=True)
+        check_number("--repeats", self.repeats, 1, whole=True)
         device = pick_device(self.device)
         model = LapNet(self.num_classes, backbone=self.backbone).to(device).to(memory_format=torch.channels_last).eval()
         images = torch.zeros(1, 3, *self.image_size, device=device).contiguous(memory_format=torch.channels_last)

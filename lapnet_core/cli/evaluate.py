@@ -4,9 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from lapnet_core.data.named import Images
+    from lapnet_core.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -24,48 +28,88 @@ class Evaluate:
     workers: int = 0
     device: str = "auto"
     json: Path | None = None
-    """Write the figures here."""
+    """Write the figures here; a name that is taken gets a number."""
     results: Path | None = None
-    """Write COCO's results JSON here (COCO only), as the test-dev server takes it."""
+    """Write COCO's results JSON here (COCO only), as the test-dev server takes it; likewise."""
 
     def run(self, given: Sequence[str]) -> int:
-        from lapnet_core.data import CocoDetection
-        from lapnet_core.data.named import open_dataset
+        from lapnet_core.data import CocoDetection, SkipReport
         from lapnet_core.detector import Detector
         from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
-        from lapnet_core.processes import pick_device
+        from lapnet_core.files import check_writable, write_new
+        from lapnet_core.processes import pick_device, usable_cores
 
         detector = Detector.load(self.model, pick_device(self.device))
-        names = detector.class_names
-        dataset = open_dataset(
-            self.data, self.split, image_size=detector.image_size, class_names=names, on_error=self.on_error
-        )
+        names, dataset = detector.class_names, self._dataset(detector)
+        if self.results is not None and not isinstance(dataset, CocoDetection):
+            raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
+        for path in filter(None, (self.json, self.results)):
+            check_writable(path)
         detections, targets, skipped = detector.predict_dataset(
-            dataset, batch_size=self.batch_size, workers=self.workers
+            dataset, batch_size=self.batch_size, workers=min(self.workers, usable_cores())
         )
+        report: SkipReport = getattr(dataset, "report", SkipReport())
+        for message in skipped if self.workers else ():  # they count what they skip in copies of their own
+            report.note("image", message)
+        if skipped and self.workers:
+            objects = sum(len(dataset.target(i)["labels"]) for i in range(len(dataset)))
+            report.note("lost", skipped[0], objects - sum(len(target["labels"]) for target in targets))
+        if report.counts:
+            print(report.summary())
+        if not targets:
+            raise ValueError(f"{self.data}, {self.split}: none of the images can be read; first: {skipped[0]}")
         figures: dict[str, Any] = {
-            "model": str(self.model), "data": self.data, "split": self.split, "images": len(targets)
+            "model": str(self.model), "data": self.data, "split": self.split, "images": len(targets),
+            "skipped": len(skipped), "left_out": report.counts,
+            "left_out_first": {kind: messages[:3] for kind, messages in report.messages.items()},
         }  # fmt: skip
         ids: list[Any] = [target["image_id"] for target in targets]
-        if self.results is not None:
-            if not isinstance(dataset, CocoDetection):
-                raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
-            write_coco_results(self.results, detections, ids, dataset.category_ids)
-            print(f"wrote {self.results}")
+        if self.results is not None and isinstance(dataset, CocoDetection):
+            _told(self.results, write_coco_results(self.results, detections, ids, dataset.category_ids))
         annotated = any(len(target["labels"]) for target in targets)  # COCO's test-dev is not
-        if annotated:
-            for metric in ("area", "11point"):
-                result = voc_map(detections, targets, len(names), metric=metric, class_names=names)
-                print(result if metric == "area" else f"11-point metric: {result.mean_ap:.4f}")
-                figures[f"voc_{metric}"] = result.mean_ap
-                figures[f"voc_{metric}_per_class"] = dict(zip(names, result.ap.tolist(), strict=True))
+        for metric in ("area", "11point") if annotated else ():
+            result = voc_map(detections, targets, len(names), metric=metric, class_names=names)
+            print(result if metric == "area" else f"11-point metric: {result.mean_ap:.4f}")
+            figures[f"voc_{metric}"] = _number(result.mean_ap)
+            figures[f"voc_{metric}_per_class"] = dict(zip(names, map(_number, result.ap.tolist()), strict=True))
         if isinstance(dataset, CocoDetection) and annotated:
             measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
             print(measured)
-            figures["coco_ap"], figures["coco_ap50"] = measured.ap, measured.ap50
-        if skipped:
-            print(f"{len(skipped)} images could not be read and are left out, first: {skipped[0]}")
-            figures["skipped"] = len(skipped)
+            figures["coco_ap"], figures["coco_ap50"] = _number(measured.ap), _number(measured.ap50)
         if self.json is not None:
-            self.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
+            _told(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8")))
         return 0
+
+    def _dataset(self, detector: "Detector") -> "Images":
+        """The data with the model's labels; ValueError where it has other classes, or nothing to measure."""
+        from lapnet_core.data import DataError
+        from lapnet_core.data.named import open_dataset
+
+        names = known = detector.class_names
+        where, size = (self.data, self.split), detector.image_size
+        problem = ValueError(f"{self.data}, {self.split}: no image has an object, so that there is nothing to measure")
+        try:
+            dataset = open_dataset(*where, image_size=size, class_names=names, on_error=self.on_error)
+            known = tuple(dataset.class_names)
+            objects = self.results is not None or any(len(dataset.target(i)["labels"]) for i in range(len(dataset)))
+            if known == names and objects:
+                return dataset
+        except DataError as error:
+            problem = error
+        has = open_dataset(*where, image_size=size, on_error="skip").class_names
+        if known == names and set(has) <= set(names):
+            raise problem
+        raise ValueError(
+            f"{self.model} knows the classes {', '.join(names)}; {self.data}, {self.split}, has {', '.join(has)}: "
+            "evaluate on what it was trained on (--on-error skip leaves objects of other classes out and counts them)"
+        ) from problem
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan, which a class without an object has."""
+    return value if value == value else None
+
+
+def _told(wanted: Path, written: Path) -> None:
+    print(f"wrote {written}" if written == wanted else f"wrote {written}, as {wanted} is taken")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +21,7 @@ class Predict:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Image files, or folders of them."""
     out: Path = Path("predictions")
+    """Folder to write to. Nothing in it is replaced: a name that is taken gets a number."""
     score_threshold: float = 0.3
     on_error: Literal["raise", "skip"] = "raise"
     """What a file that cannot be read does: stop with an error, or be skipped, counted and reported."""
@@ -31,14 +33,17 @@ class Predict:
         from lapnet_core.cli.drawing import draw
         from lapnet_core.data import DataError
         from lapnet_core.detector import Detector
+        from lapnet_core.files import check_writable, write_new
+        from lapnet_core.inputs import check_number
         from lapnet_core.processes import pick_device
 
+        check_number("--score-threshold", self.score_threshold, 0, 1)
         detector = Detector.load(self.model, pick_device(self.device))
         files = [file for path in self.images for file in _image_files(path)]
         if not files:
             raise ValueError(f"no image in {', '.join(map(str, self.images)) or 'the arguments'}")
-        self.out.mkdir(parents=True, exist_ok=True)
-        records, skipped, used = [], [], set[str]()
+        check_writable(self.out / "detections.json")
+        records, skipped, taken = [], [], []
         for file in tqdm(files, desc="predict", unit="image", disable=None):
             try:
                 image, found = detector.predict_file(file, score_threshold=self.score_threshold)
@@ -47,19 +52,20 @@ class Predict:
                     raise
                 skipped.append(str(error))
                 continue
-            name = file.stem
-            while name in used:  # files of one name from several folders
-                name += "_"
-            used.add(name)
-            draw(image, found, detector.class_names).save(self.out / f"{name}.png")
+            drawn, wanted = draw(image, found, detector.class_names), self.out / f"{file.stem}.png"
+            picture = write_new(wanted, partial(drawn.save, format="PNG"))
+            if picture != wanted:
+                taken.append(f"{wanted} is there, so {picture.name} was written")
             columns = (found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist())
             for box, score, label in zip(*columns, strict=True):
                 box = [round(side, 2) for side in box]
-                records.append(
-                    {"file": str(file), "class": detector.class_names[label], "score": round(score, 4), "box_xyxy": box}
-                )
-        (self.out / "detections.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-        print(f"{len(records)} detections in {len(files) - len(skipped)} images: {self.out}")
+                one = {"file": str(file), "picture": picture.name, "class": detector.class_names[label]}
+                records.append({**one, "score": round(score, 4), "box_xyxy": box})
+        text = json.dumps(records, indent=1) + "\n"
+        written = write_new(self.out / "detections.json", lambda part: part.write_text(text, encoding="utf-8"))
+        print(f"{len(records)} detections in {len(files) - len(skipped)} images: {written}")
+        if taken:
+            print(f"{len(taken)} names were taken, first: {taken[0]}")
         if skipped:
             print(f"{len(skipped)} files skipped, first: {skipped[0]}")
         return 0
@@ -67,7 +73,7 @@ class Predict:
 
 def _image_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir())
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     return [path]

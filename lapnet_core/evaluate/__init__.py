@@ -4,11 +4,5 @@ from lapnet_core.evaluate.coco import CocoResult, coco_map, coco_map_from_target
 from lapnet_core.evaluate.voc import VocResult, voc_map
 
 __all__ = [
-    "CocoResult",
-    "VocResult",
-    "coco_map",
-    "coco_map_from_targets",
-    "coco_results",
-    "voc_map",
-    "write_coco_results",
-]
+    "CocoResult", "VocResult", "coco_map", "coco_map_from_targets", "coco_results", "voc_map", "write_coco_results",
+]  # fmt: skip

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from lapnet_core.data.types import Detection, Target
-from lapnet_core.evaluate.inputs import flatten_images
-from lapnet_core.files import write_whole
+from lapnet_core.evaluate.inputs import flatten_images, names_of
+from lapnet_core.files import write_new
+from lapnet_core.inputs import check_list, shown
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -80,15 +83,14 @@ def coco_results(
 
 def write_coco_results(
     path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
-) -> None:
+) -> Path:
     """Writes `coco_results(...)` as the JSON that COCO's evaluation server takes (zip it as its page asks).
 
-    Atomic: the file appears whole under its name, or the old one stays. Makes the folder if it is not there. For the
-    arguments and errors see `coco_results`.
+    Replaces nothing, see `files.write_new`; returns where it is. For the arguments and errors see `coco_results`.
     """
     records = coco_results(detections, image_ids, category_ids)
     text = json.dumps(records, separators=(",", ":"), allow_nan=False)
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return write_new(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def coco_map(
@@ -108,30 +110,63 @@ def coco_map(
             follows `category_ids`.
 
     Raises:
-        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, or what
-            `coco_results` refuses.
+        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, a record that
+            is none by its number, or what `coco_results` refuses.
     """
-    records: Sequence[Mapping[str, Any]]
-    if isinstance(results, (str, Path)):
-        records = json.loads(Path(results).read_text(encoding="utf-8"))
-    elif len(results) == 0 or "image_id" in results[0]:
-        records = results
+    in_file = isinstance(results, str | Path)
+    records: Any = _load(results) if in_file else results
+    check_list(str(results) if in_file else "results", records)
+    if len(records) and isinstance(records[0], Mapping) and "boxes" in records[0]:
+        records = coco_results(records, image_ids, category_ids)
     else:
-        records = coco_results(results, image_ids, category_ids)
-    with _quiet():
-        truth = COCO(str(annotation_file))
-    if "annotations" not in truth.dataset:
-        raise ValueError(f"{annotation_file} has no annotations (a test set's image list?)")
-    return _run_cocoeval(truth, records, image_ids, category_ids)
+        check_records(records, str(results) if in_file else "results")
+    return _run_cocoeval(_truth(Path(annotation_file)), records, image_ids, category_ids)
+
+
+def check_records(records: Sequence[Any], source: str) -> None:
+    """ValueError by number for one that is no COCO results record."""
+    for n, record in enumerate(records):
+        named = isinstance(record, Mapping) and {"image_id", "category_id", "score"} <= set(record)
+        if not named or not _is_box(record.get("bbox")) or not _is_box([record["score"], 0, 0, 0]):
+            needs = "image_id, category_id, bbox (x, y, width, height) and score, all finite"
+            raise ValueError(f"{source}: result {n} must be a dict with {needs}, not {shown(record)}")
+
+
+def _load(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: cannot read this JSON file ({error})") from error
+
+
+def _truth(path: Path) -> COCO:
+    """What a file annotates, without entries that `data.CocoDetection` passes over too.
+
+    Numbered anew from 1, as COCOeval takes a match with the annotation of id 0 for no match.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise ValueError(f"{path} has no annotations (a test set's image list?)")
+    first: dict[Any, dict[str, Any]] = {}
+    try:
+        for entry in content["annotations"]:
+            if isinstance(entry, dict) and _is_box(entry.get("bbox")) and entry["id"] not in first:
+                area = entry["bbox"][2] * entry["bbox"][3]
+                first[entry["id"]] = {"area": area, "iscrowd": 0, **entry, "id": len(first) + 1}
+        return _coco_of({**content, "annotations": list(first.values())})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path}: images, categories and annotations need their ids ({error!r})") from error
+
+
+def _is_box(box: Any) -> bool:
+    numbers = isinstance(box, Sequence) and len(box) == 4 and all(type(x) in (int, float) for x in box)
+    return numbers and all(map(math.isfinite, box)) and min(box[2:]) >= 0
 
 
 def coco_map_from_targets(
-    detections: Sequence[Detection],
-    targets: Sequence[Target],
-    num_classes: int,
-    *,
+    detections: Sequence[Detection], targets: Sequence[Target], num_classes: int, *,
     class_names: Sequence[str] | None = None,
-) -> CocoResult:
+) -> CocoResult:  # fmt: skip
     """COCO's metrics on any data set: an in-memory COCO ground truth is built from the targets.
 
     Both sequences hold one entry per image, in the same order and pixel frame; boxes xyxy px, used unrounded. A
@@ -142,11 +177,7 @@ def coco_map_from_targets(
     Raises:
         ValueError: lengths differ, `class_names` is not C long, or what `flatten_images` refuses.
     """
-    if len(detections) != len(targets):
-        raise ValueError(f"{len(detections)} images in detections, {len(targets)} in targets")
-    names = [str(c) for c in range(num_classes)] if class_names is None else list(class_names)
-    if len(names) != num_classes:
-        raise ValueError(f"{len(names)} class names for {num_classes} classes")
+    names = names_of(detections, targets, num_classes, class_names)
     image_ids, category_ids = range(1, len(targets) + 1), range(1, num_classes + 1)
     objects = flatten_images(targets, num_classes, key="difficult")
     columns = [column.tolist() for column in (objects.images, objects.labels, objects.boxes, objects.values)]
@@ -155,17 +186,11 @@ def coco_map_from_targets(
         "categories": [{"id": i, "name": name} for i, name in zip(category_ids, names, strict=True)],
         # Ids start at 1: COCOeval takes a match with the annotation of id 0 for no match.
         "annotations": [
-            {
-                "id": i,
-                "image_id": image + 1,
-                "category_id": label + 1,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": (x2 - x1) * (y2 - y1),
-                "iscrowd": int(difficult),
-            }
+            {"id": i, "image_id": image + 1, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1],
+             "area": (x2 - x1) * (y2 - y1), "iscrowd": int(difficult)}
             for i, (image, label, (x1, y1, x2, y2), difficult) in enumerate(zip(*columns, strict=True), 1)
         ],
-    }
+    }  # fmt: skip
     records = _records(detections, image_ids, category_ids, rounded=False)
     return _run_cocoeval(_coco_of(dataset), records, image_ids, category_ids)
 
@@ -200,6 +225,8 @@ def _coco_of(dataset: Any) -> COCO:
 
 def _distinct(ids: Sequence[int], what: str) -> list[int]:
     """The ids as plain ints (numpy's are not JSON), refused if one comes twice: its detections would be merged."""
+    if wrong := [i for i in ids if isinstance(i, bool) or not isinstance(i, Integral)]:
+        raise ValueError(f"{what} id must be a whole number, not {shown(wrong[0])}")
     plain = [int(i) for i in ids]
     if len(set(plain)) != len(plain):
         twin = next(i for n, i in enumerate(plain) if i in plain[:n])

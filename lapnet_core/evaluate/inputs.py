@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lapnet_core.inputs import check_images, check_list, check_number, shown
+
 
 @dataclass(frozen=True, eq=False)
 class FlatBoxes:
@@ -26,7 +28,20 @@ class FlatBoxes:
         return FlatBoxes(self.boxes[rows], self.labels[rows], self.images[rows], self.values[rows])
 
 
-def flatten_images(samples: Sequence[Mapping[str, Tensor]], num_classes: int, *, key: str) -> FlatBoxes:
+def names_of(detections: Any, targets: Any, num_classes: int, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """The names, "0", "1", ... by default; ValueError where images or classes are not as many on both sides."""
+    check_list("detections", detections)
+    check_list("targets", targets)
+    if len(detections) != len(targets):
+        raise ValueError(f"{len(detections)} images in detections, {len(targets)} in targets")
+    check_number("num_classes", num_classes, 1, whole=True)
+    names = tuple(str(c) for c in range(num_classes)) if class_names is None else class_names
+    if isinstance(names, str) or len(names) != num_classes:
+        raise ValueError(f"class_names must be {num_classes} names, not {shown(names)}")
+    return tuple(names)
+
+
+def flatten_images(samples: Sequence[Mapping[str, Any]], num_classes: int, *, key: str) -> FlatBoxes:
     """Checks detections (``key="scores"``) or targets (``key="difficult"``) and lays all images end to end.
 
     Raises:
@@ -35,26 +50,13 @@ def flatten_images(samples: Sequence[Mapping[str, Tensor]], num_classes: int, *,
             area passes: COCO has some).
     """
     what = "detections" if key == "scores" else "targets"
+    check_images(what, samples, key=key)
+    check_number("num_classes", num_classes, 1, whole=True)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for image, sample in enumerate(samples):
-        required = ("boxes", "labels", "scores") if key == "scores" else ("boxes", "labels")
-        if missing := [name for name in required if name not in sample]:
-            raise ValueError(f"{what} of image {image}: no {' and no '.join(missing)}")
-        boxes, labels = sample["boxes"].detach(), sample["labels"].detach()
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"{what} of image {image}: boxes must have shape (N, 4), not {tuple(boxes.shape)}")
+    for sample in samples:
+        boxes, labels = sample["boxes"].detach().as_subclass(Tensor), sample["labels"].detach()
         values = sample[key].detach() if key in sample else torch.zeros_like(labels, dtype=torch.bool)
-        for name, column in (("labels", labels), (key, values)):
-            if column.shape != boxes.shape[:1]:
-                raise ValueError(
-                    f"{what} of image {image}: {len(boxes)} boxes, but {name} has shape {tuple(column.shape)}"
-                )
-        if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(f"{what} of image {image}: labels must be integers, not {labels.dtype}")
-        if key == "difficult" and values.dtype != torch.bool:
-            raise ValueError(f"{what} of image {image}: difficult must be bool, not {values.dtype}")
         parts.append((boxes, labels, values))
-
     empty = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
     boxes, labels, values = (torch.cat(column).cpu() for column in zip(*(parts or [empty]), strict=True))
     sizes = [len(part[0]) for part in parts]
@@ -66,18 +68,15 @@ def flatten_images(samples: Sequence[Mapping[str, Tensor]], num_classes: int, *,
         values=(values.double() if key == "scores" else values).numpy(),
     )
 
-    def refuse(wrong: Any, why: str, shown: np.ndarray) -> None:
+    def refuse(wrong: Any, why: str, values: np.ndarray) -> None:
         if wrong.any():
             row = int(wrong.argmax())
             image = int(flat.images[row])
-            raise ValueError(f"{what} of image {image}, row {row - first_row[image]}: {why}: {shown[row].tolist()}")
+            raise ValueError(f"{what} of image {image}, row {row - first_row[image]}: {why}: {values[row].tolist()}")
 
     refuse(~np.isfinite(flat.boxes).all(1), "box is not finite", flat.boxes)
-    refuse(
-        (flat.boxes[:, 2:] < flat.boxes[:, :2]).any(1),
-        "box is not (x1, y1, x2, y2) with x1 <= x2, y1 <= y2",
-        flat.boxes,
-    )
+    turned = (flat.boxes[:, 2:] < flat.boxes[:, :2]).any(1)
+    refuse(turned, "box is not (x1, y1, x2, y2) with x1 <= x2, y1 <= y2", flat.boxes)
     refuse(~np.isfinite(flat.values), "score is not finite", flat.values)
     refuse((flat.labels < 0) | (flat.labels >= num_classes), f"label is not in 0..{num_classes - 1}", flat.labels)
     return flat

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lapnet_core.boxes import paired_iou
 from lapnet_core.data.types import Detection, Target
-from lapnet_core.evaluate.inputs import FlatBoxes, flatten_images
+from lapnet_core.evaluate.inputs import FlatBoxes, flatten_images, names_of
+from lapnet_core.inputs import check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,9 @@ class VocResult:
 
 
 def voc_map(
-    detections: Sequence[Detection],
-    targets: Sequence[Target],
-    num_classes: int,
-    *,
-    iou_threshold: float = 0.5,
-    metric: str = "area",
-    class_names: Sequence[str] | None = None,
-) -> VocResult:
+    detections: Sequence[Detection], targets: Sequence[Target], num_classes: int, *,
+    iou_threshold: float = 0.5, metric: str = "area", class_names: Sequence[str] | None = None,
+) -> VocResult:  # fmt: skip
     """PASCAL VOC's average precision, by the rules of the (MATLAB) development kit.
 
     Class by class, detections are taken by falling score. Each is compared with the object of its image and class that
@@ -99,15 +95,10 @@ def voc_map(
     """
     if metric not in ("area", "11point"):
         raise ValueError(f"metric must be 'area' or '11point', not {metric!r}")
-    if not 0 < iou_threshold <= 1:
-        raise ValueError(f"iou_threshold must be in (0, 1], not {iou_threshold}")
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, not {num_classes}")
-    if len(detections) != len(targets):
-        raise ValueError(f"{len(detections)} images in detections, {len(targets)} in targets")
-    names = tuple(str(c) for c in range(num_classes)) if class_names is None else tuple(class_names)
-    if len(names) != num_classes:
-        raise ValueError(f"{len(names)} class names for {num_classes} classes")
+    check_number("iou_threshold", iou_threshold, 0, 1)
+    if iou_threshold == 0:
+        raise ValueError("iou_threshold must be above 0, or a box that touches no object would match it")
+    names = names_of(detections, targets, num_classes, class_names)
 
     objects = flatten_images(targets, num_classes, key="difficult")
     found = flatten_images(detections, num_classes, key="scores")
@@ -130,15 +121,11 @@ def voc_map(
     present = ap[num_objects > 0]
     return VocResult(
         mean_ap=float(present.mean()) if len(present) else float("nan"),
-        ap=torch.from_numpy(ap),
-        metric=metric,
-        iou_threshold=iou_threshold,
-        num_objects=torch.from_numpy(num_objects),
-        num_detections=torch.from_numpy(np.diff(bounds)),
+        ap=torch.from_numpy(ap), metric=metric, iou_threshold=iou_threshold, class_names=names,
+        num_objects=torch.from_numpy(num_objects), num_detections=torch.from_numpy(np.diff(bounds)),
         precision=tuple(torch.from_numpy(curve) for curve in precision),
         recall=tuple(torch.from_numpy(curve) for curve in recall),
-        class_names=names,
-    )
+    )  # fmt: skip
 
 
 def _judge(

@@ -14,14 +14,18 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from lapnet_core.backbones import STRIDES, Backbone
 from lapnet_core.config import TrainConfig
+from lapnet_core.data.collate import flatten_targets
 from lapnet_core.data.named import Images
 from lapnet_core.data.types import Detection, Target
+from lapnet_core.inputs import check_images, check_objects, check_thresholds
 from lapnet_core.method import Losses, Method, evaluating
 
 PYRAMID_WIDTH = 64
 """Channels of the pyramid and of both heads: LapNet's own on the light backbone (`model.WIDTHS`)."""
 LEVELS = tuple(2**k for k in range(3, 8))
 """Strides of P3 to P7."""
+DETECTION = {"score_threshold": 0.001, "nms_iou": 0.5, "candidates": 1000, "max_detections": 300}
+"""Options of `detect`; `candidates` are of each level, torchvision's default."""
 BASE = 2
 """Smallest anchor of a level in strides. RetinaNet's is 4, for images of 800 px; ours have a quarter of that."""
 
@@ -75,6 +79,8 @@ class RetinaNetMethod(Method):
         return {"num_classes": self.num_classes, "backbone": pyramid.backbone.name}
 
     def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
+        check_images("targets", targets, len(images))
+        check_objects(*flatten_targets(targets), self.num_classes, len(images))
         training, self.model.training = self.model.training, True  # this flag alone decides what torchvision returns
         try:
             parts = self.model(images, [_known(target) for target in targets])
@@ -86,12 +92,12 @@ class RetinaNetMethod(Method):
     @torch.no_grad()
     def detect(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
         model: Any = self.model
-        model.score_thresh = options.pop("score_threshold", 0.001)
-        model.nms_thresh = options.pop("nms_iou", 0.5)
-        model.topk_candidates = int(options.pop("candidates", 1000))  # of each level; torchvision's default
-        model.detections_per_img = int(options.pop("max_detections", 300))
-        if options:
-            raise TypeError(f"retinanet knows no option {', '.join(options)}")
+        if unknown := set(options) - set(DETECTION):
+            raise TypeError(f"retinanet knows no option {', '.join(sorted(unknown))}")
+        used: Any = DETECTION | options
+        check_thresholds(**used)
+        model.score_thresh, model.nms_thresh = used["score_threshold"], used["nms_iou"]
+        model.topk_candidates, model.detections_per_img = used["candidates"], used["max_detections"]
         with evaluating(model):
             found = model(images)
         return [Detection(boxes=d["boxes"], scores=d["scores"], labels=d["labels"]) for d in found]

@@ -1,0 +1,414 @@
+"""What a user can hand to the public functions by mistake, and the sentence that answers.
+
+The cases run in a process of their own, without the checks of types that tests put on every function: users have none.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from lapnet_core.assign import ams_labels, assign
+from lapnet_core.detector import Detector
+from lapnet_core.evaluate import coco_map, coco_map_from_targets, coco_results, voc_map
+from lapnet_core.losses import LapNetLoss
+from lapnet_core.method import LapNetMethod
+from lapnet_core.model import LapNet
+from lapnet_core.peers import method_class
+from lapnet_core.predict import detect
+
+NAN, INF = math.nan, math.inf
+SHAPES = torch.tensor([[[16.0, 16.0], [40.0, 24.0]], [[8.0, 24.0], [60.0, 60.0]]])
+BOXES = torch.tensor([[2.0, 3, 19, 22], [8, 8, 30, 30], [1, 2, 12, 29]])
+LABELS = torch.tensor([0, 0, 1])
+
+
+def changed(tensor, *at, to):
+    tensor = tensor.clone()
+    tensor[at] = to
+    return tensor
+
+
+def bad_shapes(tensor=SHAPES):
+    """(name, shapes, word of the message) that no network's scores go with."""
+    return [
+        ("nan", changed(tensor, 0, 1, to=NAN), r"shapes[0, 1]"),
+        ("infinite", changed(tensor, 1, 0, 1, to=INF), r"shapes[1, 0]"),
+        ("zero", changed(tensor, 0, 0, 0, to=0.0), r"shapes[0, 0]"),
+        ("negative", -tensor, r"shapes[0, 0]"),
+        ("classes", torch.cat((tensor, tensor)), "shapes must"),
+        ("anchors", tensor[:, :1], "shapes must"),
+        ("rank", tensor[0], "shapes must"),
+        ("integers", tensor.long(), "shapes must be float"),
+        ("a list", tensor.tolist(), "shapes must be a tensor"),
+        ("another device", tensor.to("meta"), "shapes is on meta"),
+    ]
+
+
+def of_assign():
+    good = {"shapes": SHAPES, "grid_size": (4, 4), "boxes": BOXES, "labels": LABELS}
+    wrong = {
+        "overlap": ({"overlap": "xyz"}, "overlap must"),
+        "overlap none": ({"overlap": None}, "overlap must"),
+        "stride 0": ({"stride": 0}, "stride must"),
+        "stride nan": ({"stride": NAN}, "stride must"),
+        "stride of a string": ({"stride": "8"}, "stride must"),
+        "grid of floats": ({"grid_size": (4.0, 4.0)}, "grid_size must"),
+        "grid of one": ({"grid_size": (4,)}, "grid_size must"),
+        "grid of none": ({"grid_size": (0, 4)}, "grid_size must"),
+        "grid a number": ({"grid_size": 4}, "grid_size must"),
+        "grid negative": ({"grid_size": (-4, 4)}, "grid_size must"),
+        "num_images 0": ({"num_images": 0}, "image index"),
+        "num_images -1": ({"num_images": -1}, "num_images must"),
+        "num_images 1.0": ({"num_images": 1.0}, "num_images must"),
+        "boxes of five": ({"boxes": torch.zeros(3, 5)}, "boxes must"),
+        "boxes of integers": ({"boxes": BOXES.long()}, "boxes must be float"),
+        "boxes of rank 1": ({"boxes": BOXES[0]}, "boxes must"),
+        "boxes as an array": ({"boxes": BOXES.numpy()}, "boxes must be a tensor"),
+        "boxes of 1e30": ({"boxes": changed(BOXES, 1, 3, to=1e30)}, "object 1 of image 0: box"),
+        "labels of floats": ({"labels": LABELS.float()}, "labels must be int"),
+        "labels of flags": ({"labels": LABELS.bool()}, "labels must be int"),
+        "labels too few": ({"labels": LABELS[:2]}, "labels must"),
+        "labels of rank 2": ({"labels": LABELS[:, None]}, "labels must"),
+        "labels as a list": ({"labels": [0, 0, 1]}, "labels must be a tensor"),
+        "labels negative": ({"labels": LABELS - 1}, "label is not in"),
+        "labels elsewhere": ({"labels": LABELS.to("meta")}, "labels is on meta"),
+        "images of floats": ({"image_index": LABELS.float(), "num_images": 2}, "image_index must be int"),
+        "images too few": ({"image_index": LABELS[:1], "num_images": 2}, "image_index must"),
+        "images as flags": ({"image_index": LABELS.bool(), "num_images": 2}, "image_index must be int"),
+        "boxes elsewhere": ({"boxes": BOXES.to("meta")}, "boxes is on meta"),
+        "shapes of one class": ({"shapes": SHAPES[:1]}, "label is not in 0..0"),
+        "rescue": ({"rescue": "no"}, "rescue must"),
+    }
+    wrong |= {f"shapes {name}": ({"shapes": shapes}, why) for name, shapes, why in bad_shapes()
+              if name not in ("classes", "anchors", "another device")}  # fmt: skip
+    for name, (change, why) in wrong.items():
+        yield f"assign: {name}", lambda change=change: assign(**(good | change)), why
+    found = assign(**good)
+    for threshold in (NAN, -0.1, 1.5, "0.5", None):
+        yield f"positives: {threshold}", lambda t=threshold: found.positives(t), "threshold must"
+        yield f"ams_labels: {threshold}", lambda t=threshold: ams_labels(torch.ones(2), torch.ones(2), t), "threshold"
+
+
+def target(**changes):
+    one = {"boxes": BOXES, "labels": LABELS, "difficult": torch.tensor([False, False, True])}
+    return {name: value for name, value in {**one, **changes}.items() if value is not None}
+
+
+BAD_TARGETS = {
+    "difficult as int64": (
+        [target(difficult=torch.tensor([0, 0, 1]))] * 2,
+        "targets of image 0: difficult must be bool",
+    ),
+    "difficult as floats": ([target(difficult=torch.zeros(3))] * 2, "targets of image 0: difficult must be bool"),
+    "difficult too short": (
+        [target(), target(difficult=torch.zeros(1, dtype=torch.bool))],
+        "targets of image 1: difficult",
+    ),
+    "difficult as a list": (
+        [target(), target(difficult=[False] * 3)],
+        "targets of image 1: difficult must be a tensor",
+    ),
+    "no boxes": ([target(), target(boxes=None)], "targets of image 1"),
+    "no labels": ([target(labels=None), target()], "targets of image 0"),
+    "boxes of five": ([target(boxes=torch.zeros(3, 5)), target()], "targets of image 0: boxes must"),
+    "boxes of integers": ([target(boxes=BOXES.int()), target()], "targets of image 0: boxes must be float"),
+    "boxes as a list": ([target(boxes=BOXES.tolist()), target()], "targets of image 0: boxes must be a tensor"),
+    "boxes as xywh": (
+        [target(), target(boxes=tv_tensors.BoundingBoxes(BOXES, format="XYWH", canvas_size=(64, 64)))],
+        "targets of image 1: boxes must be XYXY",
+    ),
+    "boxes nan": ([target(), target(boxes=changed(BOXES, 1, 2, to=NAN))], "object 3 of image 1: box is not finite"),
+    "boxes without area": ([target(), target(boxes=BOXES[:, [2, 1, 0, 3]])], "object 2 of image 1: box has no area"),
+    "labels of floats": ([target(labels=LABELS.float()), target()], "targets of image 0: labels must be int"),
+    "labels too many": (
+        [target(labels=torch.zeros(4, dtype=torch.int64)), target()],
+        "targets of image 0: labels must",
+    ),
+    "labels from 1": ([target(labels=LABELS + 1, difficult=None), target()], "object 2 of image 0: label"),
+    "labels from -1": ([target(), target(labels=LABELS - 1)], "object 2 of image 1: label"),
+    "a tuple in a list": ([target(), (BOXES, LABELS)], "targets of image 1"),
+    "one dict": (target(), "targets must be a list"),
+    "a generator": ((target() for _ in range(2)), "targets must be a list"),
+    "too few": ([target()], "2 images but 1 targets"),
+    "elsewhere": ([target(), target(boxes=BOXES.to("meta"))], "targets of image 1: boxes is on meta"),
+}
+
+
+SCORES, OFFSETS = torch.zeros(2, 2, 2, 4, 4), torch.zeros(2, 2, 2, 4, 4, 4)
+
+
+def bad_outputs():
+    """(name, changed arguments, word of the message) of whatever takes scores, offsets and shapes."""
+    return [
+        ("scores of rank 4", {"scores": SCORES[0]}, "scores must"),
+        ("scores of integers", {"scores": SCORES.long()}, "scores must be float"),
+        ("scores as an array", {"scores": SCORES.numpy()}, "scores must be a tensor"),
+        ("offsets of rank 5", {"offsets": OFFSETS[:, :, :, 0]}, "offsets must"),
+        ("offsets of another grid", {"offsets": OFFSETS[..., :3]}, "offsets must"),
+        ("offsets of fewer images", {"offsets": OFFSETS[:1]}, "offsets must"),
+        ("offsets last", {"offsets": OFFSETS.permute(0, 1, 2, 4, 5, 3)[:, :, :, :3]}, "offsets must"),
+        ("offsets of another class", {"offsets": OFFSETS[:, :1]}, "offsets must"),
+        ("offsets elsewhere", {"offsets": OFFSETS.to("meta")}, "offsets is on meta"),
+        *((f"shapes {name}", {"shapes": shapes}, why) for name, shapes, why in bad_shapes()),
+    ]
+
+
+def of_losses():
+    for name, options, why in (
+        ("balance", {"balance": "xyz"}, "balance must"),
+        ("overlap", {"overlap": "xyz"}, "overlap must"),
+        ("classes", {"num_classes": 0}, "num_classes must"),
+        ("half a class", {"num_classes": 2.5}, "num_classes must"),
+        ("anchors", {"per_class": -1}, "per_class must"),
+        ("stride", {"stride": 0}, "stride must"),
+        ("ams", {"ams": "no"}, "ams must"),
+        ("rescue", {"rescue": None}, "rescue must"),
+    ):
+        yield f"LapNetLoss: {name}", lambda o=options: LapNetLoss(**({"num_classes": 2, "per_class": 2} | o)), why
+    loss = LapNetLoss(2, 2)
+    good = {"scores": SCORES, "offsets": OFFSETS, "shapes": SHAPES, "targets": [target()] * 2}
+    for name, (targets, why) in BAD_TARGETS.items():
+        yield f"LapNetLoss: targets: {name}", lambda t=targets: loss(**(good | {"targets": t})), why
+    for name, change, why in bad_outputs():
+        yield f"LapNetLoss: {name}", lambda c=change: loss(**(good | c)), why
+    for name, made in (("classes", LapNetLoss(1, 2)), ("anchors", LapNetLoss(2, 1))):
+        yield f"LapNetLoss: of other {name}", lambda made=made: made(**good), "scores must"
+
+
+BAD_THRESHOLDS = [
+    ("score_threshold", value) for value in (NAN, INF, -0.1, 1.5, "0.3", None, True)
+] + [
+    ("nms_iou", value) for value in (NAN, -0.5, 1.01, "x")
+] + [
+    (name, value) for name in ("candidates", "max_detections") for value in (0, -1, 2.5, NAN, "7", None)
+]  # fmt: skip
+
+
+def of_detect():
+    good = {"scores": SCORES, "offsets": OFFSETS, "shapes": SHAPES}
+    for name, value in [*BAD_THRESHOLDS, ("stride", 0), ("stride", 8.0), ("stride", NAN)]:
+        yield f"detect: {name} {value}", lambda n=name, v=value: detect(**good, **{n: v}), f"{name} must"
+    for name, change, why in bad_outputs():
+        yield f"detect: {name}", lambda c=change: detect(**(good | c)), why
+    for name, change in (
+        ("a nan score", {"scores": changed(SCORES, 1, 0, 0, 2, 2, to=NAN)}),
+        ("only nan scores", {"scores": SCORES + NAN}),
+        ("a nan offset", {"offsets": changed(OFFSETS, 0, 1, 1, 2, 0, 0, to=NAN)}),
+        ("an infinite offset", {"offsets": changed(OFFSETS, 0, 1, 1, 0, 0, 0, to=INF)}),
+    ):
+        yield f"detect: {name}", lambda c=change: detect(**(good | c)), "not finite"
+
+
+def detectors():
+    torch.manual_seed(0)
+    method = LapNetMethod(LapNet(2, 2, widths=(16, 8, 16)), SHAPES)
+    retina = method_class("retinanet").restore({"num_classes": 2, "backbone": "light"})
+    return Detector(method.eval(), ("a", "b"), (64, 64)), Detector(retina.eval(), ("a", "b"), (64, 64))
+
+
+def of_detectors():
+    for detector in detectors():
+        kind = detector.method.name
+        picture = torch.randint(0, 256, (3, 40, 50), dtype=torch.uint8)
+        ready = detector.prepare(picture)
+        for name, image in (
+            ("0..255 as floats", picture.float()),
+            ("0..1", picture / 255),
+            ("int64", picture.long()),
+            ("a batch", picture[None]),
+            ("grey", picture[:1]),
+            ("channels last", picture.permute(1, 2, 0)),
+            ("an array", picture.numpy()),
+            ("no pixel", picture[:, :0]),
+            ("a path", "a.jpg"),
+            ("none", None),
+        ):
+            yield f"{kind}: predict: {name}", lambda d=detector, i=image: d.predict(i), "image must"
+        for name, images in (
+            ("0..255", picture[None].float()[..., :32, :32].repeat(1, 1, 2, 2)),
+            ("int64", ready.long()),
+            ("uint8", torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
+            ("one image", ready[0]),
+            ("grey", ready[:, :1]),
+            ("another size", torch.zeros(1, 3, 96, 64)),
+            ("no multiple of 32", torch.zeros(1, 3, 70, 64)),
+            ("nan", changed(ready, 0, 1, 5, 7, to=NAN)),
+            ("infinite", changed(ready, 0, 1, 0, 0, to=INF)),
+            ("an array", ready.numpy()),
+            ("a list", [ready[0]]),
+        ):
+            yield f"{kind}: detect_images: {name}", lambda d=detector, i=images: d.detect_images(i), "images must"
+        for name, value in BAD_THRESHOLDS:
+            call = lambda d=detector, n=name, v=value, i=picture: d.predict(i, **{n: v})  # noqa: E731
+            yield f"{kind}: {name} {value}", call, f"{name} must"
+        if kind == "retinanet":
+            for name, (targets, why) in BAD_TARGETS.items():
+                images = ready.repeat(2, 1, 1, 1)
+                yield f"{kind}: targets: {name}", lambda d=detector, i=images, t=targets: d.method.loss(i, t), why
+    lapnet = detectors()[0].method
+    for name, names, size, why in (
+        ("too few names", ("a",), (64, 64), "class_names"),
+        ("a string", "ab", (64, 64), "class_names"),
+        ("twice", ("a", "a"), (64, 64), "class_names"),
+        ("numbers", (1, 2), (64, 64), "class_names"),
+        ("size of 70", ("a", "b"), (70, 64), "image_size"),
+        ("size of one", ("a", "b"), (64,), "image_size"),
+        ("size of floats", ("a", "b"), (64.0, 64), "image_size"),
+        ("size 0", ("a", "b"), (0, 64), "image_size"),
+    ):
+        yield f"Detector: {name}", lambda n=names, s=size: Detector(lapnet, n, s), why
+
+
+def found(**changes):
+    one = {"boxes": BOXES, "scores": torch.tensor([0.9, 0.5, 0.1]), "labels": LABELS}
+    return {name: value for name, value in {**one, **changes}.items() if value is not None}
+
+
+def of_evaluation():
+    metrics = {"voc": voc_map, "coco": coco_map_from_targets}
+    samples = {
+        "difficult as int64": (found(), target(difficult=torch.tensor([0, 0, 1])), "difficult must be bool"),
+        "labels of floats": (found(labels=LABELS.float()), target(), "labels must be int"),
+        "labels out of range": (found(labels=LABELS + 1), target(), "label is not in 0..1"),
+        "scores nan": (found(scores=torch.tensor([0.9, NAN, 0.1])), target(), "score is not finite"),
+        "scores of integers": (found(scores=LABELS), target(), "scores must be float"),
+        "scores of flags": (found(scores=LABELS.bool()), target(), "scores must be float"),
+        "scores of rank 2": (found(scores=torch.zeros(3, 2)), target(), "scores must be"),
+        "boxes of flags": (found(boxes=BOXES.bool()), target(), "boxes must"),
+        "boxes as an array": (found(boxes=BOXES.numpy()), target(), "boxes must be a tensor"),
+        "boxes as a list": (found(), target(boxes=BOXES.tolist()), "boxes must be a tensor"),
+        "labels as a list": (found(), target(labels=[0, 0, 1]), "labels must be a tensor"),
+        "boxes nan": (found(), target(boxes=BOXES * NAN), "box is not finite"),
+        "boxes as xywh": (
+            found(), target(boxes=tv_tensors.BoundingBoxes(BOXES, format="CXCYWH", canvas_size=(64, 64))), "XYXY",
+        ),
+        "a tuple": ((BOXES, LABELS), target(), "detections of image 0 must be a dict"),
+        "none": (found(), None, "targets of image 0 must be a dict"),
+    }  # fmt: skip
+    for kind, metric in metrics.items():
+        for name, (a, b, why) in samples.items():
+            yield f"{kind}: {name}", lambda m=metric, a=a, b=b: m([a], [b], 2), why
+        for name, arguments, why in (
+            ("other lengths", ([found()], [], 2), "1 images in detections"),
+            ("no class", ([found()], [target()], 0), "num_classes must"),
+            ("half a class", ([found()], [target()], 2.5), "num_classes must"),
+            ("one dict", (found(), target(), 2), "detections must be a list"),
+            ("a generator", ((found() for _ in "a"), [target()], 2), "detections must be a list"),
+        ):
+            yield f"{kind}: {name}", lambda m=metric, a=arguments: m(*a), why
+        yield (
+            f"{kind}: names",
+            lambda m=metric: m([found()], [target()], 2, class_names=["a"]),
+            "class_names must be 2 names",
+        )
+        yield f"{kind}: a string", lambda m=metric: m([found()], [target()], 2, class_names="ab"), "class_names must"
+    for value in (NAN, 0, -1, 1.5, "0.5", None):
+        call = lambda v=value: voc_map([found()], [target()], 2, iou_threshold=v)  # noqa: E731
+        yield f"voc: iou_threshold {value}", call, "iou_threshold must"
+    for value in ("xyz", None, 11):
+        yield f"voc: metric {value}", lambda v=value: voc_map([found()], [target()], 2, metric=v), "metric"
+    yield from of_coco_files()
+
+
+def instances(**changes):
+    content = {
+        "images": [{"id": 10}, {"id": 20}],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 7, "name": "cup"}],
+        "annotations": [{"id": 1, "image_id": 10, "category_id": 3, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
+    }
+    return {**content, **changes}
+
+
+def of_coco_files():
+    written = Path(sys.argv[-1])
+    ids = {"image_ids": [10, 20], "category_ids": [3, 7]}
+    record = {"image_id": 10, "category_id": 3, "bbox": [0, 0, 9, 9], "score": 0.5}
+
+    def run(results, content, **changes):
+        file = written / "instances.json"
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        coco_map(results, file, **(ids | changes))
+
+    for name, content in (
+        ("no JSON", "{"),
+        ("a list", []),
+        ("no images", instances(images=None)),
+        ("images are numbers", instances(images=[1, 2])),
+        ("no categories", instances(categories=None)),
+        ("annotations are no list", instances(annotations={})),
+        ("nested without end", "[" * 100_000),
+    ):
+        yield f"coco file: {name}", lambda c=content: run([record], c), "instances.json"
+    yield "coco file: missing", lambda: coco_map([record], written / "none.json", **ids), "none.json"
+    yield "coco file: a folder", lambda: coco_map([record], written, **ids), "directory"
+    for name, change in (
+        ("no bbox", {"bbox": None}), ("bbox of three", {"bbox": [0, 0, 1]}), ("bbox nan", {"bbox": [0, 0, NAN, 1]}),
+        ("bbox of text", {"bbox": "abcd"}), ("bbox turned", {"bbox": [5, 5, -4, 4]}), ("score nan", {"score": NAN}),
+        ("score of text", {"score": "high"}), ("no score", {"score": None}), ("score a flag", {"score": True}),
+    ):  # fmt: skip
+        broken = {key: value for key, value in {**record, **change}.items() if value is not None}
+        yield f"coco records: {name}", lambda b=broken: run([record, b], instances()), "result 1"
+    for name, records in (("numbers", [1, 2]), ("text", "records"), ("none", None), ("a dict", {"image_id": 1})):
+        yield f"coco records: {name}", lambda r=records: run(r, instances()), ""
+    for name, text in (("no JSON", "{"), ("a number", "3"), ("missing", None), ("a dict", "{}")):
+        file = written / f"results {name}.json"
+
+        def read(file=file, text=text):
+            if text is not None:
+                file.write_text(text)
+            run(file, instances())
+
+        yield f"coco results file: {name}", read, file.name
+    for name, change, why in (
+        ("ids of text", {"image_ids": ["10", "20"]}, "image id"),
+        ("ids of floats", {"image_ids": [10.5, 20]}, "image id"),
+        ("no such id", {"image_ids": [11]}, "image id 11"),
+        ("twice", {"category_ids": [3, 3]}, "category id 3"),
+    ):
+        yield f"coco: {name}", lambda c=change: run([record], instances(), **c), why
+    yield "coco results: ids", lambda: coco_results([found()], ["x"], [3, 7]), "image id"
+
+
+def cases():
+    for part in (of_assign, of_losses, of_detect, of_detectors, of_evaluation):
+        yield from part()
+
+
+def outcome(call):
+    """The kind of an error and its message; ok where there is none."""
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "ok"
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: outcome(call) for name, call, _ in cases()}))
+
+
+WHYS = {name: why for name, _, why in cases()}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coco")
+    command = [sys.executable, __file__, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", WHYS)
+def test_a_mistake_is_answered_by_one_sentence(outcomes, name):
+    kind, _, message = outcomes[name].partition(": ")
+    assert kind in ("ValueError", "DataError", "FileNotFoundError", "OSError", "IsADirectoryError"), outcomes[name]
+    assert WHYS[name] in message
+    assert "\n" not in message
+    assert len(message) < 400
