@@ -6,6 +6,7 @@ Run: ``python benchmarks/bench_evaluate.py [--images N]``.
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from lapnet_core.evaluate import voc_map
 
 CLASSES, OBJECTS_PER_IMAGE, DETECTIONS_PER_IMAGE = 20, 3.0, 100
-Sample = dict[str, Tensor]
+Sample = Any  # a Detection or a Target, made up
 
 
 def synthetic(images: int, seed: int = 0) -> tuple[list[Sample], list[Sample]]:
