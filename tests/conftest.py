@@ -1,11 +1,13 @@
 """Shapes and types in signatures are enforced in tests: jaxtyping's hook with beartype, set before the first import."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
+gc.disable()  # until the tests begin: what is imported stays, and to look through it again and again takes seconds
 install_import_hook(["lapnet_core", "lapnet_lab"], "typecheck.check")
 
 import torch  # noqa: E402
@@ -62,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, of what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
