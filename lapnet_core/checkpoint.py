@@ -36,6 +36,7 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
         raise FileExistsError(
             f"{folder} holds a training ({', '.join(found)}): --resume goes on with it, --out takes another folder"
         )
+    ours = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock, own = folder / ".lock", f"{os.getpid()} on {platform.node()}"
     while True:
@@ -56,6 +57,8 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
         yield
     finally:
         lock.unlink(missing_ok=True)
+        if ours and not any(folder.iterdir()):  # it came to nothing
+            folder.rmdir()
 
 
 def _at_work(owner: str) -> bool:

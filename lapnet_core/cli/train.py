@@ -33,7 +33,9 @@ class Train:
             again = given if self.resume else [*given, "--resume"]
             print(f"stopped; go on with: lapnet {shlex.join(again)}")
             return 130
-        others = ", ".join(sorted({"log.jsonl", *result.method.files((), self.config.image_size)}))
+        others = ", ".join(
+            sorted({"log.jsonl", *result.method.files(result.detector.class_names, self.config.image_size)})
+        )
         print(f"trained: {self.config.run_dir / 'model.safetensors'}; beside it {others}")
         return 0
 
