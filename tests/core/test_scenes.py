@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.ops import box_iou
 
-from lapnet_core.scenes import SCENE_CLASSES, Scenes, _paint_actors, render_scene, render_situation
+from lapnet_core.scenes import SCENE_CLASSES, Scenes, _paint_actors, painters, render_scene, render_situation, vehicles
 from lapnet_core.scenes.backdrops import LIGHTS, Camera
 from lapnet_core.scenes.layouts import PLACES, SITUATIONS, Stage
 
@@ -173,13 +173,13 @@ def test_a_box_is_tight_around_the_drawn_shape():
     cut = 0
     for _ in range(10):
         for kind, make in (
-            ("person", scene_painters.person),
-            ("dog", scene_painters.dog),
-            ("car", scene_vehicles.car_side),
-            ("car", scene_vehicles.car_front),
-            ("bus", scene_vehicles.bus_side),
-            ("bicycle", scene_vehicles.bicycle),
-            ("traffic_light", scene_vehicles.traffic_light),
+            ("person", painters.person),
+            ("dog", painters.dog),
+            ("car", vehicles.car_side),
+            ("car", vehicles.car_front),
+            ("bus", vehicles.bus_side),
+            ("bicycle", vehicles.bicycle),
+            ("traffic_light", vehicles.traffic_light),
         ):
             x, z = 8 * rng.random() - 4, 2.5 + 12 * rng.random()  # the frame often cuts it
             stage = stage_of((kind, make(rng), x, z))
@@ -203,7 +203,7 @@ def test_a_box_is_tight_around_the_drawn_shape():
 
 def test_a_box_stays_whole_behind_an_occluder_and_is_cut_by_the_frame():
     rng = np.random.default_rng(1)
-    far, near = scene_painters.person(rng, "stand", 1.8), scene_painters.person(rng, "stand", 1.8)
+    far, near = painters.person(rng, "stand", 1.8), painters.person(rng, "stand", 1.8)
     alone = _paint_actors(stage_of(("person", far, 0.0, 9.0)), None)[0]
     both = _paint_actors(stage_of(("person", near, 0.35, 8.0), ("person", far, 0.0, 9.0)), None)[0]
     np.testing.assert_array_equal(both[0], alone[0])  # far things come first
@@ -213,7 +213,7 @@ def test_a_box_stays_whole_behind_an_occluder_and_is_cut_by_the_frame():
 
 def test_hidden_things_are_difficult_and_vanish_when_covered():
     rng = np.random.default_rng(2)
-    walker, bus = scene_painters.person(rng, "stand", 1.75), scene_vehicles.bus_side(rng)
+    walker, bus = painters.person(rng, "stand", 1.75), vehicles.bus_side(rng)
     shut = _paint_actors(stage_of(("person", walker, 0.0, 12.0), ("bus", bus, 0.0, 11.0)), None)
     assert shut[1].tolist() == [SCENE_CLASSES.index("bus")]
     middle = -bus.width / 2
