@@ -45,19 +45,23 @@ def check_size(name: str, size: Any, multiple: int = 1, most: float = math.inf) 
 
 
 def check_tensor(
-    name: str, value: Any, shape: Sequence[int | str], kind: str = "float", device: torch.device | None = None
-) -> None:
+    name: str, value: Any, shape: Sequence[int | str], kind: str = "float", device: torch.device | None = None,
+    where: str = "",
+) -> None:  # fmt: skip
     """ValueError unless `value` is a tensor of this shape (a letter stands for any number), kind ("float", "int" or
-    "bool") and device."""
+    "bool") and device; the message begins with `where`."""
     if not isinstance(value, Tensor):
-        raise ValueError(f"{name} must be a tensor, not {type(value).__name__}")
-    has, dtype = tuple(value.shape), value.dtype
-    real = "complex" if dtype.is_complex else "bool" if dtype == torch.bool else "int"
-    fits = len(has) == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, has, strict=True))
-    if not fits or ("float" if dtype.is_floating_point else real) != kind:
-        raise ValueError(f"{name} must be {kind} of shape ({', '.join(map(str, shape))}), not {dtype} of shape {has}")
+        raise ValueError(f"{where}{name} must be a tensor, not {type(value).__name__}")
+    has, dtype = value.shape, value.dtype
+    fits = has == shape or (
+        len(has) == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, has, strict=True))
+    )
+    real = "float" if dtype.is_floating_point else "bool" if dtype == torch.bool else "int"
+    if not fits or real != kind or dtype.is_complex:
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"{where}{name} must be {kind} of shape ({wanted}), not {dtype} of shape {tuple(has)}")
     if device is not None and value.device != device:
-        raise ValueError(f"{name} is on {value.device}, the others on {device}: move all to one device")
+        raise ValueError(f"{where}{name} is on {value.device}, the others on {device}: move all to one device")
 
 
 def check_outputs(scores: Any, offsets: Any, shapes: Any, grid: Sequence[int | str] = ("C", "A")) -> None:
@@ -87,22 +91,23 @@ def check_images(what: str, samples: Any, images: int | None = None, *, key: str
     check_list(what, samples)
     if images not in (None, len(samples)):
         raise ValueError(f"{images} images but {len(samples)} {what}")
+    needed, kind = (("boxes", "labels", key), "float") if key == "scores" else (("boxes", "labels"), "bool")
     device = None
     for n, sample in enumerate(samples):
-        where = f"{what} of image {n}"
+        where = f"{what} of image {n}: "
         if not isinstance(sample, Mapping):
-            raise ValueError(f"{where} must be a dict of tensors, not {type(sample).__name__}")
-        needed = ("boxes", "labels", "scores") if key == "scores" else ("boxes", "labels")
-        if missing := [name for name in needed if name not in sample]:
-            raise ValueError(f"{where}: no {' and no '.join(missing)}")
+            raise ValueError(f"{where}must be a dict of tensors, not {type(sample).__name__}")
+        for name in needed:
+            if name not in sample:
+                raise ValueError(f"{where}no {name}")
         boxes = sample["boxes"]
-        check_tensor(f"{where}: boxes", boxes, ("N", 4), device=device)
+        check_tensor("boxes", boxes, ("N", 4), "float", device, where)
         if getattr(getattr(boxes, "format", None), "name", "XYXY") != "XYXY":
-            raise ValueError(f"{where}: boxes must be XYXY, not {boxes.format.name}")  # pyright: ignore
-        device = boxes.device
-        check_tensor(f"{where}: labels", sample["labels"], (len(boxes),), "int", device)
+            raise ValueError(f"{where}boxes must be XYXY, not {boxes.format.name}")  # pyright: ignore
+        device, rows = boxes.device, boxes.shape[:1]
+        check_tensor("labels", sample["labels"], rows, "int", device, where)
         if key in sample:
-            check_tensor(f"{where}: {key}", sample[key], (len(boxes),), "float" if key == "scores" else "bool", device)
+            check_tensor(key, sample[key], rows, kind, device, where)
 
 
 def check_objects(

@@ -54,12 +54,11 @@ def flatten_images(samples: Sequence[Mapping[str, Any]], num_classes: int, *, ke
     check_number("num_classes", num_classes, 1, whole=True)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for sample in samples:
-        boxes, labels = sample["boxes"].detach().as_subclass(Tensor), sample["labels"].detach()
-        values = sample[key].detach() if key in sample else torch.zeros_like(labels, dtype=torch.bool)
-        parts.append((boxes, labels, values))
+        values = sample[key] if key in sample else torch.zeros_like(sample["labels"], dtype=torch.bool)
+        parts.append((sample["boxes"], sample["labels"], values))
     empty = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
-    boxes, labels, values = (torch.cat(column).cpu() for column in zip(*(parts or [empty]), strict=True))
-    sizes = [len(part[0]) for part in parts]
+    boxes, labels, values = (torch.cat(column).detach().cpu() for column in zip(*(parts or [empty]), strict=True))
+    sizes = [part[0].shape[0] for part in parts]
     first_row = np.cumsum([0, *sizes])
     flat = FlatBoxes(
         boxes=boxes.double().numpy(),

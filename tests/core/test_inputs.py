@@ -288,8 +288,8 @@ def of_evaluation():
         "boxes as xywh": (
             found(), target(boxes=tv_tensors.BoundingBoxes(BOXES, format="CXCYWH", canvas_size=(64, 64))), "XYXY",
         ),
-        "a tuple": ((BOXES, LABELS), target(), "detections of image 0 must be a dict"),
-        "none": (found(), None, "targets of image 0 must be a dict"),
+        "a tuple": ((BOXES, LABELS), target(), "detections of image 0: must be a dict"),
+        "none": (found(), None, "targets of image 0: must be a dict"),
     }  # fmt: skip
     for kind, metric in metrics.items():
         for name, (a, b, why) in samples.items():
