@@ -94,17 +94,10 @@ def ams_labels(
 
 @torch.no_grad()
 def assign(
-    shapes: Float[Tensor, "C A 2"],
-    grid_size: tuple[int, int],
-    boxes: Float[Tensor, "G 4"],
-    labels: Int[Tensor, " G"],
-    image_index: Int[Tensor, " G"] | None = None,
-    num_images: int = 1,
-    *,
-    stride: int = STRIDE,
-    overlap: Overlap = "pono",
-    rescue: bool = True,
-) -> Assignment:
+    shapes: Float[Tensor, "C A 2"], grid_size: tuple[int, int], boxes: Float[Tensor, "G 4"], labels: Int[Tensor, " G"],
+    image_index: Int[Tensor, " G"] | None = None, num_images: int = 1, *,
+    stride: int = STRIDE, overlap: Overlap = "pono", rescue: bool = True,
+) -> Assignment:  # fmt: skip
     """Assign every anchor of a batch to at most one object of its own class, and measure the overlap (paper 3.2).
 
     Args:

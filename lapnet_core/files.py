@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from threading import get_ident
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -39,7 +40,7 @@ def check_writable(path: Path) -> None:
 @contextmanager
 def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """A file beside `path`, on the disk, for the time of a `with`; then its folder is on the disk too."""
-    partial = path.with_name(f".{path.name[:50]}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:50]}.{os.getpid()}-{get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

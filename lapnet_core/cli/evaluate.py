@@ -4,13 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
-
-if TYPE_CHECKING:
-    from lapnet_core.data.named import Images
-    from lapnet_core.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class Evaluate:
             _told(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8")))
         return 0
 
-    def _dataset(self, detector: "Detector") -> "Images":
+    def _dataset(self, detector: Any) -> Any:
         """The data with the model's labels; ValueError where it has other classes, or nothing to measure."""
         from lapnet_core.data import DataError
         from lapnet_core.data.named import open_dataset

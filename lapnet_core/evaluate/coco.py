@@ -126,8 +126,8 @@ def coco_map(
 def check_records(records: Sequence[Any], source: str) -> None:
     """ValueError by number for one that is no COCO results record."""
     for n, record in enumerate(records):
-        named = isinstance(record, Mapping) and {"image_id", "category_id", "score"} <= set(record)
-        if not named or not _is_box(record.get("bbox")) or not _is_box([record["score"], 0, 0, 0]):
+        named = isinstance(record, Mapping) and _has_ids(record, "image_id", "category_id")
+        if not named or not _is_box(record.get("bbox")) or not _is_box([record.get("score"), 0, 0, 0]):
             needs = "image_id, category_id, bbox (x, y, width, height) and score, all finite"
             raise ValueError(f"{source}: result {n} must be a dict with {needs}, not {shown(record)}")
 
@@ -149,13 +149,20 @@ def _truth(path: Path) -> COCO:
         raise ValueError(f"{path} has no annotations (a test set's image list?)")
     first: dict[Any, dict[str, Any]] = {}
     try:
+        if not all(_has_ids(entry, "id") for part in ("images", "categories") for entry in content[part]):
+            raise KeyError("id")
         for entry in content["annotations"]:
-            if isinstance(entry, dict) and _is_box(entry.get("bbox")) and entry["id"] not in first:
-                area = entry["bbox"][2] * entry["bbox"][3]
-                first[entry["id"]] = {"area": area, "iscrowd": 0, **entry, "id": len(first) + 1}
+            usable = isinstance(entry, dict) and _has_ids(entry, "id", "image_id", "category_id")
+            if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):
+                area = float(entry.get("area", entry["bbox"][2] * entry["bbox"][3]))
+                first.setdefault(entry["id"], {"iscrowd": 0, **entry, "area": area, "id": len(first) + 1})
         return _coco_of({**content, "annotations": list(first.values())})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path}: images, categories and annotations need their ids ({error!r})") from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: its images, categories or annotations are not as COCO's ({error!r})") from error
+
+
+def _has_ids(entry: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(entry.get(name), Integral) and not isinstance(entry[name], bool) for name in names)
 
 
 def _is_box(box: Any) -> bool:

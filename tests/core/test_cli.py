@@ -1,5 +1,8 @@
 import gzip
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +11,10 @@ from PIL import Image
 from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.cli import doctor, main
 from lapnet_core.data import named
+from lapnet_core.detector import Detector
+from lapnet_core.files import write_new, write_whole
+from lapnet_core.method import LapNetMethod
+from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 
 
@@ -212,3 +219,317 @@ def test_doctor_and_bench(capsys, monkeypatch):
     assert [doctor.duration(s) for s in (5, 150, 7300, 900_000)] == ["5 seconds", "2 minutes", "2 hours", "10 days"]
     assert main(["bench", "--image-size", "64", "64", "--repeats", "1"]) == 0
     assert "images/s" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    """The path of an untrained model of two classes, "red" and "blue"."""
+    torch.manual_seed(0)
+    shapes = torch.tensor([[[16.0, 16.0], [40.0, 24.0]], [[8.0, 24.0], [60.0, 60.0]]])
+    method = LapNetMethod(LapNet(2, 2, widths=(16, 8, 16)), shapes)
+    path = tmp_path_factory.mktemp("squares") / "model.safetensors"
+    Detector(method.eval(), ("red", "blue"), (64, 64)).save(path)
+    return path
+
+
+def voc_folder(root, images, split="test"):
+    """A folder in VOC layout; `images` maps names to lists of (class, (x1, y1, x2, y2)), pictures of 64 x 64."""
+    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    for name, objects in images.items():
+        Image.new("RGB", (64, 64), "gray").save(root / "JPEGImages" / f"{name}.jpg")
+        listed = "".join(
+            f"<object><name>{kind}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+            "</bndbox></object>"
+            for kind, (x1, y1, x2, y2) in objects
+        )
+        text = f"<annotation><size><width>64</width><height>64</height></size>{listed}</annotation>"
+        (root / "Annotations" / f"{name}.xml").write_text(text)
+    (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(images))
+    return str(root)
+
+
+GOOD, FLAT = (4, 4, 40, 40), (9, 9, 7, 30)
+
+
+def told(capsys):
+    """What a command that failed said: one line."""
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.count("\n") == 1, error
+    return error
+
+
+def everything(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_predictions_replace_no_file(squares, tmp_path, capsys):
+    """`--out` is the folder of the photographs: they, and whatever else lies there, stay as they are."""
+    for name in ("a.png", "b.jpg", "b.bmp"):
+        Image.new("RGB", (50, 40), "red").save(tmp_path / name)
+    (tmp_path / "detections.json").write_text("mine")
+    before = everything(tmp_path)
+    files = [str(tmp_path / name) for name in ("a.png", "b.jpg", "b.bmp")]
+    args = ["predict", str(squares), *files, "--out", str(tmp_path), "--score-threshold", "0"]
+    assert main(args) == 0
+    said = capsys.readouterr().out
+    assert "2 names were taken, first: " in said
+    assert "a-2.png" in said
+    after = everything(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"a-2.png", "b.png", "b-2.png", "detections-2.json"}
+    records = json.loads((tmp_path / "detections-2.json").read_text())
+    assert {(r["file"], r["picture"]) for r in records} == set(zip(files, ("a-2.png", "b.png", "b-2.png"), strict=True))
+    assert main(args) == 0  # a second run keeps the first one's
+    again = everything(tmp_path)
+    assert {name: again[name] for name in after} == after
+    assert set(again) - set(after) == {"a-3.png", "b-3.png", "b-4.png", "detections-3.json"}
+
+
+def test_figures_replace_no_file(squares, tmp_path, capsys):
+    data = voc_folder(tmp_path / "data", {"a": [("red", GOOD)], "b": []})
+    figures = tmp_path / "figures.json"
+    figures.write_text("mine")
+    args = ["evaluate", str(squares), "--data", data, "--json", str(figures)]
+    assert main(args) == 0
+    assert f"wrote {tmp_path / 'figures-2.json'}, as {figures} is taken" in capsys.readouterr().out
+    assert main(args) == 0
+    assert figures.read_text() == "mine"
+    assert {file.name for file in tmp_path.iterdir()} == {"data", "figures.json", "figures-2.json", "figures-3.json"}
+
+
+def test_a_class_without_objects_is_null(squares, tmp_path):
+    data = voc_folder(tmp_path / "data", {"a": [("red", GOOD)]})
+    figures = tmp_path / "new" / "figures.json"
+    assert main(["evaluate", str(squares), "--data", data, "--json", str(figures)]) == 0
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    figures = json.loads(figures.read_text(), parse_constant=refuse)
+    assert figures["voc_area_per_class"]["blue"] is None
+    assert 0 <= figures["voc_area_per_class"]["red"] <= 1
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_evaluation_leaves_out_is_said(squares, tmp_path, capsys, workers):
+    objects = [("red", GOOD), ("blue", GOOD), ("red", FLAT), ("green", GOOD)]
+    root = tmp_path / "data"
+    data = voc_folder(root, {"a": objects, "b": [("blue", GOOD)] * 3, "c": [("red", (1, 1, 90, 90))], "d": []})
+    (root / "JPEGImages" / "b.jpg").write_bytes(b"no image")
+    (root / "Annotations" / "d.xml").write_text("<no xml")
+    figures = tmp_path / "figures.json"
+    args = ["evaluate", str(squares), "--data", data, "--workers", workers, "--json", str(figures)]
+    assert main(args) == 1
+    assert "green" in told(capsys)
+    assert main([*args, "--on-error", "skip"]) == 0
+    said = capsys.readouterr().out
+    for part in (
+        "2 images left out",
+        "2 objects left out",
+        "3 objects lost",
+        "1 boxes clipped",
+        "b.jpg",
+        "d.xml",
+        "green",
+    ):
+        assert part in said, part
+    written = json.loads(figures.read_text())
+    assert written["left_out"] == {"image": 2, "object": 2, "lost": 3, "clipped": 1}
+    assert written["images"] == 2
+    assert set(written["left_out_first"]) == set(written["left_out"])
+    assert any("b.jpg" in message for message in written["left_out_first"]["image"])
+
+
+def coco_folder(root, names, objects, split="val", annotations=None):
+    """A folder coco_tiny with one picture; `objects` are (category, box x y w h)."""
+    (root / "coco_tiny" / f"{split}2017").mkdir(parents=True)
+    (root / "coco_tiny" / "annotations").mkdir()
+    Image.new("RGB", (64, 64)).save(root / "coco_tiny" / f"{split}2017" / "1.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": 64, "height": 64}],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(names)],
+        "annotations": annotations
+        or [{"id": n, "image_id": 1, "category_id": c, "bbox": list(box)} for n, (c, box) in enumerate(objects)],
+    }
+    (root / "coco_tiny" / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_a_model_of_other_classes_is_refused(squares, tmp_path, monkeypatch, capsys, policy):
+    """Both lists are named, whether the data's classes are fixed, found in its files, or a part of COCO's."""
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    args = ["evaluate", str(squares), "--on-error", policy, "--data"]
+    cells = voc_folder(tmp_path / "cells", {"a": [("RBC", GOOD), ("WBC", GOOD)]})
+    for data, split, classes in (("scenes", "test", SCENE_CLASSES), (cells, "test", ("RBC", "WBC"))):
+        assert main([*args, data, "--split", split]) == 1, data
+        error = told(capsys)
+        assert f"{squares} knows the classes red, blue; {data}" in error
+        assert ", ".join(classes) in error
+    coco_folder(tmp_path, ["dog", "cat", "cow"], [(0, (1, 1, 20, 20)), (2, (5, 5, 30, 30))])
+    assert main([*args, "coco_tiny", "--split", "val"]) == 1
+    error = told(capsys)
+    assert "red, blue" in error
+    assert "dog, cow" in error
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_coco_whose_objects_are_all_of_other_classes(squares, tmp_path, monkeypatch, capsys, policy):
+    """Its list has the model's classes, its pictures have not: nothing was printed, and the status was 0."""
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    coco_folder(tmp_path, ["red", "blue", "cow"], [(2, (5, 5, 30, 30))])
+    assert main(["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", "--on-error", policy]) == 1
+    error = told(capsys)
+    assert "red, blue" in error
+    assert "has cow" in error
+
+
+def test_coco_with_some_objects_of_other_classes_says_so(squares, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    coco_folder(tmp_path, ["red", "blue", "cow"], [(0, (1, 1, 30, 30)), (2, (5, 5, 30, 30))])
+    figures = tmp_path / "figures.json"
+    assert main(["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", "--json", str(figures)]) == 0
+    assert "1 objects of classes that were not asked for" in capsys.readouterr().out
+    assert json.loads(figures.read_text())["left_out"] == {"other": 1}
+
+
+def test_coco_with_annotations_that_are_skipped(squares, tmp_path, monkeypatch, capsys):
+    """pycocotools reads the file itself: a faulty annotation was a KeyError after the whole prediction."""
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    good = {"id": 0, "image_id": 1, "category_id": 0, "bbox": [2, 2, 30, 30]}
+    bad = [
+        {**good, "id": 1, "bbox": None},
+        {**good, "id": 2, "bbox": "1234"},
+        {"id": 3},
+        7,
+        {**good, "bbox": [0, 0, 9, 9]},
+    ]
+    coco_folder(tmp_path, ["red", "blue"], [], annotations=[good, *bad])
+    figures = tmp_path / "figures.json"
+    args = ["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", "--json", str(figures)]
+    assert main([*args, "--on-error", "skip"]) == 0
+    assert "5 objects left out" in capsys.readouterr().out
+    assert json.loads(figures.read_text())["left_out"] == {"object": 5}
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_nothing_to_measure_is_an_error(squares, tmp_path, capsys, split):
+    data = voc_folder(tmp_path / "data", {"a": [], "b": []}, split)
+    assert main(["evaluate", str(squares), "--data", data, "--split", split]) == 1
+    assert data in told(capsys)
+    data = voc_folder(tmp_path / "data", {"a": [("red", GOOD)]}, split)
+    (tmp_path / "data" / "JPEGImages" / "a.jpg").write_bytes(b"no image")
+    assert main(["evaluate", str(squares), "--data", data, "--split", split, "--on-error", "skip"]) == 1
+    captured = capsys.readouterr()
+    assert "none of the images can be read" in captured.err
+    assert "a.jpg" in captured.err
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "inf", "-inf"])
+def test_a_score_threshold_out_of_range(squares, tmp_path, capsys, value):
+    Image.new("RGB", (50, 40)).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    args = ["predict", str(squares), str(tmp_path / "a.png"), "--out", str(out), f"--score-threshold={value}"]
+    assert main(args) == 1
+    assert "score-threshold must be a number, from 0 to 1" in told(capsys)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_a_score_threshold_at_its_ends(squares, tmp_path, value):
+    Image.new("RGB", (50, 40)).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    assert main(["predict", str(squares), str(tmp_path / "a.png"), "--out", str(out), "--score-threshold", value]) == 0
+    assert bool(json.loads((out / "detections.json").read_text())) == (value == "0")
+
+
+def test_places_that_cannot_be_written(squares, tmp_path, capsys):
+    """Said before the work, by name."""
+    data = voc_folder(tmp_path / "data", {"a": [("red", GOOD)]})
+    picture, taken = tmp_path / "data" / "JPEGImages" / "a.jpg", tmp_path / "taken"
+    taken.write_text("mine")
+    for place in (taken, taken / "deeper", tmp_path / ("x" * 300), Path("/proc/nothing")):
+        assert main(["predict", str(squares), str(picture), "--out", str(place)]) == 1
+        assert str(place) in told(capsys)
+        assert main(["evaluate", str(squares), "--data", data, "--json", str(place / "figures.json")]) == 1
+        assert str(place) in told(capsys)
+    assert taken.read_text() == "mine"
+    assert main(["evaluate", str(squares), "--data", data, "--results", str(tmp_path / "r.json")]) == 1
+    assert "--results writes COCO's format" in told(capsys)
+
+
+def test_models_and_images_that_are_none(squares, tmp_path, capsys):
+    empty, folder = tmp_path / "empty", tmp_path / "a.jpg"
+    empty.mkdir(), folder.mkdir()
+    for args, said in (
+        (["predict", str(squares), str(empty)], f"no image in {empty}"),
+        (["predict", str(squares), str(tmp_path)], f"no image in {tmp_path}"),  # its a.jpg is a folder
+        (["predict", str(squares), str(tmp_path / "none.jpg")], "none.jpg does not exist"),
+        (["predict", str(empty), str(empty)], str(empty / "model.safetensors")),
+        (["predict", str(tmp_path / "m"), str(empty)], "m does not exist"),
+        (["evaluate", str(empty), "--data", "scenes"], str(empty / "model.safetensors")),
+        (["evaluate", str(squares), "--data", "nowhere"], "nowhere"),
+        (["bench", "--repeats", "0"], "--repeats must"),
+        (["bench", "--num-classes", "0"], "--num-classes must"),
+        (["bench", "--image-size", "70", "64"], "multiples of 32"),
+    ):
+        assert main([*args, *(["--out", str(tmp_path / "out")] if args[0] == "predict" else [])]) == 1
+        assert said in told(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3", "nothing"])
+def test_a_device_that_is_not_there(squares, tmp_path, capsys, device):
+    for args in (["predict", str(squares), str(tmp_path)], ["evaluate", str(squares), "--data", "scenes"], ["bench"]):
+        assert main([*args, "--device", device]) == 1
+        assert f'device "{device}" cannot be used here' in told(capsys)
+
+
+class TestWriting:
+    def test_a_name_is_taken_by_one_of_many_writers(self, tmp_path):
+        def write(n):
+            return write_new(tmp_path / "a.txt", lambda part: part.write_text(str(n)))
+
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(write, range(20)))
+        assert {file.name for file in made} == {"a.txt", *(f"a-{n}.txt" for n in range(2, 21))}
+        assert [file.read_text() for file in made] == [str(n) for n in range(20)]
+        assert len(everything(tmp_path)) == 20
+
+    def test_links_and_folders_are_names_that_are_taken(self, tmp_path):
+        (tmp_path / "a.txt").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "a-2.txt").mkdir()
+        assert write_new(tmp_path / "a.txt", lambda part: part.write_text("x")).name == "a-3.txt"
+        assert not (tmp_path / "elsewhere").exists()
+
+    @pytest.mark.parametrize("way", [write_whole, write_new])
+    def test_the_bytes_are_on_the_disk_before_the_name_and_the_folder_after(self, tmp_path, monkeypatch, way):
+        seen = []
+        sync, replace = os.fsync, os.replace
+        monkeypatch.setattr(os, "fsync", lambda file: (seen.append(os.readlink(f"/proc/self/fd/{file}")), sync(file)))
+        monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("rename"), replace(a, b)))
+        way(tmp_path / "a.txt", lambda part: part.write_text("x"))
+        assert len(seen) == 3
+        assert seen[0].endswith(".partial")
+        assert seen[1:] == ["rename", str(tmp_path)]
+        assert {file.name for file in tmp_path.iterdir()} == {"a.txt"}
+
+    @pytest.mark.parametrize("way", [write_whole, write_new])
+    def test_a_full_disk_is_named_and_leaves_the_older_file(self, tmp_path, way):
+        path = tmp_path / "a.txt"
+        path.write_text("old")
+
+        def full(part):
+            part.write_text("half")
+            raise OSError(28, "No space left on device", str(part))
+
+        with pytest.raises(OSError, match=r"No space left on device.*a\.txt") as caught:
+            way(path, full)
+        assert caught.value.errno == 28
+        assert everything(tmp_path) == {"a.txt": b"old"}
+
+    def test_a_name_that_is_as_long_as_can_be(self, tmp_path):
+        name = "é" * 125 + ".png"
+        assert write_new(tmp_path / name, lambda part: part.write_text("x")).name == name

@@ -406,6 +406,18 @@ class TestCocoMap:
         assert (result.ap, result.ap50, result.ar_100) == (0, 0, 0)
         np.testing.assert_array_equal(result.class_ap, [0, np.nan, 0])
 
+    def test_ids_from_0_and_no_areas_change_nothing(self, instances):
+        """COCOeval takes a match with the annotation of id 0 for no match; files from tools often number from 0."""
+        usual = coco_map(self.found, instances, **IDS)
+        content = json.loads(instances.read_text())
+        for entry in content["annotations"]:
+            entry["id"] -= 1
+            del entry["area"]
+            if not entry["iscrowd"]:
+                del entry["iscrowd"]
+        instances.write_text(json.dumps(content))
+        assert str(coco_map(self.found, instances, **IDS)) == str(usual)
+
     def test_refusals(self, instances, tmp_path):
         record = {"image_id": 10, "category_id": 7, "bbox": [0, 0, 1, 1], "score": 0.5}
         for ids, message in (
