@@ -5,7 +5,7 @@ import pytest
 from browser.chromium import NoBrowser, chromium, required
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: its event loop would stand in the way of tests that run one of their own
 def browser() -> Iterator[Any]:
     """Chromium, or the reason why these tests are skipped."""
     try:
