@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lapnet_core.config import TrainConfig
-from lapnet_core.files import write_whole
+from lapnet_core.files import alive, not_finite, write_whole
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
@@ -66,15 +66,7 @@ def _at_work(owner: str) -> bool:
     pid, _, host = owner.partition(" on ")
     if host != platform.node() or not pid.isdigit():
         return bool(host)
-    if int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return alive(int(pid))
 
 
 class RunLog:
@@ -147,11 +139,6 @@ def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) 
     write_whole(folder / LAST, write)
 
 
-def not_finite(state: dict[str, torch.Tensor]) -> str:
-    """The name of a tensor that holds a value which is not finite; empty where there is none."""
-    return next((n for n, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())), "")
-
-
 def load_checkpoint(folder: Path, config: TrainConfig) -> dict[str, Any]:
     """What `save_checkpoint` wrote last; or before that, with a warning, where the newest file is damaged. Tensors
     only: a file from a stranger cannot run code.
@@ -211,11 +198,14 @@ def _of_this_training(path: Path, content: dict[str, Any], config: TrainConfig) 
 
 def check_classes(path: Path, content: dict[str, Any], class_names: tuple[str, ...]) -> None:
     """ValueError where a checkpoint was trained on other classes, or on the same in another order."""
-    saved = tuple(content.get("class_names", ()))
-    if (saved or len(class_names) == content["about"]["num_classes"]) and saved in ((), class_names):
-        return
-    told = f"the classes {', '.join(saved)}" if saved else f"{content['about']['num_classes']} classes"
-    raise ValueError(f"{path} was trained on {told}; the data has {', '.join(class_names)}")
+    if "class_names" in content:
+        saved = tuple(content["class_names"])
+        same, told = saved == class_names, f"the classes {', '.join(saved)}"
+    else:  # version 0.1 kept their number alone
+        count = content["about"]["num_classes"]
+        same, told = count == len(class_names), f"{count} classes"
+    if not same:
+        raise ValueError(f"{path} was trained on {told}; the data has {', '.join(class_names)}")
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:

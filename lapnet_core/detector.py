@@ -21,8 +21,8 @@ from lapnet_core.data import Batch, Detection, Target, boxes_to_original, collat
 from lapnet_core.data.common import as_boxes, read_picture, to_rgb
 from lapnet_core.data.named import Images
 from lapnet_core.data.stream import Transformed
-from lapnet_core.files import write_whole
-from lapnet_core.inputs import check_size, check_tensor, not_finite, shown
+from lapnet_core.files import not_finite, write_whole
+from lapnet_core.inputs import check_size, check_tensor, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class

@@ -1,11 +1,13 @@
 """Writing files that are whole or not there, and never in the place of somebody else's."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from threading import get_ident
+
+from torch import Tensor
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -63,3 +65,22 @@ def _to_disk(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def not_finite(state: Mapping[str, Tensor]) -> str:
+    """The name of a tensor that holds a value which is not finite; empty where there is none. No such state
+    is written, or read as trained."""
+    return next((n for n, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())), "")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine is at work, so that what bears its number is not left over."""
+    if os.name != "posix":  # elsewhere, signal 0 is no question
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's; or no process's number
+        pass
+    return True

@@ -140,8 +140,3 @@ def refuse_sizes(shapes: Tensor) -> None:
     """ValueError by class and anchor for the first (w, h) that is no size."""
     for c, a in (~sizes(shapes).all(-1)).nonzero().tolist():
         raise ValueError(f"shapes[{c}, {a}] must be positive and finite, in pixels, not {shapes[c, a].tolist()}")
-
-
-def not_finite(state: Mapping[str, Tensor]) -> str:
-    """The name of a tensor that holds a value which is not finite; empty where there is none."""
-    return next((n for n, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())), "")

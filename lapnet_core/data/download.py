@@ -23,6 +23,8 @@ from typing import Any
 import pooch
 from tqdm import tqdm
 
+from lapnet_core.files import alive
+
 ATTEMPTS = 3  # at each address, resuming where the last one broke off
 TIMEOUT = 30.0  # seconds without a byte
 WINDOW = 60.0  # seconds, in each of which at least so many bytes come, or the address is given up:
@@ -339,12 +341,8 @@ def _remove_orphans(folder: Path) -> None:
     """Removes the temporary folders of this machine's processes that are gone: killed, they could not do it."""
     for path in folder.glob(".unpack-*"):
         owner = re.fullmatch(re.escape(UNPACKING) + r"(\d{1,9})-\w+", path.name)
-        with suppress(PermissionError):  # somebody else's, hence alive
-            try:
-                if owner and os.name == "posix":  # elsewhere, signal 0 is no question
-                    os.kill(int(owner[1]), 0)
-            except ProcessLookupError:
-                shutil.rmtree(path, ignore_errors=True)
+        if owner and not alive(int(owner[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _part(archive: Path) -> Path:
