@@ -47,6 +47,8 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     """In `peers.METHODS`."""
+    share: float = 0.0
+    """How much of the training is done, 0 to 1; `train` sets it before every step."""
 
     @classmethod
     @abstractmethod

@@ -219,6 +219,7 @@ class Run:
         with tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=hidden) as bar:
             for batch in self.batches():
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]
+                method.share = step / config.steps
                 losses = self.step(batch, step)
                 step += 1
                 if losses and (step % config.log_every == 0 or step == config.steps):
