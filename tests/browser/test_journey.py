@@ -22,7 +22,6 @@ def test_a_student_drags_a_box_in_notebook_02(page: Any, tmp_path: Path) -> None
     folder = tmp_path / "notebooks"
     folder.mkdir()
     shutil.copy(ROOT / "notebooks" / "02_pono.ipynb", folder)
-    shutil.copytree(ROOT / "data" / "anchors", tmp_path / "data" / "anchors")
     page.set_viewport_size({"width": 1400, "height": 1300})
     with server(folder) as address:
         open_notebook(page, address, "02_pono.ipynb")
