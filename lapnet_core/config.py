@@ -65,15 +65,31 @@ class TrainConfig:
     """Steps between checkpoints."""
     log_every: int = 20
     """Steps between lines of the log."""
+    tensorboard: bool = False
+    """Write the log's numbers for TensorBoard, too, into the run folder."""
+
+    val_every: int = 0
+    """Steps between validations, mAP on val_split; the best model so far is kept as best.safetensors. 0: none."""
+    val_split: str = "val"
+    """The part of the data that is validated on: none that is trained on, and never test."""
+    patience: int = 0
+    """End after so many validations, one after the other, that brought nothing better. 0: never."""
+    ema: float = 0.0
+    """Validate and save a moving average of the weights with this decay, for example .999. 0: the weights themselves."""
+    accumulate: int = 1
+    """Parts that a batch goes through the network in, one after the other, where memory is short. Losses count their
+    objects by part, and are averaged."""
 
     def __post_init__(self) -> None:
         height, width = self.image_size
         checks = {
             "image_size: multiples of 32": height % 32 == 0 and width % 32 == 0 and height > 0 and width > 0,
-            "batch_size, steps, save_every, log_every: at least 1": min(
-                self.batch_size, self.steps, self.save_every, self.log_every
+            "batch_size, steps, save_every, log_every, accumulate: at least 1": min(
+                self.batch_size, self.steps, self.save_every, self.log_every, self.accumulate
             )
             >= 1,
+            "batch_size, accumulate: a batch must fall into equal parts": self.batch_size % max(1, self.accumulate)
+            == 0,
             f"method: one of {', '.join(METHODS)}": self.method in METHODS,
             "seed: 0 to 2^32 - 1, as torch's generator takes it": 0 <= self.seed < 2**32,
             "lr: above 0, at most a million": 0 < self.lr <= 1e6,
@@ -83,6 +99,17 @@ class TrainConfig:
             )
             >= 0,
             f"{infinite(self)}: finite": not infinite(self),
+            "val_every, patience: not below 0": min(self.val_every, self.patience) >= 0,
+            "patience, val_every: patience counts validations, so it needs --val-every": bool(
+                self.val_every or not self.patience
+            ),
+            "val_split: not test, which is for `lapnet evaluate` when all is decided": not self.val_split.startswith(
+                "test"
+            ),
+            "split, val_split: validation needs images that are not trained on; train on --split train": not (
+                self.val_every and _parts(self.split) & _parts(self.val_split)
+            ),
+            "ema: 0 or more, below 1": 0 <= self.ema < 1,
             "scale: 0 < low <= high": 0 < self.scale[0] <= self.scale[1],
             "flip: 0 to 1": 0 <= self.flip <= 1,
         }
@@ -120,6 +147,10 @@ class TrainConfig:
             raise ValueError(f"config has unknown fields {sorted(unknown)}: it was written by another version")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given, lapnet=LapNetOptions(**nested))
+
+
+def _parts(split: str) -> set[str]:
+    return {"train", "val"} if split == "trainval" else {split}
 
 
 def infinite(options: object) -> str:
