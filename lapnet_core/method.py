@@ -137,7 +137,9 @@ class LapNetMethod(Method):
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Method":
         classes, options = len(dataset.class_names), config.lapnet
         shapes = find_anchors(config, dataset, progress)
-        model = LapNet(classes, options.anchors_per_class, config.backbone, config.weights)
+        model = LapNet(
+            classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen
+        )
         criterion = LapNetLoss(
             classes, options.anchors_per_class,
             balance=options.balance, ams=options.ams, overlap=options.overlap, rescue=options.rescue,
@@ -149,7 +151,7 @@ class LapNetMethod(Method):
         grid = about["num_classes"], about["per_class"]
         widths = tuple(about["widths"]) if about.get("widths") else None
         return cls(
-            LapNet(*grid, about["backbone"], widths=widths),
+            LapNet(*grid, about["backbone"], widths=widths, frozen=about.get("frozen", 0)),
             torch.zeros(*grid, 2),
             LapNetLoss(*grid, **about.get("loss", {})),
         )
@@ -161,6 +163,7 @@ class LapNetMethod(Method):
             "per_class": model.per_class,
             "backbone": model.backbone.name,
             "widths": list(model.channels),
+            "frozen": model.backbone.frozen,
             "loss": {name: getattr(criterion, name) for name in ("balance", "ams", "overlap", "rescue")},
         }
 

@@ -18,9 +18,15 @@ from lapnet_core.backbones import Backbone, ConvNormAct
 PRIOR = 0.01
 """Probability of every anchor before training (RetinaNet's prior), so that the first steps do not explode."""
 
-WIDTHS = {"light": (64, 32, 64), "darknet53": (256, 64, 128), "inception_resnet_v2": (256, 64, 128)}
+WIDTHS = {
+    "light": (64, 32, 64),
+    "tf_efficientnet_lite0": (64, 32, 64),
+    "darknet53": (256, 64, 128),
+    "inception_resnet_v2": (256, 64, 128),
+}
 """(decoder, level, head) channels. Paper is silent. They decide the speed: with these LapNet-512 on DarkNet-53 costs
-1.09 times YOLOv3-512 in multiplications, the paper's "same computing time". Other timm models take DarkNet-53's."""
+1.09 times YOLOv3-512 in multiplications, the paper's "same computing time". Other timm models take DarkNet-53's, unless
+`widths` says otherwise."""
 
 
 def stack(inputs: int, outputs: int) -> nn.Sequential:
@@ -84,7 +90,7 @@ class LapNet(nn.Module):
 
     Args:
         num_classes, per_class: C and A.
-        backbone, weights: see `backbones.Backbone`.
+        backbone, weights, frozen: see `backbones.Backbone`.
         widths: (decoder, level, head) channels; None takes those of `WIDTHS`.
 
     DarkNet-53 has YOLOv3's decoder, every other backbone RetinaNet's FPN (paper 4).
@@ -97,13 +103,14 @@ class LapNet(nn.Module):
         backbone: str = "light",
         weights: str = "none",
         widths: tuple[int, int, int] | None = None,
+        frozen: int = 0,
     ) -> None:
         super().__init__()
         self.num_classes, self.per_class = num_classes, per_class
         self.channels = widths or WIDTHS.get(backbone, WIDTHS["darknet53"])
         decoder_width, level_width, head_width = self.channels
         decoder = YOLOv3Decoder if backbone == "darknet53" else FPNDecoder
-        self.backbone = Backbone(backbone, weights)
+        self.backbone = Backbone(backbone, weights, frozen)
         self.decoder = decoder(self.backbone.widths, decoder_width)
         self.levels = nn.ModuleList(stack(inputs, level_width) for inputs in self.decoder.widths)
         fused = level_width * len(self.levels)

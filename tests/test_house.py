@@ -18,7 +18,7 @@ CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    needs = [*project["dependencies"], *extras["lab"], *extras["test"]]
+    needs = [*project["dependencies"], *extras["lab"], *extras["pretrained"], *extras["test"]]
     named = [re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", need).groups() for need in needs]
     return {CONDA_NAMES.get(name, name) + rest for name, rest in named} | {"python" + project["requires-python"]}
 
@@ -26,9 +26,9 @@ def declared():
 def test_environment_yml_is_pyproject_toml():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     listed = environment["dependencies"]
-    by_pip = {need for need in declared() if need.startswith("playwright")}  # conda-forge has it under other names
+    by_pip = {need for need in declared() if need.startswith(("playwright", "efficientnet"))}  # not on conda-forge
     assert {x for x in listed if isinstance(x, str)} - {"pip"} == declared() - by_pip
-    assert [x for x in listed if isinstance(x, dict)] == [{"pip": ["-e .", *by_pip]}]
+    assert [x for x in listed if isinstance(x, dict)] == [{"pip": ["-e .", *sorted(by_pip)]}]
 
 
 CORE, LAB = ROOT / "lapnet_core", ROOT / "lapnet_lab"
@@ -94,7 +94,7 @@ MAY_SEE = {
     "options": set(),
     "processes": set(),
     "boxes": set(),
-    "anchors": {"boxes"},
+    "anchors": {"boxes", "files"},
     "assign": {"boxes", "inputs", "options"},
     "losses": {"assign", "boxes", "data", "inputs", "options"},
     "backbones": {"data"},

@@ -8,7 +8,8 @@ import pytest
 import timm
 import torch
 
-from lapnet_core.backbones import Backbone
+from lapnet_core import backbones
+from lapnet_core.backbones import Backbone, packaged_weights
 from lapnet_core.model import PRIOR, LapNet
 
 
@@ -144,3 +145,49 @@ def test_weights_that_do_not_fit_are_told(tmp_path):
             Backbone("resnet18", str(file))
     with pytest.raises(ValueError, match=r"none\.pth: these weights cannot be loaded"):
         Backbone("resnet18", str(tmp_path / "none.pth"))
+
+
+@pytest.mark.parametrize("name", ["light", "resnet18", "tf_efficientnet_lite0"])
+def test_frozen_stages_do_not_learn_and_their_normalisation_stays(name):
+    backbone = Backbone(name, frozen=2).train()
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=0.1)
+    sum(level.square().mean() for level in backbone(torch.randn(2, 3, 64, 64))).backward()
+    optimizer.step()
+    changed = {key for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
+    frozen = {f"encoder.{n}" for n, p in backbone.encoder.named_parameters() if not p.requires_grad}
+    assert frozen
+    assert not changed & frozen
+    learning = [n for n, p in backbone.named_parameters() if p.requires_grad]
+    assert set(learning) & changed
+    normalisation = {k for k in changed if "running" in k}
+    assert normalisation
+    frozen_parts = {n.rsplit(".", 1)[0] for n in frozen}
+    assert not {k for k in normalisation if k.rsplit(".", 1)[0] in frozen_parts}
+
+
+def test_what_has_no_such_stages_is_not_frozen():
+    with pytest.raises(ValueError, match="6 stages end at stride 64"):
+        Backbone("light", frozen=6)
+
+
+def test_the_package_s_weights_are_taken_without_a_network(monkeypatch):
+    """Its tensors in timm's order: the encoder's first convolution is the file's first tensor."""
+    file = packaged_weights("tf_efficientnet_lite0")
+    assert file is not None, "`make env` installs the extra `pretrained`"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    theirs = torch.load(file, weights_only=True)
+    encoder = Backbone("tf_efficientnet_lite0", "imagenet").encoder
+    assert torch.equal(encoder.conv_stem.weight, theirs["_conv_stem.weight"])
+    assert torch.equal(encoder.blocks[1][0].bn2.running_var, theirs["_blocks.1._bn1.running_var"])
+    assert encoder.conv_stem.weight.std() > 0.2  # trained: timm's own start is narrower
+
+
+def test_a_package_with_other_tensors_is_refused(monkeypatch, tmp_path):
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
+    monkeypatch.setattr(backbones, "packaged_weights", lambda name: tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="its tensors are not those of tf_efficientnet_lite0"):
+        Backbone("tf_efficientnet_lite0", "imagenet")
+    (tmp_path / "other.pth").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="install its package again"):
+        Backbone("tf_efficientnet_lite0", "imagenet")
