@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 METHODS = {
     "lapnet": "lapnet_core.method:LapNetMethod",
     "retinanet": "lapnet_core.peers.torchvision:RetinaNetMethod",
+    "fcos": "lapnet_core.peers.torchvision:FCOSMethod",
+    "ssd": "lapnet_core.peers.torchvision:SSDMethod",
+    "faster_rcnn": "lapnet_core.peers.torchvision:FasterRCNNMethod",
 }
 
 
