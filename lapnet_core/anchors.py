@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
+from lapnet_core.files import write_whole
 
 MAX_ITERATIONS = 300
 ASSETS = Path(__file__).parent / "assets" / "anchors"
@@ -185,12 +186,16 @@ class AnchorFile:
             raise ValueError(f"input_size must be (height, width) in pixels, not {str(self.input_size)[:60]}")
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON, a class on each line, rounded to a hundredth of a pixel, below a pixel to three digits."""
+        """Write `to_json` as a whole or not at all."""
+        write_whole(path, lambda part: part.write_text(self.to_json(), encoding="utf-8"))
+
+    def to_json(self) -> str:
+        """As JSON, a class on each line, rounded to a hundredth of a pixel, below a pixel to three digits."""
         shapes = [[[_rounded(side) for side in shape] for shape in anchors] for anchors in self.shapes.tolist()]
         classes = dict(zip(self.class_names, shapes, strict=True))
         lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in classes.items())
         head = f' "made_by": {json.dumps(self.made_by)},\n "input_size": {json.dumps(self.input_size)},\n'
-        Path(path).write_text(f'{{\n{head} "anchors": {{\n{lines}\n }}\n}}\n', encoding="utf-8")
+        return f'{{\n{head} "anchors": {{\n{lines}\n }}\n}}\n'
 
     @classmethod
     def load(cls, path: str | Path) -> "AnchorFile":

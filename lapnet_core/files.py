@@ -1,6 +1,8 @@
 """Writing files that are whole or not there, and never in the place of somebody else's."""
 
 import os
+import platform
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -8,6 +10,12 @@ from pathlib import Path
 from threading import get_ident
 
 from torch import Tensor
+
+PARTIAL = re.compile(r"\..+\.(\d+)-\d+@(.*)\.partial")
+"""Name of a file that is being written: for which file, by which process, on which machine."""
+_HERE = re.sub(r"\W", "", platform.node())[:20]
+_swept: set[Path] = set()
+"""Folders that this process has looked through for what killed ones left there."""
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -33,6 +41,11 @@ def write_new(path: str | Path, write: Callable[[Path], object]) -> Path:
     raise AssertionError
 
 
+def wrote(wanted: Path, written: Path) -> str:
+    """What a command says of a file that `write_new` wrote."""
+    return f"wrote {written}" if written == wanted else f"wrote {written}, as {wanted} is taken"
+
+
 def check_writable(path: Path) -> None:
     """OSError where `path` cannot be written. To be asked before long work; makes the folder."""
     with _written(path, Path.touch):
@@ -42,9 +55,10 @@ def check_writable(path: Path) -> None:
 @contextmanager
 def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """A file beside `path`, on the disk, for the time of a `with`; then its folder is on the disk too."""
-    partial = path.with_name(f".{path.name[:50]}.{os.getpid()}-{get_ident()}.partial")
+    partial = path.with_name(f".{path.name[:40]}.{os.getpid()}-{get_ident()}@{_HERE}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         try:
             write(partial)
             _to_disk(partial, os.O_RDWR)
@@ -57,6 +71,17 @@ def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
         raise OSError(error.errno, f"cannot be written ({error.strerror}); give another place", str(path)) from error
     with suppress(OSError):  # Windows, and some network file systems, have no such thing
         _to_disk(path.parent, os.O_RDONLY)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes of this machine were writing in a folder, once a process: it may hold many files."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for file in folder.glob(".*.partial"):
+        found = PARTIAL.fullmatch(file.name)
+        if found and found[2] == _HERE and not alive(int(found[1])):
+            file.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path, flags: int) -> None:

@@ -24,6 +24,7 @@ class Anchors:
     split: str = ""
     """Empty: what `lapnet train` trains on. A table has no splits."""
     out: Path = Path("anchors.json")
+    """A name that is taken gets a number."""
     image_size: tuple[int, int] = (512, 512)
     """(height, width) of the network input in pixels."""
     per_class: int = 10
@@ -46,6 +47,7 @@ class Anchors:
             OSError: no such table, or the file cannot be written.
         """
         from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
+        from lapnet_core.files import write_new, wrote
 
         names, sizes, labels, how = (_of_table if self.data.endswith(".csv.gz") else _of_images)(self)
         shapes = cluster_anchors(sizes, labels, len(names), self.per_class, self.seed, names)
@@ -54,13 +56,13 @@ class Anchors:
             f"lapnet anchors --data {shlex.quote(self.data)} {how} --image-size {height} {width} "
             f"--per-class {self.per_class} --seed {self.seed}"
         )
-        AnchorFile(names, self.image_size, shapes, made_by).save(self.out)
+        made = AnchorFile(names, self.image_size, shapes, made_by).to_json()
         counts, fits = labels.bincount(minlength=len(names)), average_iou(sizes, labels, shapes)
         for name, count, fit in zip(names, counts.tolist(), fits.tolist(), strict=True):
             print(f"{name:16} {count:7} objects, average IoU {fit:.3f}")
         everything = (fits * counts).sum() / counts.sum()
         print(f"{'all':16} {len(sizes):7} objects, average IoU {everything:.3f}; mean of the classes {fits.mean():.3f}")
-        print(f"wrote {self.out}")
+        print(wrote(self.out, write_new(self.out, lambda part: part.write_text(made, encoding="utf-8"))))
         return 0
 
     @property

@@ -32,7 +32,7 @@ class Evaluate:
         from lapnet_core.data import CocoDetection, SkipReport
         from lapnet_core.detector import Detector
         from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
-        from lapnet_core.files import check_writable, write_new
+        from lapnet_core.files import check_writable, write_new, wrote
         from lapnet_core.processes import pick_device, usable_cores
 
         detector = Detector.load(self.model, pick_device(self.device))
@@ -61,7 +61,7 @@ class Evaluate:
         }  # fmt: skip
         ids: list[Any] = [target["image_id"] for target in targets]
         if self.results is not None and isinstance(dataset, CocoDetection):
-            _told(self.results, write_coco_results(self.results, detections, ids, dataset.category_ids))
+            print(wrote(self.results, write_coco_results(self.results, detections, ids, dataset.category_ids)))
         annotated = any(len(target["labels"]) for target in targets)  # COCO's test-dev is not
         for metric in ("area", "11point") if annotated else ():
             result = voc_map(detections, targets, len(names), metric=metric, class_names=names)
@@ -74,7 +74,7 @@ class Evaluate:
             figures["coco_ap"], figures["coco_ap50"] = _number(measured.ap), _number(measured.ap50)
         if self.json is not None:
             text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
-            _told(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8")))
+            print(wrote(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8"))))
         return 0
 
     def _dataset(self, detector: Any) -> Any:
@@ -105,7 +105,3 @@ class Evaluate:
 def _number(value: float) -> float | None:
     """JSON has no nan, which a class without an object has."""
     return value if value == value else None
-
-
-def _told(wanted: Path, written: Path) -> None:
-    print(f"wrote {written}" if written == wanted else f"wrote {written}, as {wanted} is taken")

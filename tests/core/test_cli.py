@@ -1,6 +1,9 @@
 import gzip
 import json
 import os
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from lapnet_core.files import write_new, write_whole
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +118,14 @@ def test_anchors_of_a_table_of_boxes(table, tmp_path, capsys):
     expected = cluster_anchors(torch.cat((cats, dogs)), labels, 2, 3, seed=4)
     assert torch.allclose(made.shapes, expected, atol=0.006)
     # COCO's way: continuous, one pixel less each way; a path that is itself a file needs no LAPNET_DATA
-    assert (
-        main(["anchors", "--data", str(tmp_path / table), "--scale", "2", "--per-class", "1", "--out", str(file)]) == 0
+    capsys.readouterr()
+    args = ["anchors", "--data", str(tmp_path / table), "--scale", "2", "--per-class", "1", "--out", str(file)]
+    assert main(args) == 0
+    assert f"wrote {tmp_path / 'a-2.json'}, as {file} is taken" in capsys.readouterr().out
+    assert AnchorFile.load(file).shapes.shape[1] == 3
+    assert AnchorFile.load(tmp_path / "a-2.json").shapes[1, 0].tolist() == pytest.approx(
+        (dogs.mean(0) - 2).tolist(), abs=0.006
     )
-    assert AnchorFile.load(file).shapes[1, 0].tolist() == pytest.approx((dogs.mean(0) - 2).tolist(), abs=0.006)
 
 
 @pytest.mark.parametrize(
@@ -530,6 +539,25 @@ class TestWriting:
         assert caught.value.errno == 28
         assert everything(tmp_path) == {"a.txt": b"old"}
 
-    def test_a_name_that_is_as_long_as_can_be(self, tmp_path):
-        name = "é" * 125 + ".png"
+    @pytest.mark.parametrize("letter", ["é" * 125, "𝄞" * 62])
+    def test_a_name_that_is_as_long_as_can_be(self, tmp_path, letter):
+        name = letter + ".png"
         assert write_new(tmp_path / name, lambda part: part.write_text("x")).name == name
+
+    def test_what_a_killed_process_was_writing_is_removed(self, tmp_path):
+        code = (
+            "import os, signal; from pathlib import Path; from lapnet_core.files import write_new\n"
+            f"write_new({str(tmp_path / 'a.txt')!r}, "
+            "lambda part: (part.write_text('half'), os.kill(os.getpid(), signal.SIGKILL)))"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+        (left,) = tmp_path.iterdir()
+        others = [
+            left.with_name(re.sub("@.*", "@another.partial", left.name)),  # its process can be alive there
+            left.with_name(re.sub(r"\d+-", f"{os.getpid()}-", left.name)),
+            left.with_name(".mine.partial"),
+        ]
+        for file in others:
+            file.write_text("mine")
+        write_new(tmp_path / "b.txt", lambda part: part.write_text("x"))
+        assert {file.name for file in tmp_path.iterdir()} == {"b.txt", *(file.name for file in others)}
