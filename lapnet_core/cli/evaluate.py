@@ -45,11 +45,6 @@ class Evaluate:
             dataset, batch_size=self.batch_size, workers=min(self.workers, usable_cores())
         )
         report: SkipReport = getattr(dataset, "report", SkipReport())
-        for message in skipped if self.workers else ():  # they count what they skip in copies of their own
-            report.note("image", message)
-        if skipped and self.workers:
-            objects = sum(len(dataset.target(i)["labels"]) for i in range(len(dataset)))
-            report.note("lost", skipped[0], objects - sum(len(target["labels"]) for target in targets))
         if report.counts:
             print(report.summary())
         if not targets:

@@ -43,15 +43,16 @@ class Predict:
         if not files:
             raise ValueError(f"no image in {', '.join(map(str, self.images)) or 'the arguments'}")
         check_writable(self.out / "detections.json")
-        records, skipped, taken = [], [], []
+        records, skipped, taken, mended = [], [], [], []
         for file in tqdm(files, desc="predict", unit="image", disable=None):
             try:
                 image, found = detector.predict_file(file, score_threshold=self.score_threshold)
             except DataError as error:
                 if self.on_error == "raise":
-                    raise
+                    raise DataError(f"{error} (--on-error skip goes on with the others)") from error
                 skipped.append(str(error))
                 continue
+            mended += filter(None, [image.info.get("truncated")])
             drawn, wanted = draw(image, found, detector.class_names), self.out / f"{file.stem}.png"
             picture = write_new(wanted, partial(drawn.save, format="PNG"))
             if picture != wanted:
@@ -66,6 +67,8 @@ class Predict:
         print(f"{len(records)} detections in {len(files) - len(skipped)} images: {written}")
         if taken:
             print(f"{len(taken)} names were taken, first: {taken[0]}")
+        if mended:
+            print(f"{len(mended)} files end too early and were used as far as they go, first: {mended[0]}")
         if skipped:
             print(f"{len(skipped)} files skipped, first: {skipped[0]}")
         return 0

@@ -1,13 +1,15 @@
-"""What the VOC and the COCO reader share: safe names, decoding, the rules for boxes, and the data set itself."""
+"""What the readers share: safe names, decoding, the rules for boxes, and the data set itself."""
 
+import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -26,6 +28,12 @@ IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 # Beyond, Pillow takes an image for a decompression bomb. A side has to stay exact in float32, as boxes are.
 MAX_PIXELS = 178_956_970
 MAX_SIDE = 1 << 24
+
+# A JPEG whose end is missing is used if so much of its rows is there, and counted: every real collection has one.
+MIN_ROWS = 0.9
+
+END_OF_IMAGE = b"\xff\xd9"
+ORIENTATION = 0x0112
 
 # Greater coordinates are no data: they would only overflow further on.
 FARTHEST = 1e9
@@ -69,22 +77,21 @@ def files_in(folder: Path) -> set[str]:
         raise DataError(f"{folder}: cannot read this folder of images ({error.strerror})") from error
 
 
-def read_image(path: str | Path, size: tuple[int, int]) -> UInt8[tv_tensors.Image, "3 H W"]:
-    """An annotated image as a tensor: `read_picture` with the (height, width) that its annotation gives."""
-    return v2.functional.to_image(read_picture(path, size))
-
-
-def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, upright: bool = False) -> Image.Image:
     """Decodes an image file to RGB, 8 bits per channel: the one reader of training, evaluation and prediction.
 
-    Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept.
+    Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept. Of a JPEG
+    that ends too early, at least MIN_ROWS of whose rows are there, the others are grey; `info["truncated"]` of the
+    answer is then a sentence that says so.
 
     Args:
         path: JPEG, PNG, BMP or WebP, told by content. Anything but a regular file is not even opened: a pipe would
             block.
-        size: (height, width) that the annotations give; it is compared before anything is decoded, and an EXIF
-            orientation is NOT applied, as the boxes of VOC and COCO were drawn on the stored pixels. None: there is no
+        size: (height, width) that the annotations give; it is compared before anything is decoded. None: there is no
             annotation, any size will do, and the image is turned upright.
+        upright: whether an EXIF orientation is applied to an annotated image. The boxes of VOC and COCO were drawn on
+            the stored pixels; YOLO's on the upright picture. False applies one only where the annotations give the
+            size of the upright picture, and not that of the stored one.
 
     Raises:
         DataError: the file is missing, is no such image, is damaged, has no or too many pixels, or another size.
@@ -94,9 +101,12 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             found = (image.height, image.width)
-            fits = safe_size(*found) and size in (None, found)
-            upright = ImageOps.exif_transpose(image) if fits and size is None else image
-            picture = to_rgb(upright) if fits else None
+            fits = safe_size(*found)
+            turn = fits and (upright or size is None or size == found[::-1] != found)
+            shown = upright_size(image) if turn else found
+            fits &= size in (None, shown)
+            loaded, told = _loaded(path, image) if fits else (image, "")
+            picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded) if fits else None
     except (
         Exception
     ) as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others
@@ -106,7 +116,45 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None) -> Image
         if size is not None:
             said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
         raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
+    if told:
+        picture.info["truncated"] = f"{path}: {told}"
     return picture
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened image once its EXIF orientation is applied."""
+    turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _loaded(path: str | Path, image: Image.Image) -> tuple[Image.Image, str]:
+    """The image with its pixels, and a sentence where its end is missing; OSError where too much is."""
+    try:
+        image.load()
+        return image, ""
+    except OSError as error:
+        if image.format != "JPEG" or "truncated" not in str(error):
+            raise
+        content = Path(path).read_bytes()
+        # With an end of its own it is decoded as far as it goes, without Pillow's switch, which is for all threads.
+        ended = Image.open(io.BytesIO(content + END_OF_IMAGE), formats=("JPEG",))
+        ended.load()
+        if ended.mode not in ("L", "RGB") or (ended.info.get("progressive") and not _but_for_the_last_bit(content)):
+            raise
+    decoded = (np.asarray(ended) != 128).reshape(ended.height, -1).any(1)  # what is not decoded is mid-grey
+    rows = int(np.flatnonzero(decoded).max(initial=-1)) + 1
+    missing = f"ends too early; {ended.height - rows} of its {ended.height} rows are missing"
+    if rows < MIN_ROWS * ended.height:
+        raise OSError(f"it {missing}, more than {1 - MIN_ROWS:.0%}: get the file anew")
+    return ended, f"this JPEG {missing}, and are grey"
+
+
+def _but_for_the_last_bit(progressive: bytes) -> bool:
+    """Whether the last scan of a progressive JPEG that ends too early refines coefficients by their lowest bit, so
+    that every other scan, and with it all that an eye sees, is there."""
+    start = progressive.rfind(b"\xff\xda")
+    first_coefficient, _, bits = progressive[start + 5 + 2 * progressive[start + 4] :][:3]
+    return first_coefficient > 0 and bits == 0x10
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -163,9 +211,12 @@ class DetectionDataset(Dataset[Sample | Skipped]):
     Attributes:
         class_names: names of the labels 0, 1, ...
         transform: called as transform(image, target); None hands on the image as uint8.
-        report: what was left out or clipped. What a worker process of a DataLoader skips is counted in its own copy:
-            take the messages of a `Batch` there.
+        source: what the data is and how it is split, in a line; empty where its name says it all.
+        upright: whether images are turned upright by their EXIF orientation; see `read_picture`.
     """
+
+    source: str = ""
+    upright: bool = False
 
     def __init__(
         self,
@@ -181,15 +232,19 @@ class DetectionDataset(Dataset[Sample | Skipped]):
     ) -> None:
         if len(set(class_names)) < len(class_names):
             raise ValueError(f"class_names: a name is there twice in {', '.join(class_names)}")
+        if unusable := [name for name in class_names if not name.isprintable()]:
+            raise ValueError(f"class_names: {unusable[0]!r} holds a line break or another character without a shape")
         order = np.argsort(image_index, kind="stable")
         self._images = list(images)
         self._first = np.searchsorted(image_index[order], np.arange(len(images) + 1))
         self._boxes = torch.from_numpy(boxes[order])
         self._labels = torch.from_numpy(labels[order])
         self._difficult = torch.from_numpy(difficult[order])
-        self._unreadable: set[int] = set()
+        # Which images turned out to be faulty, shared with the processes that load them; and which are in the report.
+        self._faulty = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self._told: set[int] = set()
+        self._report = report
         self.class_names: tuple[str, ...] = tuple(class_names)
-        self.report = report
         self.transform = transform
 
     def __len__(self) -> int:
@@ -212,21 +267,51 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             original_size=size,
         )
 
+    @property
+    def report(self) -> SkipReport:
+        """What was left out, clipped or mended so far; also in the worker processes of a DataLoader."""
+        for index in set(self._faulty.nonzero().flatten().tolist()) - self._told:
+            self._tell(index)
+        return self._report
+
+    def _tell(self, index: int) -> None:
+        """Puts an image that is faulty into the report, once however many epochs there are."""
+        self._faulty[index] = True
+        self._told.add(index)
+        objects = int(self._first[index + 1] - self._first[index])
+        try:
+            if told := self._read(index).info.get("truncated"):
+                self._report.note("truncated", told)
+        except DataError as error:
+            self._report.note("image", str(error))
+            self._report.note("lost", str(error), objects)
+
+    def _read(self, index: int) -> Image.Image:
+        record = self._images[index]
+        return read_picture(record.path, (record.height, record.width), upright=self.upright)
+
     def __getitem__(self, index: int) -> Sample | Skipped:
-        """The image as (3, H, W) uint8 RGB with its target, both transformed if there is a transform.
+        """The image as (3, H, W) uint8 RGB with its target, both transformed if there is a transform. A JPEG that ends
+        a little too early is used; the first one gives a warning, and `report` counts all.
 
         Raises:
             DataError: the image cannot be read or has another size than its annotation says; under
                 `on_error="skip"` the answer is a `Skipped` instead.
         """
+        index = range(len(self))[index]
         target = self.target(index)
         try:
-            image = read_image(self._images[index].path, target["original_size"])
+            picture = self._read(index)
         except DataError as error:
-            index = range(len(self))[index]
-            if index not in self._unreadable:  # counted once, however many epochs there are
-                self.report.fault("image", str(error))
-                self.report.note("lost", str(error), len(target["labels"]))
-                self._unreadable.add(index)
+            if self._report.on_error == "raise":
+                self._report.fault("image", str(error))
+            if index not in self._told:
+                self._tell(index)
             return Skipped(str(error))
+        if told := picture.info.get("truncated"):
+            if not bool(self._faulty.any()):
+                warnings.warn(f"{told}; it is used, and others like it are counted without a word", stacklevel=2)
+            if index not in self._told:
+                self._tell(index)
+        image = v2.functional.to_image(picture)
         return (image, target) if self.transform is None else self.transform(image, target)

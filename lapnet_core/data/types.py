@@ -66,9 +66,10 @@ class SkipReport:
     """What a data set left out or changed, counted by kind.
 
     Kinds: "image" (a whole image left out), "object" (one object left out, its image stays), "lost" (an object whose
-    image is left out), and under either policy "other" (an object of a class that was not asked for) and "clipped" (a
-    box that reached beyond its image and was cut at the border). What is in use, "object", "lost" and "other" add up to
-    all objects of the files that could be read.
+    image is left out), and under either policy "other" (an object of a class that was not asked for), "clipped" (a box
+    that reached beyond its image and was cut at the border), "truncated" (a JPEG that ends a little too early, used as
+    far as it goes) and "unlabelled" (an image of YOLO without a label file: without objects). What is in use, "object",
+    "lost" and "other" add up to all objects of the files that could be read.
 
     Args:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
@@ -84,7 +85,7 @@ class SkipReport:
     def fault(self, kind: str, message: str) -> None:
         """Counts a fault of this kind, or raises it as `DataError` under the policy "raise"."""
         if self.on_error == "raise":
-            raise DataError(message)
+            raise DataError(f"{message} (--on-error skip leaves such out, and counts them)")
         self.note(kind, message)
 
     def note(self, kind: str, message: str, count: int = 1) -> None:
@@ -106,6 +107,8 @@ class SkipReport:
             "lost": "objects lost with their image",
             "other": "objects of classes that were not asked for",
             "clipped": "boxes clipped to their image",
+            "truncated": "JPEGs that end too early, used as far as they go",
+            "unlabelled": "images without a label file, taken as without objects",
         }
         parts = []
         for kind in sorted(self.counts):

@@ -127,10 +127,10 @@ class _Objects:
         """Appends the objects of one annotation; those that cannot be read are faults of kind "object"."""
         for number, element in enumerate(root.findall("object"), 1):
             name = (element.findtext("name") or "").strip()
-            where = f"{path}: object {number} ({name or 'no class name'})"
+            where = f"{path}: object {number} ({' '.join(name.split()) or 'no class name'})"
             try:
-                if not name:
-                    raise DataError(f"{where}: has no class name")
+                if not name or not name.isprintable():
+                    raise DataError(f"{where}: has {'a line break in its' if name else 'no'} class name")
                 if labels is not None and name not in labels:
                     raise DataError(f"{where}: the class is none of {', '.join(labels)}")
                 corners, difficult = _read_corners(element, where), _read_difficult(element, where)

@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import re
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -10,8 +12,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from lapnet_core.data import VOC_CLASSES, DataError, Skipped, VOCDetection, eval_transform, voc07_test, voc0712_trainval
+from lapnet_core.data import (
+    VOC_CLASSES,
+    DataError,
+    Skipped,
+    VOCDetection,
+    collate,
+    eval_transform,
+    voc07_test,
+    voc0712_trainval,
+)
 
 WIDTH, HEIGHT = 40, 30
 GOOD = ("cat", (5, 6, 20, 25))
@@ -355,3 +367,38 @@ def test_bccd_has_two_cells_of_one_pixel_and_loads_without_them(real_data):
             assert image.shape == (3, 480, 640)
             x1, y1, x2, y2 = target["boxes"].unbind(-1)
             assert ((x1 >= 0) & (x1 < x2) & (x2 <= 640) & (y1 >= 0) & (y1 < y2) & (y2 <= 480)).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_worker_processes_skip_and_mend_is_in_the_report(tmp_path, workers):
+    for name in "abcd":
+        write_image(tmp_path, name, object_xml(*GOOD))
+    whole = tmp_path / "JPEGImages" / "a.jpg"
+    whole.write_bytes(whole.read_bytes()[:-3])
+    (tmp_path / "JPEGImages" / "c.jpg").write_bytes(b"no image")
+    data = VOCDetection(tmp_path, on_error="skip", transform=eval_transform((32, 32)))
+    loader = DataLoader(data, 1, collate_fn=collate, num_workers=workers)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert [len(batch) for _ in range(2) for batch in loader] == [1, 1, 0, 1] * 2
+    if not workers:  # theirs are on their own standard error
+        assert re.search(r"a\.jpg: this JPEG ends too early; 0 of its 30 rows", str(told[0].message))
+        assert len(told) == 1
+    assert data.report.counts == {"image": 1, "lost": 1, "truncated": 1}
+    assert data.report.counts == {"image": 1, "lost": 1, "truncated": 1}
+    assert "1 JPEGs that end too early, used as far as they go: " in data.report.summary()
+
+
+def test_an_error_names_the_flag_that_goes_on(tmp_path):
+    write_image(tmp_path, "a", object_xml("cat", (9, 9, 9, 9)))
+    with pytest.raises(DataError, match=r"--on-error skip leaves such out, and counts them"):
+        VOCDetection(tmp_path)
+
+
+def test_a_name_with_a_line_break_is_no_class(tmp_path):
+    write_image(tmp_path, "a", object_xml("cat\nrow", GOOD[1]) + object_xml(*GOOD))
+    with pytest.raises(DataError, match=r"a\.xml: object 1 .*line break"):
+        VOCDetection(tmp_path, class_names=None)
+    assert VOCDetection(tmp_path, class_names=None, on_error="skip").class_names == ("cat",)
+    with pytest.raises(ValueError, match=r"'a\\nb' holds a line break"):
+        VOCDetection(tmp_path, class_names=["cat", "a\nb"], on_error="skip")

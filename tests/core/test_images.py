@@ -1,6 +1,8 @@
 """One reader of image files for training, evaluation and prediction: what it takes, and what it never opens."""
 
+import io
 import os
+import re
 import struct
 import subprocess
 import zlib
@@ -8,10 +10,10 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import EpsImagePlugin, Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageFile, ImageOps
 
 from lapnet_core.data import DataError
-from lapnet_core.data.common import MAX_PIXELS, read_image, read_picture
+from lapnet_core.data.common import MAX_PIXELS, read_picture
 from lapnet_core.detector import Detector
 from lapnet_core.peers import method_class
 
@@ -76,7 +78,11 @@ def bmp(width: int, height: int) -> bytes:
 def test_whatever_is_no_image_of_ours_is_refused_by_all_three(detector, tmp_path, case):
     path = tmp_path / "a.jpg"
     NO_IMAGES[case](path)
-    reads = [lambda: read_image(path, (HEIGHT, WIDTH)), lambda: read_picture(path), lambda: detector.predict_file(path)]
+    reads = [
+        lambda: read_picture(path, (HEIGHT, WIDTH)),
+        lambda: read_picture(path),
+        lambda: detector.predict_file(path),
+    ]
     for read in reads:
         with pytest.raises(
             DataError,
@@ -123,12 +129,12 @@ def test_sixteen_bits_are_the_same_everywhere(detector, tmp_path):
     grey = gradient()
     Image.fromarray((grey.astype(np.uint16) << 8) + 200).save(tmp_path / "deep.png")
     Image.fromarray(grey).save(tmp_path / "flat.png")
-    annotated = read_image(tmp_path / "deep.png", (HEIGHT, WIDTH))
-    assert np.array_equal(annotated[0].numpy(), grey)
+    annotated = np.asarray(read_picture(tmp_path / "deep.png", (HEIGHT, WIDTH)))
+    assert np.array_equal(annotated[..., 0], grey)
     deep, found = detector.predict_file(tmp_path / "deep.png", score_threshold=0.0)
     flat, expected = detector.predict_file(tmp_path / "flat.png", score_threshold=0.0)
     assert np.array_equal(np.asarray(deep), np.asarray(flat))
-    assert np.array_equal(np.asarray(deep).transpose(2, 0, 1), annotated.numpy())
+    assert np.array_equal(np.asarray(deep), annotated)
     with Image.open(tmp_path / "deep.png") as file:
         given = detector.predict(file, score_threshold=0.0)
     for other in (expected, given):
@@ -145,7 +151,7 @@ def test_prediction_alone_turns_an_image_upright(detector, tmp_path, orientation
     exif[0x0112] = orientation
     image.save(tmp_path / "a.png", exif=exif)
     stored = np.asarray(image)
-    assert np.array_equal(read_image(tmp_path / "a.png", (HEIGHT, WIDTH)).numpy(), stored.transpose(2, 0, 1))
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png", (HEIGHT, WIDTH))), stored)
     turned, found = detector.predict_file(tmp_path / "a.png", score_threshold=0.0)
     with Image.open(tmp_path / "a.png") as file:
         expected = ImageOps.exif_transpose(file).convert("RGB")
@@ -170,3 +176,72 @@ BAD_TENSORS = {
 def test_what_is_no_uint8_image_is_named(detector, case):
     with pytest.raises(ValueError, match=r"image must be \(3, height, width\) uint8 RGB"):
         Detector.prepare.__wrapped__(detector, BAD_TENSORS[case])
+
+
+def jpeg(path, cut: int = 0, **options) -> bytes:
+    """A JPEG of noise without its last bytes."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).normal(90, 40, (120, 160, 3)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", quality=90, **options)
+    path.write_bytes(file.getvalue()[: len(file.getvalue()) - cut])
+    return file.getvalue()
+
+
+WAYS = {"baseline": {}, "restarts": {"restart_marker_rows": 1}, "full colour": {"subsampling": 0}}
+
+
+@pytest.mark.parametrize("way", [*WAYS, "progressive"])
+@pytest.mark.parametrize("cut", [3, 10, 100])
+def test_a_jpeg_that_ends_a_little_too_early_is_used_and_said(detector, tmp_path, way, cut):
+    path = tmp_path / "a.jpg"
+    whole = Image.open(io.BytesIO(jpeg(path, cut, **WAYS.get(way, {"progressive": True}))))
+    for size in (None, (120, 160)):
+        found = read_picture(path, size)
+        assert re.search(r"a\.jpg: this JPEG ends too early; 0 of its 120 rows", found.info["truncated"])
+        assert np.array_equal(np.asarray(found)[:96], np.asarray(whole)[:96]) or way == "progressive"
+        assert np.abs(np.asarray(found).astype(int) - np.asarray(whole)).mean() < 2
+    assert "truncated" in detector.predict_file(path)[0].info
+    assert "truncated" not in read_picture_of(whole, tmp_path).info
+
+
+def read_picture_of(image, folder):
+    image.save(folder / "whole.jpg")
+    return read_picture(folder / "whole.jpg")
+
+
+@pytest.mark.parametrize("share", [0.25, 0.6, 0.9])
+def test_a_jpeg_that_lacks_more_is_none(tmp_path, share):
+    path = tmp_path / "a.jpg"
+    for options in (*WAYS.values(), *([{"progressive": True}] if share > 0.5 else [])):  # a third is but the last bit
+        jpeg(path, int(share * len(jpeg(path, **options))), **options)
+        with pytest.raises(DataError, match=r"a\.jpg: cannot read this image"):
+            read_picture(path)
+    jpeg(path, int(share * len(jpeg(path))))
+    with pytest.raises(DataError, match=r"it ends too early; \d+ of its 120 rows are missing, more than 10%"):
+        read_picture(path, (120, 160))
+
+
+def test_pillows_switch_is_left_alone(tmp_path):
+    jpeg(tmp_path / "a.jpg", 10)
+    read_picture(tmp_path / "a.jpg")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    Image.new("RGB", (160, 120)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-30])
+    with pytest.raises(DataError, match="cannot read"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_an_annotation_of_the_upright_picture_turns_it(tmp_path):
+    image = Image.fromarray(np.stack([gradient()] * 3, -1))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    upright = np.asarray(image.transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png", (WIDTH, HEIGHT))), upright)
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png", (HEIGHT, WIDTH))), np.asarray(image))
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "a.png", (WIDTH, HEIGHT), upright=True)), upright)
+    with pytest.raises(DataError, match="its annotation says"):
+        read_picture(tmp_path / "a.png", (HEIGHT, WIDTH), upright=True)
+    image.save(tmp_path / "b.png")
+    with pytest.raises(DataError, match="its annotation says 30 x 40"):
+        read_picture(tmp_path / "b.png", (WIDTH, HEIGHT))
