@@ -104,7 +104,7 @@ MAY_SEE = {
     "scenes": {"data"},
     "data": {"files", "scenes"},
     "method": {"anchors", "config", "data", "losses", "model", "predict"},
-    "peers": {"backbones", "config", "data", "inputs", "method"},
+    "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method"},
     "detector": {"data", "files", "inputs", "losses", "method", "peers"},
     "checkpoint": {"config", "files"},
     "evaluate": {"boxes", "data", "files", "inputs"},

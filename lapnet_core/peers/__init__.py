@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 METHODS = {
     "lapnet": "lapnet_core.method:LapNetMethod",
+    "yolov3": "lapnet_core.peers.yolov3:YOLOv3Method",
     "retinanet": "lapnet_core.peers.torchvision:RetinaNetMethod",
     "fcos": "lapnet_core.peers.torchvision:FCOSMethod",
     "ssd": "lapnet_core.peers.torchvision:SSDMethod",

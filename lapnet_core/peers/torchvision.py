@@ -1,7 +1,7 @@
 """torchvision's detectors around our backbones, behind the seam. Their losses and their matching are the library's."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -16,13 +16,8 @@ from torchvision.models.detection.ssd import SSD, SSDHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from lapnet_core.backbones import STRIDES, Backbone
-from lapnet_core.config import TrainConfig
-from lapnet_core.data.collate import flatten_targets
-from lapnet_core.data.named import Images
-from lapnet_core.data.types import Detection, Target
-from lapnet_core.inputs import check_images, check_objects, check_thresholds
-from lapnet_core.method import Losses, Method, evaluating
-from lapnet_core.peers.pyramid import PYRAMID_WIDTH, Pyramid, known
+from lapnet_core.data.types import Detection
+from lapnet_core.peers.peer import PYRAMID_WIDTH, Peer, Pyramid
 
 LEVELS = tuple(2**k for k in range(3, 8))
 """Strides of P3 to P7."""
@@ -56,19 +51,12 @@ def giving_losses(*modules: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-class TorchvisionMethod(Method):
+class TorchvisionMethod(Peer):
     """What torchvision's detectors have in common. One more is `build`, and whatever is not as here.
 
-    Args:
-        num_classes: without background.
-        backbone, weights, frozen: see `backbones.Backbone`.
-        width: channels of the pyramid and of the heads.
+    `candidates` are of each level of the pyramid, where a class does not say otherwise.
     """
 
-    options: ClassVar[dict[str, float]] = {
-        "score_threshold": 0.001, "nms_iou": 0.5, "candidates": 1000, "max_detections": 300,
-    }  # fmt: skip
-    """Of `detect`. `candidates` are of each level of the pyramid, where a class does not say otherwise."""
     first_label: ClassVar[int] = 0
     """Label of class 0 in the library: 1 where 0 is the background."""
 
@@ -76,83 +64,44 @@ class TorchvisionMethod(Method):
         self, num_classes: int, backbone: str = "light", weights: str = "none", frozen: int = 0,
         width: int = PYRAMID_WIDTH,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes, backbone, weights, frozen, width)
         self.model: Any = self.build(Pyramid(Backbone(backbone, weights, frozen), width), num_classes)
         self.model.transform = AsTheyAre()
-        self.told: dict[str, Tensor] = {}
 
     @staticmethod
     @abstractmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         """The library's detector, untrained."""
 
-    @classmethod
-    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Method":
-        width = config.widths[0] if config.widths else PYRAMID_WIDTH
-        return cls(len(dataset.class_names), config.backbone, config.weights, config.frozen, width)
-
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "Method":
-        frozen, width = about.get("frozen", 0), about.get("width", PYRAMID_WIDTH)  # version 0.1 had neither
-        return cls(about["num_classes"], about["backbone"], "none", frozen, width)
-
-    def about(self) -> dict[str, Any]:
-        pyramid = self.model.backbone
-        return {
-            "num_classes": self.num_classes,
-            "backbone": pyramid.backbone.name,
-            "frozen": pyramid.backbone.frozen,
-            "width": pyramid.out_channels,
-        }
-
     def parts(self) -> tuple[nn.Module, ...]:
         """The modules of the library that look at their training flag themselves."""
         return (self.model,)
 
-    def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
-        check_images("targets", targets, len(images))
-        check_objects(*flatten_targets(targets), self.num_classes, len(images))
-        objects = [known(target) for target in targets]
-        theirs = [{"boxes": one["boxes"].float(), "labels": one["labels"].long() + self.first_label} for one in objects]
+    def losses(self, images: Float[Tensor, "B 3 height width"], objects: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        theirs = [{**one, "labels": one["labels"] + self.first_label} for one in objects]
         with giving_losses(*self.parts()):
-            parts = self.model(images, theirs)
-        self.told = {name: part.detach() for name, part in parts.items()}
-        return Losses(torch.stack(list(parts.values())).sum(), parts)
+            return self.model(images, theirs)
 
-    def prepare(self, score_threshold: float, nms_iou: float, candidates: int, max_detections: int) -> None:
-        """Hand the options of `detect` to the library."""
+    def prepare(self, score_threshold: float, nms_iou: float, candidates: int) -> None:
+        """Hand the options of `detect` to the library, and let it keep everything: `found` counts."""
         model = self.model
         model.score_thresh, model.nms_thresh = score_threshold, nms_iou
-        model.topk_candidates, model.detections_per_img = candidates, None  # `detect` counts them itself
+        model.topk_candidates, model.detections_per_img = candidates, None
 
-    @torch.no_grad()
-    def detect(self, images: Float[Tensor, "B 3 height width"], **options: float) -> list[Detection]:
-        """See `Method.detect`; the defaults are in `options`.
-
-        Raises:
-            TypeError: an option of another name.
-            ValueError: an option out of its range, by name; images, or what comes of them, are not finite.
-        """
-        if unknown := set(options) - set(self.options):
-            raise TypeError(f"{self.name} knows no option {', '.join(sorted(unknown))}")
-        used: Any = self.options | options
-        check_thresholds(**used)
-        self.prepare(**used)
-        with evaluating(self.model):
-            found = self.model(images)
-        finite = [images.isfinite().all(), *(one["boxes"].isfinite().all() for one in found)]
-        if not bool(torch.stack(finite).all()):
-            raise ValueError("images or boxes are not finite: either the images are not, or the model is damaged")
-        return [self.cleaned(used["max_detections"], **one) for one in found]
-
-    def cleaned(self, most: int, boxes: Float[Tensor, "n 4"], scores: Tensor, labels: Tensor) -> Detection:
-        """The best `most`, without what lay outside the image, of which clipping leaves nothing; with our labels."""
-        kept = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero().flatten()[:most]
-        return Detection(boxes=boxes[kept], scores=scores[kept], labels=labels[kept] - self.first_label)
-
-    def progress(self) -> dict[str, float]:
-        return {name: part.item() for name, part in self.told.items()}
+    def found(
+        self, images: Float[Tensor, "B 3 height width"], score_threshold: float, nms_iou: float, candidates: int,
+        max_detections: int,
+    ) -> list[Detection]:  # fmt: skip
+        self.prepare(score_threshold, nms_iou, candidates)
+        detections: list[Detection] = []
+        for one in self.model(images):
+            boxes = one["boxes"]
+            # Of what lay outside of the image, clipping leaves nothing. What is not finite is told by `detect`.
+            nothing = (boxes[:, 2:] <= boxes[:, :2]).any(1)
+            kept = nothing.logical_not_().nonzero().flatten()[:max_detections]
+            labels = one["labels"][kept] - self.first_label
+            detections.append(Detection(boxes=boxes[kept], scores=one["scores"][kept], labels=labels))
+        return detections
 
 
 class RetinaNetMethod(TorchvisionMethod):
@@ -217,7 +166,7 @@ class FasterRCNNMethod(TorchvisionMethod):
     """
 
     name = "faster_rcnn"
-    options: ClassVar[dict[str, float]] = {**TorchvisionMethod.options, "candidates": 300}
+    options: ClassVar[dict[str, float]] = {**Peer.options, "candidates": 300}
     first_label = 1
     draws: Tensor
 
@@ -244,18 +193,16 @@ class FasterRCNNMethod(TorchvisionMethod):
     def parts(self) -> tuple[nn.Module, ...]:
         return self.model, self.model.rpn, self.model.roi_heads
 
-    def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
-        devices = [images.device] if images.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+    def losses(self, images: Float[Tensor, "B 3 height width"], objects: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
             torch.manual_seed(int(self.draws))
-            losses = super().loss(images, targets)
+            parts = super().losses(images, objects)
         if self.training:
             self.draws += 1
-        return losses
+        return parts
 
-    def prepare(self, score_threshold: float, nms_iou: float, candidates: int, max_detections: int) -> None:
+    def prepare(self, score_threshold: float, nms_iou: float, candidates: int) -> None:
         proposals, regions = self.model.rpn, self.model.roi_heads
         proposals._pre_nms_top_n["testing"] = max(1000, candidates)  # of each level, before their own suppression
         proposals._post_nms_top_n["testing"] = candidates
-        regions.score_thresh, regions.nms_thresh = score_threshold, nms_iou
-        regions.detections_per_img = None
+        regions.score_thresh, regions.nms_thresh, regions.detections_per_img = score_threshold, nms_iou, None
