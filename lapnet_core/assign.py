@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
 from lapnet_core.inputs import check_choice, check_number, check_objects, check_size, check_tensor
-from lapnet_core.options import Overlap
+from lapnet_core.options import AmsRule, Overlap
 
 POSITIVE_THRESHOLD = 0.5
 """An anchor is positive for the localisation where O > 0.5, for the score where O * O_hat > 0.5 (`ams_labels`)."""
@@ -85,11 +85,30 @@ class Assignment:
 
 
 def ams_labels(
-    overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"], threshold: float = POSITIVE_THRESHOLD
-) -> Bool[Tensor, " P"]:
-    """Ambiguity Management Strategy (eq. 3): P = 1 where O * O_hat > 0.5. A label: nothing flows back through it."""
+    overlap: Float[Tensor, " P"], predicted_overlap: Float[Tensor, " P"], threshold: float = POSITIVE_THRESHOLD, *,
+    object_index: Int[Tensor, " P"] | None = None, rule: AmsRule = "paper", share: float = 1.0,
+) -> Bool[Tensor, " P"]:  # fmt: skip
+    """Ambiguity Management Strategy (eq. 3): P = 1 where O * O_hat > 0.5. A label: nothing flows back through it.
+
+    Args:
+        overlap, predicted_overlap: O and O_hat of the anchors that are positive for the localisation.
+        object_index: the object that each belongs to; the rule "relative" needs it.
+        rule: "paper" as above; "ignore" gives the same labels, and the loss leaves the rejected anchors out instead of
+            calling them background. While the network fits nothing well, the paper's rule leaves many an object without
+            any positive, and trains its anchors as background; two more of ours mend that. "annealed": O * O_hat^share
+            > 0.5, from no rejection to the paper's as the training goes on. "relative": O * O_hat over its maximum in
+            the object's cluster, so that each object keeps its best anchor, as PONO promises before AMS.
+        share: how much of the training is done, 0 to 1.
+    """
     check_number("threshold", threshold, 0, 1)
-    return overlap * predicted_overlap.detach() > threshold
+    fit = predicted_overlap.detach()
+    value = overlap * (fit**share if rule == "annealed" else fit)
+    if rule == "relative" and len(value):
+        if object_index is None:
+            raise ValueError('ams_labels: the rule "relative" needs object_index')
+        best = value.new_zeros(int(object_index.max()) + 1).scatter_reduce_(0, object_index, value, "amax")
+        value = torch.where(best[object_index] > 0, value / best[object_index], overlap)
+    return value > threshold
 
 
 @torch.no_grad()

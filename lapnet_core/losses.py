@@ -6,7 +6,7 @@ anchors only, and the one dense piece of work is the cross-entropy.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
@@ -19,7 +19,7 @@ from lapnet_core.assign import Assignment, Positives, ams_labels, assign
 from lapnet_core.boxes import STRIDE, at_least_float32, decode, paired_iou
 from lapnet_core.data import Target, flatten_targets
 from lapnet_core.inputs import check_choice, check_images, check_number, check_outputs
-from lapnet_core.options import Balance, Overlap
+from lapnet_core.options import AmsRule, Balance, Overlap
 
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 INITIAL_S = 1.0
@@ -69,13 +69,23 @@ class LapNetLoss(nn.Module):
     Args:
         num_classes, per_class: C and A.
         balance: the rows of Table 2b, from last to first: "learned" loss and anchor weights; "loss": learned loss
-            weights, anchor weights 1; "focal": focal loss with R = N/N+; "retina": cross-entropy with R; "ones".
+            weights, anchor weights 1; "focal": focal loss with R = N/N+; "retina": cross-entropy with R; "ones". And
+            ours, "steady": learned weights that do not drift (below).
         ams: let the network reject anchors that it cannot fit (`assign.ams_labels`). Without, P = [O > 0.5].
+        ams_rule, ams_from: how, and after which share of the training.
         overlap, rescue, stride: as in `assign.assign`.
 
     The trainable variables are s = log(1/lambda), so lambda = exp(-s), and start at 1. They act in training only.
     A grid (c, a) without a positive in the batch has an exactly zero gradient for its two s. That is enough under plain
     SGD; `hold_without_positives` makes it true for an optimiser with momentum, weight decay or adaptive state.
+
+    Why "steady". In a batch only k of the C*A grids have a positive. Each of their weights settles where the grid's
+    part of the loss is 1/(C*A), together k/(C*A) < 1; but the loss weight settles where the sum is 1. Both cannot be:
+    lambda_loc and lambda_cls rise without end, the active grids' weights fall, and held grids are carried up. Steady
+    gives the loss weight the same wish: its regularisation counts k/(C*A), and it hears only grids with a positive. Its
+    gradient is then the sum of theirs, so that under plain steps s_loc / rate - sum over (c, a) of s[c, a] / rate never
+    changes; with the default rates (`method.balance_multipliers`) a loss weight stays the geometric mean of its
+    anchor weights. A grid that is held moves with the mean of the others.
     """
 
     seen_loc: Tensor
@@ -83,7 +93,8 @@ class LapNetLoss(nn.Module):
 
     def __init__(
         self, num_classes: int, per_class: int, *, balance: Balance = "learned", ams: bool = True,
-        overlap: Overlap = "pono", rescue: bool = True, stride: int = STRIDE,
+        ams_rule: AmsRule = "paper", ams_from: float = 0.0, overlap: Overlap = "pono", rescue: bool = True,
+        stride: int = STRIDE,
     ) -> None:  # fmt: skip
         super().__init__()
         for name, count in (("num_classes", num_classes), ("per_class", per_class), ("stride", stride)):
@@ -91,12 +102,15 @@ class LapNetLoss(nn.Module):
         check_choice("balance", balance, get_args(Balance))
         check_choice("overlap", overlap, get_args(Overlap))
         check_choice("ams", ams, (True, False))
+        check_choice("ams_rule", ams_rule, get_args(AmsRule))
+        check_number("ams_from", ams_from, 0, 1)
         check_choice("rescue", rescue, (True, False))
         self.balance: Balance = balance
         self.overlap: Overlap = overlap
-        self.ams, self.rescue, self.stride = ams, rescue, stride
+        self.ams_rule: AmsRule = ams_rule
+        self.ams, self.ams_from, self.rescue, self.stride = ams, ams_from, rescue, stride
         grid = (num_classes, per_class)
-        learns_loss, learns_anchor = balance in ("learned", "loss"), balance == "learned"
+        learns_loss, learns_anchor = balance in ("learned", "loss", "steady"), balance in ("learned", "steady")
         # s = 0, that is lambda = 1, where a weight is not learned.
         self.s_loc = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
         self.s_cls = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
@@ -112,6 +126,7 @@ class LapNetLoss(nn.Module):
         offsets: Float[Tensor, "B C A 4 H W"],
         shapes: Float[Tensor, "C A 2"],
         targets: Sequence[Target],
+        share: float = 1.0,
     ) -> LossTerms:
         """Losses of a batch.
 
@@ -121,6 +136,7 @@ class LapNetLoss(nn.Module):
             shapes: (w, h) of the anchors in pixels.
             targets: one dict an image, boxes `xyxy` in pixels of the network input; objects marked difficult are left
                 out. No object in an image, or in the batch, is fine.
+            share: how much of the training is done, 0 to 1, for AMS that does not act from the start in full.
 
         In a process group N, N+ and the grids with positives are counted over all processes, and the data terms are
         scaled so that the average of the gradients (DDP) is the gradient of the loss of the whole batch.
@@ -131,9 +147,11 @@ class LapNetLoss(nn.Module):
         check_outputs(scores, offsets, shapes, self.s_loc_anchor.shape)
         check_images("targets", targets, len(scores))
         with torch.autocast(scores.device.type, enabled=False):
-            return self._forward(scores, offsets, shapes.float(), targets)
+            return self._forward(scores, offsets, shapes.float(), targets, share)
 
-    def _forward(self, scores: Tensor, offsets: Tensor, shapes: Tensor, targets: Sequence[Target]) -> LossTerms:
+    def _forward(
+        self, scores: Tensor, offsets: Tensor, shapes: Tensor, targets: Sequence[Target], share: float
+    ) -> LossTerms:
         scores = at_least_float32(scores)
         classes, anchors = scores.shape[1:3]
         boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
@@ -145,7 +163,10 @@ class LapNetLoss(nn.Module):
         own = offsets[at.image, at.label, at.anchor, :, at.row, at.column]
         predicted = decode(own, shapes[at.label, at.anchor], at.row, at.column, self.stride)
         predicted_overlap = paired_iou(predicted, boxes[at.object_index].to(predicted.dtype))
-        positive = ams_labels(at.overlap, predicted_overlap) if self.ams else torch.ones_like(at.flat, dtype=torch.bool)
+        positive = torch.ones_like(at.flat, dtype=torch.bool)
+        if self.ams and share >= self.ams_from:
+            how: dict[str, Any] = {"object_index": at.object_index, "rule": self.ams_rule, "share": share}
+            positive = ams_labels(at.overlap, predicted_overlap, **how)
         is_positive = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
         is_positive.view(-1)[at.flat] = positive
 
@@ -153,24 +174,34 @@ class LapNetLoss(nn.Module):
         loc_counts, cls_counts, images = _global_counts(grid, positive, classes * anchors, len(scores))
         n_loc = loc_counts.sum().clamp(min=1)  # no object in the whole batch: the sum is 0 anyway
         n_all = images * scores[0].numel() if len(scores) else images.clamp(min=1)
-        s_loc, s_cls = self._anchor_weights(loc_counts, cls_counts)
+        has_loc, has_cls = ((counts > 0).view(classes, anchors) for counts in (loc_counts, cls_counts))
+        s_loc, s_cls = self._anchor_weights(has_loc, has_cls)
 
         per_grid_loc = predicted_overlap.new_zeros(classes * anchors)
         per_grid_loc = per_grid_loc.index_add(0, grid, localization_loss(predicted_overlap)).view(classes, anchors)
-        per_grid_cls = classification_loss(scores, is_positive, self.balance).sum((0, 3, 4))
+        per_anchor = classification_loss(scores, is_positive, self.balance)
+        if self.ams_rule == "ignore":
+            per_anchor = per_anchor.flatten().index_fill(0, at.flat[~positive], 0).view_as(per_anchor)
+        per_grid_cls = per_anchor.sum((0, 3, 4))
         lam_cls = n_all / n_loc if self.balance in ("retina", "focal") else (-self.s_cls).exp()
+        weighted_cls = (-s_cls).exp() * per_grid_cls
+        active_loc, active_cls = 1.0, 1.0
+        if self.balance == "steady":
+            active_loc, active_cls = has_loc.float().mean(), has_cls.float().mean()
+            constant = (self.s_cls - self.s_cls.detach()).exp()  # 1; times lambda_cls a constant: no gradient for s_cls
+            weighted_cls = torch.where(has_cls, weighted_cls, weighted_cls * constant)
         processes = _world_size()
         loc = (-self.s_loc).exp() * processes / n_loc * ((-s_loc).exp() * per_grid_loc).sum()  # eq. 5
-        cls = lam_cls * processes / n_all * ((-s_cls).exp() * per_grid_cls).sum()  # eq. 6
-        reg = self.s_loc + self.s_cls + (s_loc + s_cls).sum() / (classes * anchors)  # eq. 7
+        cls = lam_cls * processes / n_all * weighted_cls.sum()  # eq. 6
+        reg = active_loc * self.s_loc + active_cls * self.s_cls + (s_loc + s_cls).sum() / (classes * anchors)  # eq. 7
         return LossTerms(
             loc + cls + reg, loc, cls, reg, is_positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )
 
-    def _anchor_weights(self, loc_counts: Tensor, cls_counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _anchor_weights(
+        self, has_loc: Bool[Tensor, "C A"], has_cls: Bool[Tensor, "C A"]
+    ) -> tuple[Float[Tensor, "C A"], Float[Tensor, "C A"]]:
         """s of the anchor weights, cut from the gradient where the grid has no positive in this batch (paper 3.3)."""
-        shape = self.s_loc_anchor.shape
-        has_loc, has_cls = (loc_counts > 0).view(shape), (cls_counts > 0).view(shape)
         if self.training:
             self.seen_loc |= has_loc
             self.seen_cls |= has_cls

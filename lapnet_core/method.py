@@ -21,6 +21,8 @@ from lapnet_core.losses import LapNetLoss, LossTerms
 from lapnet_core.model import LapNet
 from lapnet_core.predict import detect
 
+CRITERION = ("balance", "ams", "ams_rule", "ams_from", "overlap", "rescue")
+"""Switches that `LapNetLoss` has from `LapNetOptions`."""
 BALANCE_SETTLING = 0.01
 """Share of the steps in which a balance weight should settle; see `balance_multipliers`."""
 FASTEST_SETTLING = 10
@@ -141,9 +143,10 @@ class LapNetMethod(Method):
             classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen
         )
         criterion = LapNetLoss(
-            classes, options.anchors_per_class,
-            balance=options.balance, ams=options.ams, overlap=options.overlap, rescue=options.rescue,
-        )  # fmt: skip
+            classes,
+            options.anchors_per_class,
+            **{name: getattr(options, name) for name in CRITERION},
+        )
         return cls(model, shapes, criterion)
 
     @classmethod
@@ -164,12 +167,12 @@ class LapNetMethod(Method):
             "backbone": model.backbone.name,
             "widths": list(model.channels),
             "frozen": model.backbone.frozen,
-            "loss": {name: getattr(criterion, name) for name in ("balance", "ams", "overlap", "rescue")},
+            "loss": {name: getattr(criterion, name) for name in CRITERION},
         }
 
     def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
         scores, offsets = self.model(images)
-        terms = self.criterion(scores, offsets, self.shapes, targets)
+        terms = self.criterion(scores, offsets, self.shapes, targets, self.share)
         parts = {"loc": terms.loc, "cls": terms.cls, "reg": terms.reg}
         own = {name: value.detach() for name, value in (("total", terms.total), *parts.items())}
         self.terms = replace(terms, **own)

@@ -6,8 +6,10 @@ from typing import Literal, get_args
 
 Overlap = Literal["pono", "ao"]
 """Assignment map: PONO (paper 3.2), or the plain IoU, the baseline."""
-Balance = Literal["learned", "loss", "focal", "retina", "ones"]
-"""The rows of Table 2b, from last to first."""
+Balance = Literal["learned", "loss", "focal", "retina", "ones", "steady"]
+"""The rows of Table 2b, from last to first; and ours, in which learned weights do not drift (`losses.LapNetLoss`)."""
+AmsRule = Literal["paper", "annealed", "relative", "ignore"]
+"""What becomes of the anchors that AMS rejects: the paper's rule, and three of ours (`assign.ams_labels`)."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,12 @@ class LapNetOptions:
     """Give an object with an empty cluster its best free anchor; false is the literal paper."""
     ams: bool = True
     """Let the network reject anchors that it cannot fit."""
+    ams_rule: AmsRule = "paper"
+    """How: paper, or ours: annealed, relative, ignore (`lapnet_core.assign.ams_labels`)."""
+    ams_from: float = 0.0
+    """AMS begins after this share of the training. The paper's begins at once."""
     balance: Balance = "learned"
-    """Rows of Table 2b: learned, loss, focal, retina, ones."""
+    """Rows of Table 2b: learned, loss, focal, retina, ones; and ours: steady, learned weights that do not drift."""
     balance_lr: float | None = None
     """Multiplier on the learning rate of the anchor weights; none derives it from the schedule."""
     loss_weight_lr: float | None = None
@@ -35,6 +41,8 @@ class LapNetOptions:
         rules = {
             "anchors_per_class: at least 1": self.anchors_per_class >= 1,
             f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
+            f"ams_rule: one of {get_args(AmsRule)}": self.ams_rule in get_args(AmsRule),
+            "ams_from: 0 to 1": 0 <= self.ams_from <= 1,
             "balance_lr, loss_weight_lr: finite and not below 0": all(
                 x is None or 0 <= x < math.inf for x in (self.balance_lr, self.loss_weight_lr)
             ),

@@ -104,7 +104,21 @@ def focal(logit, label, alpha=0.25, gamma=2.0):
     return alpha_t * (1 - p_t) ** gamma * cross_entropy(logit, label)
 
 
-def losses(scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, **how):
+def ams(overlap, fit, owner, rule="paper", share=1.0):
+    """Eq. 3 by loops over the P positives, and our rules: True where the label is 1."""
+    if rule == "annealed":
+        return [o * f**share > 0.5 for o, f in zip(overlap, fit, strict=True)]
+    if rule == "relative":
+        best = {n: max(o * f for o, f, m in zip(overlap, fit, owner, strict=True) if m == n) for n in owner}
+        return [
+            (o * f / best[n] if best[n] > 0 else o) > 0.5 for o, f, n in zip(overlap, fit, owner, strict=True)
+        ]  # fmt: skip
+    return [o * f > 0.5 for o, f in zip(overlap, fit, strict=True)]
+
+
+def losses(
+    scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, rule="paper", share=1.0, **how
+):
     """Eqs. 2 to 7 by loops. s = (s_loc, s_cls, s_loc_anchor [C, A], s_cls_anchor [C, A]), lambda = exp(-s).
 
     Returns a dict: loc, cls, reg, total, P (numpy bool map), n_loc.
@@ -112,22 +126,32 @@ def losses(scores, offsets, shapes, boxes, labels, images, s, balance="learned",
     size = scores.shape
     overlap, owner, _ = assign(shapes, size[3:], boxes, labels, images, size[0], **how)
     s_loc, s_cls, s_loc_anchor, s_cls_anchor = s
-    positives, sum_loc, sum_cls = 0, 0.0, 0.0
+    sum_loc, sum_cls = 0.0, 0.0
     chosen = np.zeros(size, bool)
+    found = [k for k in np.ndindex(*size) if overlap[k] > 0.5]
+    fit = [
+        iou(decode(offsets[b, c, a, :, i, j], shapes[c][a], i, j), boxes[owner[b, c, a, i, j]])
+        for b, c, a, i, j in found
+    ]
+    accepted = globals()["ams"]([overlap[k] for k in found], fit, [owner[k] for k in found], rule, share)
+    for k, o_hat, yes in zip(found, fit, accepted, strict=True):
+        chosen[k] = yes if ams else True
+        sum_loc += math.exp(-s_loc_anchor[k[1]][k[2]]) * (1 - o_hat) ** 2
+    left_out = {k for k, yes in zip(found, accepted, strict=True) if ams and rule == "ignore" and not yes}
     for k in np.ndindex(*size):
-        b, c, a, i, j = k
-        if overlap[k] > 0.5:
-            positives += 1
-            o_hat = iou(decode(offsets[b, c, a, :, i, j], shapes[c][a], i, j), boxes[owner[k]])
-            sum_loc += math.exp(-s_loc_anchor[c][a]) * (1 - o_hat) ** 2
-            chosen[k] = overlap[k] * o_hat > 0.5 if ams else True
         entropy = focal if balance == "focal" else cross_entropy
-        sum_cls += math.exp(-s_cls_anchor[c][a]) * entropy(float(scores[k]), bool(chosen[k]))
+        if k not in left_out:
+            sum_cls += math.exp(-s_cls_anchor[k[1]][k[2]]) * entropy(float(scores[k]), bool(chosen[k]))
+    positives = len(found)
     n_all, n_loc = scores.size, max(positives, 1)
     lam_cls = n_all / n_loc if balance in ("retina", "focal") else math.exp(-s_cls)
     loc = math.exp(-s_loc) / n_loc * sum_loc
     cls = lam_cls / n_all * sum_cls
-    reg = s_loc + s_cls + (np.sum(s_loc_anchor) + np.sum(s_cls_anchor)) / (size[1] * size[2])
+    grids = size[1] * size[2]
+    active_loc, active_cls = 1, 1
+    if balance == "steady":  # shares of the grids that have a positive
+        active_loc, active_cls = len({k[1:3] for k in found}) / grids, chosen.any((0, 3, 4)).sum() / grids
+    reg = active_loc * s_loc + active_cls * s_cls + (np.sum(s_loc_anchor) + np.sum(s_cls_anchor)) / grids
     return {"loc": loc, "cls": cls, "reg": reg, "total": loc + cls + reg, "P": chosen, "n_loc": positives}
 
 

@@ -123,7 +123,9 @@ def test_a_checkpoint_of_version_0_1_is_gone_on_with(old: Path) -> None:
     assert torch.equal(seen[0][2], before["shapes"])
     assert [line["step"] for line in result.log] == [1, 2, 3, 4]
     after = torch.load(old / "last.pt", weights_only=True)
-    assert after["about"]["loss"] == {"balance": "loss", "ams": False, "overlap": "pono", "rescue": True}
+    assert after["about"]["loss"] == {
+        "balance": "loss", "ams": False, "ams_rule": "paper", "ams_from": 0.0, "overlap": "pono", "rescue": True,
+    }  # fmt: skip
     momenta = [[s["momentum_buffer"] is not None for s in c["optimizer"]["state"].values()] for c in (before, after)]
     assert momenta[0] == momenta[1]
     assert Detector.load(old).class_names == SCENE_CLASSES

@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Scene, scenes
 
+from lapnet_core.config import TrainConfig
 from lapnet_core.losses import LapNetLoss
+from lapnet_core.method import LapNetMethod
+from lapnet_core.model import LapNet
+from lapnet_core.options import LapNetOptions
 
-BALANCES = ["learned", "loss", "retina", "focal", "ones"]
+BALANCES = ["learned", "loss", "retina", "focal", "ones", "steady"]
+RULES = ["paper", "annealed", "relative", "ignore"]
 
 
 def target(boxes, labels, difficult=None):
@@ -45,11 +50,13 @@ def outputs(scene: Scene, seed: int, dtype=torch.float32):
     st.sampled_from(BALANCES),
     st.booleans(),
     st.sampled_from(["pono", "ao"]),
+    st.sampled_from(RULES),
+    st.sampled_from([0.0, 0.4, 1.0]),
 )
-@settings(max_examples=150)
-def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap):
-    loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance, ams=ams, overlap=overlap)
-    if balance == "learned":
+@settings(max_examples=200)
+def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap, rule, share):
+    loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance, ams=ams, ams_rule=rule, overlap=overlap)
+    if balance in ("learned", "steady"):
         generator = torch.Generator().manual_seed(seed)
         for s in loss.parameters():
             s.data = torch.randn(s.shape, generator=generator)
@@ -58,12 +65,17 @@ def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap):
     args = (scene.boxes[order].tolist(), scene.labels[order].tolist(), scene.images[order].tolist())
     s = (loss.s_loc.item(), loss.s_cls.item(), loss.s_loc_anchor.tolist(), loss.s_cls_anchor.tolist())
     expected = oracles.losses(
-        scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, balance=balance, ams=ams, overlap=overlap
-    )
-    got = loss(scores, offsets, scene.shapes, targets_of(scene))
+        scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, balance=balance, ams=ams, rule=rule,
+        share=share, overlap=overlap,
+    )  # fmt: skip
+    got = loss(scores, offsets, scene.shapes, targets_of(scene), share)
     # A product within rounding of the threshold may fall on either side.
     at = got.positives
-    close = ams and bool(((at.overlap * got.predicted_overlap - 0.5).abs() < 1e-5).any())
+    value = at.overlap * got.predicted_overlap ** (share if rule == "annealed" else 1)
+    if rule == "relative" and len(value):
+        best = torch.stack([value[at.object_index == n].max() for n in at.object_index])
+        value = torch.where(best > 0, value / best, at.overlap)
+    close = ams and bool(((value - 0.5).abs() < 1e-5).any())
     if not close:
         assert np.array_equal(got.labels.numpy(), expected["P"])
         assert len(at.flat) == expected["n_loc"]
@@ -264,3 +276,79 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     mp.spawn(_worker, (2, port, str(tmp_path / "g.pt")), nprocs=2)
     for got, expected in zip(torch.load(tmp_path / "g.pt"), _gradients(slice(None)), strict=True):
         torch.testing.assert_close(got, expected)
+
+
+def moved(balance, batches, steps, lr=0.01):
+    """s after plain steps on the weights alone, over batches that hold only some of the grids, in turn."""
+    config = TrainConfig(steps=1000, lr=lr, lapnet=LapNetOptions(balance=balance, balance_lr=4 / lr * 0.05,
+                         loss_weight_lr=1 / lr * 0.05))  # fmt: skip
+    scene, scores, offsets = fixed()
+    method = LapNetMethod(LapNet(2, 2), SHAPES, LapNetLoss(2, 2, balance=balance))
+    loss = method.criterion
+    groups = [dict(g, lr=lr * g["multiplier"]) for g in method.parameter_groups(config)[2:]]
+    optimizer = torch.optim.SGD(groups, lr=lr)
+    for step in range(steps):
+        optimizer.zero_grad()
+        targets = targets_of(scene)
+        for target in targets:  # a batch knows one of the classes
+            keep = target["labels"] == batches[step % len(batches)]
+            target.update({key: target[key][keep] for key in ("boxes", "labels", "difficult")})
+        loss(scores, offsets * 0.1, SHAPES, targets).total.backward()
+        optimizer.step()
+    return loss
+
+
+def test_learned_weights_drift_and_steady_ones_do_not():
+    """Batches that hold one class of two at a time: the paper's rule lifts lambda_loc for ever, ours stands still."""
+    drifting = [moved("learned", [0, 1], steps).s_loc.item() for steps in (150, 300, 600)]
+    assert drifting[0] - drifting[1] > 0.4
+    assert drifting[1] - drifting[2] > 0.8
+    steady = [moved("steady", [0, 1], steps) for steps in (300, 600)]
+    for name, s in steady[0].named_parameters():
+        torch.testing.assert_close(s, dict(steady[1].named_parameters())[name], rtol=0, atol=0.02)
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=6))
+@settings(max_examples=10, deadline=None)
+def test_a_steady_loss_weight_stays_the_geometric_mean_of_its_anchor_weights(batches):
+    """Plain steps conserve s_loc / rate - sum of s[c, a] / rate, whichever grids each batch holds."""
+    loss = moved("steady", batches, 30)
+    assert loss.s_loc.item() != 1
+    assert loss.s_loc.item() == pytest.approx(loss.s_loc_anchor.mean().item(), abs=1e-4)
+    assert loss.s_cls.item() == pytest.approx(loss.s_cls_anchor.mean().item(), abs=1e-4)
+
+
+def test_the_equilibrium_of_steady_weights_is_an_equal_part_for_each_active_grid():
+    loss = moved("steady", [0], 800)
+    loss.zero_grad()
+    scene, scores, offsets = fixed()
+    targets = targets_of(scene)
+    for target in targets:
+        keep = target["labels"] == 0
+        target.update({key: target[key][keep] for key in ("boxes", "labels", "difficult")})
+    terms = loss(scores, offsets * 0.1, SHAPES, targets)
+    terms.total.backward()
+    assert 0 < len(set(terms.positives.anchor.tolist())) < 4
+    for s in loss.parameters():
+        torch.testing.assert_close(s.grad, torch.zeros_like(s), rtol=0, atol=2e-3)
+    assert terms.loc.item() == pytest.approx(len(set(terms.positives.anchor.tolist())) / 4, abs=2e-3)
+
+
+def test_ams_begins_when_it_is_told_to():
+    scene, scores, offsets = fixed()
+    late = LapNetLoss(2, 2, ams_from=0.5)
+    told = [late(scores, offsets, SHAPES, targets_of(scene), share).labels.sum().item() for share in (0.0, 0.49, 0.5)]
+    without = LapNetLoss(2, 2, ams=False)(scores, offsets, SHAPES, targets_of(scene)).labels.sum().item()
+    paper = LapNetLoss(2, 2)(scores, offsets, SHAPES, targets_of(scene)).labels.sum().item()
+    assert told == [without, without, paper]
+    assert paper < without
+
+
+@given(scenes(max_images=4), st.integers(0, 1000))
+@settings(max_examples=40)
+def test_relative_ams_leaves_no_object_without_a_positive(scene, seed):
+    scores, offsets = outputs(scene, seed)
+    terms = LapNetLoss(*scene.shapes.shape[:2], ams_rule="relative")(scores, offsets, scene.shapes, targets_of(scene))
+    at = terms.positives
+    kept = at.object_index[terms.labels.view(-1)[at.flat]]
+    assert set(kept.tolist()) == set(at.object_index.tolist())
