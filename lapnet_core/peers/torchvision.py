@@ -128,6 +128,8 @@ class FCOSMethod(TorchvisionMethod):
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         # The library knows the ranges of the levels, 64, 128, 256 and 512 px, as 8 "anchors" of one stride: they are
         # halved with these. The middle of an object is 1.5 strides to each side all the same.
+        if pyramid.out_channels % 32:
+            raise ValueError(f"fcos normalises by 32 groups: its width must be a multiple, not {pyramid.out_channels}")
         scale = BASE / 4
         sizes = tuple((round(scale * stride),) for stride in LEVELS)
         anchors = AnchorGenerator(sizes, ((1.0,),) * len(LEVELS))
