@@ -239,3 +239,77 @@ def voc_ap_per_class(detections, targets, num_classes, iou_threshold=0.5, metric
             verdicts = voc_verdicts(detections, targets, label, iou_threshold)
             ap[label] = voc_average_precision(verdicts, num_objects, metric)
     return ap
+
+
+def yolo_slots(image_size, strides=(8, 16, 32), per_level=3):
+    """(anchor of all nine, stride, row, column) of each slot of an image, in order."""
+    return [
+        (per_level * level + a, stride, row, column)
+        for level, stride in enumerate(strides)
+        for a in range(per_level)
+        for row in range(image_size[0] // stride)
+        for column in range(image_size[1] // stride)
+    ]
+
+
+def yolo_decode(said, shape, stride, row, column, limit=LIMIT):
+    """Figure 2 of YOLOv3: xyxy of what a slot predicts."""
+    tx, ty, tw, th = said
+    cx, cy = (column + 1 / (1 + math.exp(-tx))) * stride, (row + 1 / (1 + math.exp(-ty))) * stride
+    w, h = shape[0] * math.exp(min(tw, limit)), shape[1] * math.exp(min(th, limit))
+    return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+
+
+def yolo_answers(shapes, image_size, boxes):
+    """The slot of each object: the anchor whose shape fits it best, the first of equals, in the cell of its centre."""
+    every = yolo_slots(image_size)
+    found = []
+    for x1, y1, x2, y2 in boxes:
+        w, h = x2 - x1, y2 - y1
+        fit = []
+        for a in shapes:
+            inter = min(a[0], w) * min(a[1], h)
+            fit.append(F(inter) / F(a[0] * a[1] + w * h - inter))
+        best = fit.index(max(fit))
+        stride = next(stride for anchor, stride, _, _ in every if anchor == best)
+        cell = []
+        for middle, side in (((y1 + y2) / 2, image_size[0]), ((x1 + x2) / 2, image_size[1])):
+            inside = [k for k in range(side // stride) if k * stride <= middle < (k + 1) * stride]
+            cell.append(inside[0] if inside else 0 if middle < 0 else side // stride - 1)
+        found.append(every.index((best, stride, *cell)))
+    return found
+
+
+def yolo_losses(raw, shapes, image_size, objects, ignore=0.5):
+    """YOLOv3's loss by loops, Darknet's where the paper is silent. raw[b][n] = (tx, ty, tw, th, objectness, classes);
+    objects: of each image a list of (box, label).
+
+    Returns a dict: box, objectness, classification, and how close an IoU came to the ignore threshold.
+    """
+    every = yolo_slots(image_size)
+    box = objectness = classification = 0.0
+    number, close = 0, 1.0
+    for said, mine in zip(raw, objects, strict=True):
+        answers = yolo_answers(shapes, image_size, [b for b, _ in mine])
+        for n, (anchor, stride, row, column) in enumerate(every):
+            here = [k for k, slot in enumerate(answers) if slot == n]
+            predicted = yolo_decode(said[n][:4], shapes[anchor], stride, row, column)
+            best = max((iou(predicted, b) for b, _ in mine), default=0.0)
+            close = min(close, abs(best - ignore))
+            if here:
+                number += 1
+                objectness += cross_entropy(said[n][4], True)
+                labels = {mine[k][1] for k in here}
+                classification += sum(cross_entropy(x, c in labels) for c, x in enumerate(said[n][5:]))
+                x1, y1, x2, y2 = mine[here[-1]][0]  # Darknet writes one over the other
+                weight = 2 - min((x2 - x1) * (y2 - y1) / (image_size[0] * image_size[1]), 1)
+                for logit, middle, cell in ((said[n][0], (x1 + x2) / 2, column), (said[n][1], (y1 + y2) / 2, row)):
+                    t = min(max(middle / stride - cell, 0), 1)
+                    box += weight * (t * cross_entropy(logit, True) + (1 - t) * cross_entropy(logit, False))
+                for value, side, of in ((said[n][2], x2 - x1, 0), (said[n][3], y2 - y1, 1)):
+                    box += weight * (value - math.log(side / shapes[anchor][of])) ** 2 / 2
+            elif best <= ignore:
+                objectness += cross_entropy(said[n][4], False)
+    number = max(number, 1)
+    parts = {"box": box / number, "objectness": objectness / number, "classification": classification / number}
+    return parts, close
