@@ -4,7 +4,9 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from lapnet_core.options import LapNetOptions, told
 from lapnet_core.peers import METHODS
@@ -14,8 +16,8 @@ from lapnet_core.peers import METHODS
 class TrainConfig:
     """One training, from the data to the last step. `lapnet train --help` shows these as flags."""
 
-    method: str = "lapnet"
-    """The detector: lapnet or retinanet."""
+    method: Annotated[str, tyro.conf.arg(help=f"The detector: {', '.join(METHODS)}.")] = "lapnet"
+    """The detector, by its name in `peers.METHODS`."""
     data: str = "scenes"
     """scenes, bccd, voc, coco, coco_tiny, or a folder in VOC layout."""
     split: str = "train"
