@@ -3,7 +3,7 @@
 import json
 import os
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -32,6 +32,9 @@ MIN_AREA = 0.0
 # Greater ids are no data: they would only overflow further on.
 MAX_ID = 2**63 - 1
 
+# In place of an image's index: it is faulty; it is in another split.
+LEFT_OUT, ELSEWHERE = -1, -2
+
 
 class CocoDetection(DetectionDataset):
     """Images and boxes of a COCO instances file, read and checked at once; images are decoded when asked for.
@@ -49,6 +52,7 @@ class CocoDetection(DetectionDataset):
         class_names: the classes to read, in the order of their labels; objects of other classes are left out, and
             counted as "other". None takes all, in the order of their category ids.
         annotated: False reads a file without annotations, such as image_info_test-dev2017.json.
+        only: the file names of the images to read; others, and their objects, are no part of this data set. None: all.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
 
@@ -64,13 +68,14 @@ class CocoDetection(DetectionDataset):
         *,
         class_names: Sequence[str] | None = None,
         annotated: bool = True,
+        only: Container[str] | None = None,
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
         all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
-        images, index_of = _read_images(path, content["images"], Path(image_dir), report)
+        images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
         label_of = {category: label for label, category in enumerate(category_ids)}
         found = _Annotations(path, index_of, all_names, label_of, report)
         found.read(content["annotations"] if annotated else [])
@@ -130,6 +135,8 @@ def _read_categories(
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             raise DataError(f"{path}: category number {number} must have an integer id and a name")
+        if not entry["name"].isprintable():
+            raise DataError(f"{path}: the name of category {entry['id']} holds a line break: {entry['name']!r:.80}")
         if entry["id"] in names or entry["name"] in ids:
             raise DataError(f"{path}: category {entry['id']} ({entry['name']}) is there twice")
         names[entry["id"]], ids[entry["name"]] = entry["name"], entry["id"]
@@ -144,9 +151,9 @@ def _read_categories(
 
 
 def _read_images(
-    path: Path, entries: list[Any], folder: Path, report: SkipReport
+    path: Path, entries: list[Any], folder: Path, only: Container[str] | None, report: SkipReport
 ) -> tuple[list[ImageRecord], dict[int, int]]:
-    """The usable images, and the index of each image id; -1 for an image that is left out."""
+    """The usable images, and the index of each image id; LEFT_OUT for an image that is left out."""
     files = files_in(folder)
     images: list[ImageRecord] = []
     index_of: dict[int, int] = {}
@@ -158,9 +165,12 @@ def _read_images(
         if image_id in index_of:
             report.fault("image", f"{path}: image {image_id} is there twice")
             continue
+        if only is not None and str(entry.get("file_name")) not in only:
+            index_of[image_id] = ELSEWHERE
+            continue
         problem = _image_problem(entry, folder, files)
         if problem:
-            index_of[image_id] = -1
+            index_of[image_id] = LEFT_OUT
             report.fault("image", f"{path}: image {image_id}: {problem}")
             continue
         index_of[image_id] = len(images)
@@ -208,6 +218,9 @@ class _Annotations:
         """Appends the usable annotations; the others are faults of kind "object"."""
         seen: set[int] = set()
         for number, entry in enumerate(entries, 1):
+            image_id = entry.get("image_id") if isinstance(entry, dict) else None
+            if _is_id(image_id) and self.index_of.get(image_id) == ELSEWHERE:
+                continue
             problem = self._problem(entry, seen)
             if problem:
                 self.report.fault("object", f"{self.path}: {self._title(entry, number)}: {problem}")

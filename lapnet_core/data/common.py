@@ -3,7 +3,8 @@
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -213,10 +214,12 @@ class DetectionDataset(Dataset[Sample | Skipped]):
         transform: called as transform(image, target); None hands on the image as uint8.
         source: what the data is and how it is split, in a line; empty where its name says it all.
         upright: whether images are turned upright by their EXIF orientation; see `read_picture`.
+        made_splits: the names of every split, where the data has none and we made it.
     """
 
     source: str = ""
     upright: bool = False
+    made_splits: Mapping[str, Sequence[str]] | None = None
 
     def __init__(
         self,
@@ -249,6 +252,12 @@ class DetectionDataset(Dataset[Sample | Skipped]):
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def drop_unused(self) -> list[int]:
+        """Leaves out the classes without an object. Returns which labels stay; they become 0, 1, ..."""
+        used, labels = self._labels.unique(return_inverse=True)
+        self._labels, self.class_names = labels, tuple(self.class_names[label] for label in used.tolist())
+        return used.tolist()
 
     def target(self, index: int) -> Target:
         """The annotation alone, before any transform; the image is not opened.
@@ -315,3 +324,36 @@ class DetectionDataset(Dataset[Sample | Skipped]):
                 self._tell(index)
         image = v2.functional.to_image(picture)
         return (image, target) if self.transform is None else self.transform(image, target)
+
+
+def join(parts: Sequence[DetectionDataset]) -> DetectionDataset:
+    """Data sets of the same classes one after the other. An `image_id` that two of them use gets a number before it.
+
+    Raises:
+        DataError: two of them have the same image.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    records = [record for part in parts for record in part._images]
+    paths = [os.path.realpath(record.path) for record in records]
+    if len(set(paths)) < len(paths):
+        twice = Counter(paths).most_common(1)[0][0]
+        raise DataError(f"{twice}: this image is in two of the parts that are read as one: list it in one of them")
+    if len({record.image_id for record in records}) < len(records):
+        records = [r._replace(image_id=f"{n}/{r.image_id}") for n, part in enumerate(parts) for r in part._images]
+    counts = np.concatenate([np.diff(part._first) for part in parts])
+    report = SkipReport(parts[0]._report.on_error)
+    for part in parts:
+        report.add(part._report)
+    joined = DetectionDataset(
+        records,
+        np.repeat(np.arange(len(records)), counts),
+        torch.cat([part._boxes for part in parts]).numpy(),
+        torch.cat([part._labels for part in parts]).numpy(),
+        torch.cat([part._difficult for part in parts]).numpy(),
+        class_names=parts[0].class_names,
+        report=report,
+        transform=parts[0].transform,
+    )
+    joined.upright = parts[0].upright
+    return joined

@@ -8,10 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lapnet_core.data.coco import CocoDetection, coco2017
+from lapnet_core.data.coco import coco2017
 from lapnet_core.data.download import data_dir
+from lapnet_core.data.own import find
 from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, Transform
-from lapnet_core.data.voc import VOCDetection, voc07_test, voc0712_trainval
+from lapnet_core.data.voc import voc07_test, voc0712_trainval
 from lapnet_core.scenes import Scenes
 
 SIZES_FROM = 20_000
@@ -62,12 +63,12 @@ def open_dataset(
     """One split of a named data set.
 
     Args:
-        name: "scenes" (embedded); "bccd", "voc", "coco" or "coco_tiny" under `download.data_dir()`; or the path of a
-            folder in VOC layout.
-        split: train, val, trainval or test, as far as the data has it.
+        name: "scenes" (embedded); "voc" or "coco" as `download` puts them; or a folder, by its path or under
+            `download.data_dir()`, in any layout that `own.find` knows.
+        split: train, val, trainval or test, as far as the data has it, or as `own.find` makes it.
         image_size: (height, width) in pixels that scenes are rendered at; images from files keep their own size.
-        class_names: order of the labels where the data itself fixes none (BCCD, coco_tiny, own folders): hand those
-            of the training split to the others. None: the classes found, sorted by name (by COCO's id).
+        class_names: order of the labels where the data itself fixes none (folders): hand those of the training split
+            to the others. None: the classes found, sorted by name (COCO and YOLO: by number).
 
     Raises:
         DataError: the data is not there, or faulty with on_error="raise".
@@ -86,28 +87,12 @@ def open_dataset(
         return opened(folder, on_error=on_error, transform=transform)
     if name == "coco":
         return coco2017(split, folder, on_error=on_error, transform=transform)
-    if name == "coco_tiny":
-        images, annotations = (
-            folder / name / part for part in (f"{split}2017", f"annotations/instances_{split}2017.json")
-        )
-        if not annotations.is_file():
-            raise DataError(_missing(name, annotations))
-        if class_names is None:  # 80 images do not hold all of the 80 classes: take those that there are
-            every = CocoDetection(images, annotations, on_error=on_error)
-            labels = torch.cat([every.target(i)["labels"] for i in range(len(every))]).unique().tolist()
-            if not labels:
-                raise DataError(f"{annotations}: no image has a usable object, so that there are no classes")
-            class_names = tuple(every.class_names[label] for label in labels)
-        return CocoDetection(images, annotations, class_names=class_names, on_error=on_error, transform=transform)
     own = Path(name).expanduser()
-    root = own if own.is_dir() else folder / name
-    if not (root / "ImageSets").is_dir():
-        raise DataError(_missing(name, root / "ImageSets"))
-    return VOCDetection(root, split, class_names=class_names, on_error=on_error, transform=transform)
-
-
-def _missing(name: str, path: Path) -> str:
-    return (
-        f'data "{name}": {path} does not exist. Set LAPNET_DATA to the folder that holds "{name}", fetch public data '
-        "with `lapnet data get`, or give the path of a folder in VOC layout. `--data scenes` needs no files."
-    )
+    root = own if own.exists() else folder / name
+    if not root.exists():
+        raise DataError(
+            f'data "{name}": neither {own} nor {root} exists. Give --data the path of a folder with images and their '
+            "annotations (VOC, COCO or YOLO), fetch public data with `lapnet data get`, or set LAPNET_DATA to the "
+            "folder that holds it. `--data scenes` needs no files"
+        )
+    return find(root).open(split, class_names=class_names, on_error=on_error, transform=transform)

@@ -97,6 +97,13 @@ class SkipReport:
         if len(kept) < MESSAGES_KEPT:
             kept.append(message)
 
+    def add(self, other: "SkipReport") -> None:
+        """Counts what another report has counted."""
+        self.counts += other.counts
+        for kind, messages in other.messages.items():
+            kept = self.messages.setdefault(kind, [])
+            kept += messages[: MESSAGES_KEPT - len(kept)]
+
     def summary(self, limit: int = 3) -> str:
         """One paragraph: how much of each kind, with the first `limit` messages of each."""
         if not self.counts:

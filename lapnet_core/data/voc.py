@@ -26,6 +26,11 @@ MIN_AREA = 1.0
 
 Root = str | Path
 
+# Where own data in this layout keeps its files, as far as it does not follow VOC; last, all in one folder.
+ANNOTATION_FOLDERS = ("Annotations", "annotations", "annots", "labels", "xmls", "xml", "")
+IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG")
+
 
 class VOCDetection(DetectionDataset):
     """Images and boxes in the layout of PASCAL VOC, read and checked at once; images are decoded when asked for.
@@ -35,8 +40,9 @@ class VOCDetection(DetectionDataset):
 
     Args:
         root: the folder that holds Annotations, ImageSets and JPEGImages (officially VOCdevkit/VOC2007), or a sequence
-            of (folder, image set) pairs, which are read one after the other.
-        image_set: which list in ImageSets/Main; not used where `root` is a sequence.
+            of (folder, image set) pairs, which are read one after the other. What lies elsewhere is found, too; see
+            `voc_folders`.
+        image_set: which list in ImageSets/Main, or the names themselves; not used where `root` is a sequence.
         class_names: the labels in order; an object of another class is a fault. None takes the sorted names found in
             this image set: hand the names of the training set to the test set, which may lack a class.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
@@ -48,8 +54,8 @@ class VOCDetection(DetectionDataset):
 
     def __init__(
         self,
-        root: Root | Sequence[tuple[Root, str]],
-        image_set: str = "trainval",
+        root: Root | Sequence[tuple[Root, str | Sequence[str]]],
+        image_set: str | Sequence[str] = "trainval",
         *,
         class_names: Sequence[str] | None = VOC_CLASSES,
         on_error: OnError = "raise",
@@ -63,17 +69,18 @@ class VOCDetection(DetectionDataset):
         seen: set[str] = set()
         for folder, listed in pairs:
             folder = Path(folder)
-            files = files_in(folder / "JPEGImages")
+            annotations, pictures = voc_folders(folder)
+            files = files_in(pictures)
             for name in _read_image_set(folder, listed, report):
                 if name in seen:
                     report.fault("image", f"{folder}: image {name} is listed twice")
                     continue
                 seen.add(name)
-                annotation = folder / "Annotations" / f"{name}.xml"
+                annotation = annotations / f"{name}.xml"
                 root_element = None
                 try:
                     root_element = _parse_xml(annotation)
-                    image = _read_record(root_element, annotation, folder / "JPEGImages", name, files)
+                    image = _read_record(root_element, annotation, pictures, name, files)
                 except DataError as error:
                     report.fault("image", str(error))
                     lost = 0 if root_element is None else len(root_element.findall("object"))
@@ -144,12 +151,23 @@ class _Objects:
             self.origin.append((path, number))
 
 
-def _read_image_set(folder: Path, image_set: str, report: SkipReport) -> list[str]:
-    path = folder / "ImageSets" / "Main" / f"{image_set}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read this image set ({error})") from error
+def voc_folders(folder: Path) -> tuple[Path, Path]:
+    """The folder of the annotations and that of the images: VOC's, or those of own data that differs in the names."""
+    annotations = [folder / name for name in ANNOTATION_FOLDERS if (folder / name).is_dir()]
+    images = [folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()]
+    with_xml = (place for place in annotations if next(place.glob("*.xml"), None))
+    with_images = (place for place in images if any(next(place.glob(f"*{end}"), None) for end in SUFFIXES))
+    return next(with_xml, folder / "Annotations"), next(with_images, folder / "JPEGImages")
+
+
+def _read_image_set(folder: Path, image_set: str | Sequence[str], report: SkipReport) -> list[str]:
+    path, lines = folder, image_set
+    if isinstance(image_set, str):
+        path = folder / "ImageSets" / "Main" / f"{image_set}.txt"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot read this image set ({error})") from error
     names = []
     for number, line in enumerate(lines, 1):
         name = line.strip()
@@ -172,11 +190,11 @@ def _parse_xml(path: Path) -> Element:
 
 
 def _read_record(root: Element, path: Path, folder: Path, name: str, files: set[str]) -> ImageRecord:
-    """Finds the image of an annotation: named like it, with the suffix of <filename> (".jpg" where there is none)."""
+    """Finds the image of an annotation: named like it, with the suffix of <filename>, or else with any."""
     filename = (root.findtext("filename") or "").strip()
     if filename and not safe_name(filename):
         raise DataError(f"{path}: <filename> {filename!r} would lead out of the folder")
-    candidates = [name + (PurePosixPath(filename).suffix or ".jpg"), name + ".jpg"]
+    candidates = [name + suffix for suffix in (PurePosixPath(filename).suffix or ".jpg", *SUFFIXES)]
     image = next((file for file in candidates if file in files or os.path.isfile(folder / file)), None)
     if image is None:
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")

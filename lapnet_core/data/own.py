@@ -1,0 +1,165 @@
+"""Own data as it comes: which layout a folder has, which splits, and what is said of it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lapnet_core.data.coco import CocoDetection
+from lapnet_core.data.common import DetectionDataset, join
+from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
+from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
+from lapnet_core.data.types import DataError, OnError, Transform
+from lapnet_core.data.voc import VOCDetection
+from lapnet_core.data.yolo import YoloDetection
+from lapnet_core.data.yolo_folders import files_below, yolo, yolo_without_yaml
+
+MAX_COUNTED = 100 << 20
+"""Bytes of a JSON file beyond which its images are not counted for the line that says what the data is."""
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A folder of images and annotations, told apart, with the splits that it has and those that we made."""
+
+    folder: Path
+    layout: Layout
+    made: Mapping[str, Sequence[str]] | None = None
+    """The names of each split, where we made it."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits."""
+        return tuple(self.layout.parts)
+
+    def line(self) -> str:
+        """How many images each split has, and what is noteworthy."""
+        counted = []
+        for split, sources in self.layout.parts.items():
+            numbers = [_count(self.layout.kind, source) for source in sources]
+            counted.append(split if None in numbers else f"{split} {sum(filter(None, numbers))}")
+        return "; ".join((f"{' / '.join(counted)} images", *self.layout.notes))
+
+    def open(
+        self,
+        split: str,
+        *,
+        class_names: Sequence[str] | None = None,
+        on_error: OnError = "raise",
+        transform: Transform | None = None,
+    ) -> DetectionDataset:
+        """One split. Without `class_names` those of it that have an object, sorted (VOC) or in the data's own order.
+
+        Raises:
+            DataError: there is no such split, or it is faulty.
+        """
+        kind, parts = self.layout.kind, self.layout.parts
+        if split not in parts:
+            has = " or ".join(f"--split {name}" for name in parts)
+            raise DataError(f'{self.folder}: there is no split "{split}"; give {has}')
+        options: dict[str, Any] = {"class_names": class_names, "on_error": on_error, "transform": transform}
+        if kind == "VOC":
+            data = VOCDetection([(place, names or ()) for place, names in parts[split]], **options)
+        elif kind == "YOLO":
+            images = [name for _, names in parts[split] for name in names or ()]
+            data = YoloDetection(images, root=self.folder, **self.layout.about, **options)
+        else:
+            opened: list[DetectionDataset] = []
+            for (file, images), names in parts[split]:
+                options["class_names"] = opened[0].class_names if opened else class_names
+                opened.append(CocoDetection(images, file, only=None if names is None else set(names), **options))
+            data = join(opened)
+        if class_names is None and kind != "VOC":  # VOC's are those that it finds
+            kept = data.drop_unused()
+            if not kept:
+                raise DataError(f"{self.folder}, {split}: no image has a usable object, so that there are no classes")
+            if isinstance(data, CocoDetection):
+                data.category_ids = tuple(data.category_ids[label] for label in kept)
+        data.source = f"{self.folder.name}: {kind}, {len(data.class_names)} classes, {self.line()}"
+        data.made_splits = self.made
+        return data
+
+
+def find(path: Path) -> OwnData:
+    """What a folder holds, or a folder in it where it holds nothing else; or what a .yaml of YOLO or a JSON describes.
+
+    In this order: image sets of VOC; a .yaml with class names (YOLO); COCO's JSON; XML files beside images or in a
+    folder of their own; label files of YOLO with classes.txt or obj.names. Without a split, or with a training set
+    alone, `splits.make_split` makes one; without a validation set, one is held out of the training set.
+
+    Raises:
+        DataError: there is nothing of this kind, or what describes it is faulty.
+    """
+    try:
+        if not path.is_dir():
+            look = {".yaml": yolo, ".yml": yolo, ".json": coco}.get(path.suffix.lower())
+            found = look(path.parent, path) if look and path.is_file() else None
+            if found is None:
+                raise DataError(f"{path}: --data takes a folder, a .yaml of YOLO or a .json of COCO")
+            return _with_all_splits(path.parent, found)
+        for look in (voc_with_lists, yolo, coco, voc_without_lists, yolo_without_yaml):
+            if found := look(path):
+                return _with_all_splits(path, found)
+        inner = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
+    except OSError as error:
+        raise DataError(f"{path}: cannot read this folder ({error})") from error
+    if len(inner) == 1 and inner[0].is_dir():  # an archive unpacked into a folder of its own name
+        return find(inner[0])
+    endings = Counter(file.suffix.lower() for file in files_below(path))
+    held = ", ".join(f"{n} {end or 'without suffix'}" for end, n in endings.most_common(4)) or "nothing"
+    raise DataError(
+        f"{path}: no annotations that are known. It holds {held}; wanted are VOC's XML files (in Annotations, or "
+        "beside the images), COCO's JSON, or YOLO's label files with a data.yaml. --data takes the folder that holds "
+        "both images and annotations"
+    )
+
+
+def _with_all_splits(folder: Path, found: Layout) -> OwnData:
+    """Adds a split where there is none, a validation set where there is none, and trainval."""
+    parts = dict(found.parts)
+    whole = next((name for name in ("all", "trainval", "train") if name in parts), "")
+    if len(parts) == 1 and whole in ("all", "train"):
+        shares = SHARES
+    elif whole and "val" not in parts and not {"train", "trainval"} <= set(parts):
+        shares = HELD_OUT
+    else:
+        shares = {}
+    notes, made = found.notes, None
+    if shares:
+        given = parts.pop(whole)
+        named = [(place, _names(found.kind, (place, names))) for place, names in given]
+        made = make_split([name for _, names in named for name in names], shares)
+        for split, chosen in ((split, set(names)) for split, names in made.items()):
+            parts[split] = [(place, [name for name in names if name in chosen]) for place, names in named]
+        percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
+        how = "split made by us" if shares is SHARES else f"val held out of {whole} by us"
+        notes += (f"{how}, {percent} % by a hash of the file names: an image that is added moves no other",)
+        if shares is HELD_OUT:
+            parts["trainval"] = given
+    if "trainval" not in parts and {"train", "val"} <= set(parts):
+        parts["trainval"] = [*parts["train"], *parts["val"]]
+    order = dict.fromkeys([name for name in ("train", "val", "trainval", "test") if name in parts] + list(parts))
+    parts = {split: parts[split] for split in order if any(names != [] for _, names in parts[split])}
+    return OwnData(folder, replace(found, parts=parts, notes=notes), made)
+
+
+def _names(kind: str, source: Source) -> list[str]:
+    """The names of the images of a source."""
+    place, names = source
+    if isinstance(names, list):
+        return names
+    if kind == "COCO":
+        return coco_names(place[0])
+    try:
+        lines = (place / "ImageSets" / "Main" / f"{names}.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{place}: cannot read its image set {names} ({error})") from error
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def _count(kind: str, source: Source) -> int | None:
+    """How many images a source has; None where to count them takes long."""
+    if kind == "COCO" and source[1] is None and source[0][0].stat().st_size > MAX_COUNTED:
+        return None
+    return len(_names(kind, source))

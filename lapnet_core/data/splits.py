@@ -1,0 +1,54 @@
+"""Splits that we make where data brings none: a function of the file names alone."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lapnet_core.files import write_whole
+
+SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+"""Of data without any split."""
+HELD_OUT = {"train": 0.85, "val": 0.15}
+"""Of training data that has no validation split beside it."""
+
+
+def make_split(names: Sequence[str], shares: Mapping[str, float] = SHARES) -> dict[str, list[str]]:
+    """Deals images out by a hash of their names: the same on every machine, and an image that is added moves no other.
+
+    Only the file's name without folder and suffix counts, and without what Roboflow appends to copies that it
+    augmented, so that copies of one photograph stay together.
+
+    Args:
+        names: file names or paths; the order is kept within each split.
+        shares: of each split, adding up to 1. As far as there are names, none is left empty, the first ones least of
+            all: the fullest one gives its last by hash.
+    """
+    places = {name: _place(name) for name in names}
+    limits = list(accumulate(shares.values()))[:-1]
+    dealt = {split: [] for split in shares}
+    for name in names:
+        dealt[list(shares)[sum(places[name] >= limit for limit in limits)]].append(name)
+    for split in list(shares)[: len(names)]:
+        if not dealt[split]:
+            giver = max(reversed(dealt.values()), key=len)
+            given = max(giver, key=lambda name: (places[name], name))
+            giver.remove(given)
+            dealt[split].append(given)
+    return dealt
+
+
+def _place(name: str) -> float:
+    """Where a name stands between 0 and 1."""
+    stem = re.sub(r"\.rf\.\w+$", "", PurePosixPath(name.replace("\\", "/")).stem)
+    return int.from_bytes(hashlib.sha256(stem.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
+
+
+def write_split(dataset: Any, folder: Path) -> None:
+    """Writes the names of every split that we made to split.json in a run's folder; nothing where it has its own."""
+    if names := getattr(dataset, "made_splits", None):
+        text = json.dumps({"made_by": dataset.source, **names}, indent=1) + "\n"
+        write_whole(folder / "split.json", lambda part: part.write_text(text, encoding="utf-8"))

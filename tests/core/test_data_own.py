@@ -1,0 +1,402 @@
+"""Own data as it comes: the same photographs in every layout give the same targets, and a line says what was found."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lapnet_core.data import DataError
+from lapnet_core.data.named import open_dataset
+from lapnet_core.data.own import find
+from lapnet_core.data.splits import HELD_OUT, SHARES, make_split, write_split
+
+CLASSES = ("cat", "dog", "no")  # to YAML, the third is a boolean
+SIZES = {f"photo{n:02}": (40 + n, 30 + 2 * n) for n in range(12)}
+"""(width, height) of each photograph."""
+SPLIT = {name: ("train", "train", "train", "val", "test", "train")[n % 6] for n, name in enumerate(SIZES)}
+
+
+def objects(name: str) -> list[tuple[int, tuple[int, int, int, int]]]:
+    """(class, (x1, y1, x2, y2)) of a photograph; one has none."""
+    n = int(name[-2:])
+    return [(k % 3, (k + 1, 2 + k, 12 + n + k, 20 + k)) for k in range(n % 3 + 1)] if n != 5 else []
+
+
+def picture(path: Path, name: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", SIZES[name], (int(name[-2:]) * 9, 80, 30)).save(path)
+
+
+def xml(path: Path, name: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = SIZES[name]
+    boxes = "".join(
+        f"<object><name>{CLASSES[c]}</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin><xmax>{x2}</xmax>"
+        f"<ymax>{y2}</ymax></bndbox></object>"
+        for c, (x1, y1, x2, y2) in objects(name)
+    )
+    path.write_text(f"<annotation><size><width>{width}</width><height>{height}</height></size>{boxes}</annotation>")
+
+
+def labels(path: Path, name: str, polygons: bool = False) -> None:
+    width, height = SIZES[name]
+    lines = []
+    for c, (x1, y1, x2, y2) in objects(name):
+        corners = (x1 / width, y1 / height, x2 / width, y2 / height)
+        numbers = [(corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2]
+        numbers += [corners[2] - corners[0], corners[3] - corners[1]]
+        if polygons:
+            (a, b, c2, d) = corners
+            numbers = [a, (b + d) / 2, (a + c2) / 2, b, c2, (b + d) / 2, (a + c2) / 2, d]
+        lines.append(" ".join([str(c), *(f"{number:.9f}" for number in numbers)]))
+    if lines or name != "photo05":  # an image without objects has no file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\r\n\n")
+
+
+def coco(path: Path, names: list[str], folder: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [(n, c, box) for n, name in enumerate(names) for c, box in objects(name)]
+    content = {
+        "images": [
+            {"id": n, "file_name": f"{folder}{name}.jpg", "width": SIZES[name][0], "height": SIZES[name][1]}
+            for n, name in enumerate(names)
+        ],
+        # Roboflow's first category is the name of the project, and has no object
+        "categories": [{"id": 0, "name": "things"}, *({"id": 3 * n + 1, "name": x} for n, x in enumerate(CLASSES))],
+        "annotations": [
+            {"id": k, "image_id": n, "category_id": 3 * c + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": 1}
+            for k, (n, c, (x1, y1, x2, y2)) in enumerate(rows)
+        ],
+    }
+    path.write_text(json.dumps(content))
+
+
+def of(split: str) -> list[str]:
+    return [name for name in SIZES if SPLIT[name] == split]
+
+
+def voc(root, lists=("train", "val", "test"), images="JPEGImages", annotations="Annotations"):
+    for name in SIZES:
+        picture(root / images / f"{name}.jpg", name)
+        xml(root / annotations / f"{name}.xml", name)
+    for split in lists:
+        (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        names = of(split) if split in ("train", "val", "test") else list(SIZES)
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(names))
+
+
+def xml_by_split(root):
+    for name, split in SPLIT.items():
+        folder = root / ("valid" if split == "val" else split)
+        picture(folder / f"{name}.jpg", name)
+        xml(folder / f"{name}.xml", name)
+
+
+def coco_official(root):
+    for split in ("train", "val", "test"):
+        coco(root / "annotations" / f"instances_{split}2017.json", of(split))
+        (root / "annotations" / f"captions_{split}2017.json").write_text('{"images": [], "annotations": []}')
+        for name in of(split):
+            picture(root / f"{split}2017" / f"{name}.jpg", name)
+
+
+def coco_one_folder(root):
+    for split in ("train", "val", "test"):
+        coco(root / "annotations" / f"instances_{split}.json", of(split))
+    for name in SIZES:
+        picture(root / "images" / f"{name}.jpg", name)
+
+
+def roboflow_coco(root):
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        coco(root / folder / "_annotations.coco.json", of(split))
+        for name in of(split):
+            picture(root / folder / f"{name}.jpg", name)
+
+
+def coco_alone(root, images="", where="result.json", inside=""):
+    coco(root / where, list(SIZES), inside)
+    for name in SIZES:
+        picture(root / images / f"{name}.jpg", name)
+
+
+DESCRIBED = "names: [cat, dog, no]\nnc: 3\n"
+
+
+def yolo(
+    root, form="images/{}", about="train: images/train\nval: images/val\ntest: images/test\n", val="val", **options
+):
+    for name, split in SPLIT.items():
+        place = form.format(val if split == "val" else split)
+        picture(root / place / f"{name}.jpg", name)
+        labels(root / place.replace("images", "labels") / f"{name}.txt", name, **options)
+    if about is not None:
+        (root / "data.yaml").write_text(about + DESCRIBED)
+
+
+ROBOFLOW = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n"
+ELSEWHERE = "path: /content/drive/photos\ntrain: images/train\nval: images/val\ntest: images/test\n"
+FARTHER = "train: /home/someone/set/images/train/\nval: /home/someone/set/images/val\ntest: C:/images/test\n"
+
+
+def yolo_lists(root):
+    yolo(root, about="train: train.txt\nval: ./val.txt\ntest: [test.txt]\n")
+    for split in ("train", "val", "test"):
+        lines = [f"{('', './', 'data/somewhere/')[n % 3]}images/{split}/{name}.jpg" for n, name in enumerate(of(split))]
+        (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
+
+
+def yolo_flat(root, names="classes.txt", images="images"):
+    for name in SIZES:
+        picture(root / images / f"{name}.jpg", name)
+        labels(root / images.replace("images", "labels") / f"{name}.txt", name)
+    (root / names).write_text("cat\ndog\nno\n" if names.endswith("txt") else DESCRIBED)
+
+
+def nested(root):
+    roboflow_coco(root / "photos.v1" / "export")
+    (root / "__MACOSX").mkdir()
+
+
+WITH_SPLITS = {
+    "VOC": voc,
+    "XML by split": xml_by_split,
+    "COCO": coco_official,
+    "COCO, one folder": coco_one_folder,
+    "COCO of Roboflow": roboflow_coco,
+    "COCO in a folder in a folder": nested,
+    "YOLO": yolo,
+    "YOLO without paths": lambda root: yolo(root, about=""),
+    "YOLO, names by number": lambda root: (yolo(root), (root / "data.yaml").write_text(
+        "train: images/train\nval: images/val\ntest: images/test\nnames:\n  0: cat\n  1: dog\n  2: no\n")),
+    "YOLO, polygons": lambda root: yolo(root, polygons=True),
+    "YOLO of Roboflow": lambda root: yolo(root, "{}/images", ROBOFLOW, val="valid"),
+    "YOLO, paths of elsewhere": lambda root: yolo(root, about=ELSEWHERE),
+    "YOLO, absolute paths": lambda root: yolo(root, about=FARTHER),
+    "YOLO, labels beside": lambda root: yolo(root, "{}", "train: train\nval: val\ntest: test\n"),
+    "YOLO, lists": yolo_lists,
+    "YOLO, another name": lambda root: (yolo(root), (root / "data.yaml").rename(root / "my.yml")),
+    "YOLO, classes.txt": lambda root: (yolo(root, about=None), (root / "classes.txt").write_text("cat\ndog\nno\n")),
+}  # fmt: skip
+WITHOUT = {
+    "VOC": lambda root: voc(root, ()),
+    "VOC, one list": lambda root: voc(root, ("default",)),
+    "XML in other folders": lambda root: voc(root, (), "images", "annots"),
+    "XML beside": lambda root: voc(root, (), "", ""),
+    "COCO beside": coco_alone,
+    "COCO of CVAT": lambda root: coco_alone(root, "images", "annotations/instances_default.json"),
+    "COCO with folders in its names": lambda root: coco_alone(root, "images/2024", inside="images/2024/"),
+    "YOLO": yolo_flat,
+    "YOLO, one file of names": lambda root: yolo_flat(root, "data.yaml"),
+    "YOLO, all in one": lambda root: yolo_flat(root, images=""),
+}
+
+
+def targets(data) -> dict[str, list]:
+    found = {}
+    for index in range(len(data)):
+        image, target = data[index]
+        name = Path(str(data._images[index].path)).stem
+        assert image.shape == (3, *SIZES[name][::-1])
+        rows = zip(target["labels"].tolist(), target["boxes"].tolist(), strict=True)
+        found[name] = sorted((data.class_names[label], tuple(round(side, 3) for side in box)) for label, box in rows)
+    assert len({data.target(index)["image_id"] for index in range(len(data))}) == len(data)
+    return found
+
+
+def expected(names) -> dict[str, list]:
+    return {name: sorted((CLASSES[c], tuple(map(float, box))) for c, box in objects(name)) for name in names}
+
+
+def digest(root: Path) -> dict:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("layout", WITH_SPLITS)
+def test_every_layout_with_splits_gives_the_same_targets(tmp_path, layout):
+    root = tmp_path / "photos"
+    root.mkdir()
+    WITH_SPLITS[layout](root)
+    before = digest(root)
+    for split in ("train", "val", "test"):
+        data = open_dataset(str(root), split)
+        assert targets(data) == expected(of(split))
+        assert data.made_splits is None
+        assert "train 8 / val 2 / trainval 10 / test 2 images" in data.source
+        assert "by us" not in data.source
+    assert "\n" not in data.source
+    train = open_dataset(str(root), "train")
+    assert train.class_names == CLASSES
+    both = open_dataset(str(root), "trainval", class_names=train.class_names)
+    assert targets(both) == expected(of("train") + of("val"))
+    assert digest(root) == before  # nothing of the user's is touched
+
+
+@pytest.mark.parametrize("layout", WITHOUT)
+def test_every_layout_without_splits_gets_the_same_one(tmp_path, layout):
+    root = tmp_path / "photos"
+    root.mkdir()
+    WITHOUT[layout](root)
+    made = {split: sorted(names) for split, names in make_split(list(SIZES)).items()}
+    for split, names in made.items():
+        data = open_dataset(str(root), split, class_names=CLASSES)
+        assert targets(data) == expected(names)
+        assert {n: sorted(Path(x).stem for x in found) for n, found in data.made_splits.items()} == made
+        assert "split made by us, 70/15/15 % by a hash of the file names" in data.source
+    data = open_dataset(str(root), "trainval", class_names=CLASSES)
+    assert targets(data) == expected(made["train"] + made["val"])
+    write_split(data, tmp_path / "run")
+    written = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert written.pop("made_by") == data.source
+    assert {n: sorted(Path(x).stem for x in found) for n, found in written.items()} == made
+
+
+def test_a_validation_set_is_held_out_where_there_is_none(tmp_path):
+    voc(tmp_path, ("train", "test"))
+    held = make_split(of("train"), HELD_OUT)
+    for split in ("train", "val"):
+        assert targets(open_dataset(str(tmp_path), split, class_names=CLASSES)) == expected(held[split])
+    data = open_dataset(str(tmp_path), "trainval")
+    assert targets(data) == expected(of("train"))
+    assert "val held out of train by us, 85/15 %" in data.source
+    assert targets(open_dataset(str(tmp_path), "test", class_names=CLASSES)) == expected(of("test"))
+
+
+def test_lists_of_the_users_stay_as_they_are(tmp_path):
+    voc(tmp_path, ("trainval",))
+    assert targets(open_dataset(str(tmp_path), "trainval")) == expected(SIZES)
+    assert "val held out of trainval by us" in open_dataset(str(tmp_path), "train").source
+    with pytest.raises(DataError, match='no split "test"; give --split train or --split val or --split trainval'):
+        open_dataset(str(tmp_path), "test")
+
+
+names = st.lists(st.text("abc01/_. ", min_size=1, max_size=8), unique=True, max_size=40)
+
+
+@given(names, names)
+@settings(max_examples=60)
+def test_a_split_is_a_function_of_each_name_alone(some, more):
+    dealt = make_split(some)
+    assert sorted(name for found in dealt.values() for name in found) == sorted(some)
+    assert all(list(dealt.values())[: len(some)])
+    shuffled = random.Random(0).sample(some, len(some))
+    assert {split: set(found) for split, found in make_split(shuffled).items()} == {s: set(f) for s, f in dealt.items()}
+    large = make_split([*map(str, range(100)), *(set(some) | set(more))])
+    larger = make_split([*map(str, range(200)), *(set(some) | set(more))])
+    for split in SHARES:
+        assert set(large[split]) <= set(larger[split])
+
+
+def test_a_split_has_its_shares_and_copies_stay_together():
+    dealt = make_split([f"IMG_{n}.jpg" for n in range(10_000)])
+    for split, share in SHARES.items():
+        assert len(dealt[split]) == pytest.approx(10_000 * share, abs=150)
+    copies = make_split([f"photo{n}_jpg.rf.{k}{'a' * 30}.jpg" for n in range(100) for k in range(3)])
+    for found in copies.values():
+        assert len(found) == 3 * len({name.split(".rf.")[0] for name in found})
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, r"no annotations that are known. It holds nothing; .*--data takes the folder"),
+        ({"a.jpg": "x", "b.jpg": "x", "notes.md": "x"}, r"It holds 2 \.jpg, 1 \.md"),
+        ({"data.yaml": "names: [a, b"}, r"data\.yaml: cannot read this YAML file"),
+        ({"data.yaml": "- a"}, r"data\.yaml: cannot read this YAML file .*mapping"),
+        ({"data.yaml": "names: [a, a]"}, "list of different class names"),
+        ({"data.yaml": "names: {0: a, 00: b}"}, "list of different class names"),
+        ({"data.yaml": "names: {x: a}"}, "list of different class names"),
+        ({"data.yaml": 'names: ["a\\nb"]'}, "list of different class names"),
+        ({"data.yaml": "names: [[a]]"}, "list of different class names"),
+        ({"data.yaml": "names: [a]\nnc: 2"}, "nc is 2, but there are 1 names"),
+        ({"data.yaml": "names: [a]\ntrain: {a: b}"}, "train must be a folder or a list"),
+        ({"data.yaml": "names: [a]\ntrain: ../train/images"}, "train is ../train/images, and there are no images"),
+        ({"data.yaml": "names: [a]", "a.jpg": "x", "a.txt": "0 .5 .5 .1 .1"}, "no usable image|cannot read this image"),
+        ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
+        ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, content, fault):
+    for name, text in (content or {}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=fault):
+        open_dataset(str(tmp_path), "train")
+
+
+def test_a_test_set_that_the_yaml_only_names_is_noted(tmp_path):
+    yolo(tmp_path, "{}/images", ROBOFLOW, val="valid")
+    shutil.rmtree(tmp_path / "test")
+    data = open_dataset(str(tmp_path), "train")
+    assert "train 8 / val 2 / trainval 10 images; test is ../test/images, and there are no images" in data.source
+    with pytest.raises(DataError, match='no split "test"'):
+        open_dataset(str(tmp_path), "test")
+
+
+def test_images_of_train_never_stand_for_a_val_that_is_not_there(tmp_path):
+    yolo(tmp_path, about="train: images/train\nval: ../valid/images\n")
+    shutil.rmtree(tmp_path / "images" / "val")
+    data = open_dataset(str(tmp_path), "val", class_names=CLASSES)
+    assert "val is ../valid/images, and there are no images, nor" in data.source
+    assert "split made by us" in data.source
+    assert set(targets(data)) == set(make_split(of("train"))["val"])
+
+
+def test_a_file_can_be_named_too(tmp_path):
+    yolo(tmp_path)
+    coco(tmp_path / "few.json", of("test"))
+    assert targets(open_dataset(str(tmp_path / "data.yaml"), "val", class_names=CLASSES)) == expected(of("val"))
+    for name in of("test"):
+        picture(tmp_path / f"{name}.jpg", name)
+    assert find(tmp_path / "few.json").layout.kind == "COCO"
+    with pytest.raises(DataError, match=r"takes a folder, a \.yaml of YOLO or a \.json of COCO"):
+        open_dataset(str(tmp_path / "photo04.jpg"), "train")
+    with pytest.raises(DataError, match=r'data "nothing": neither nothing nor .* exists\. Give --data the path'):
+        open_dataset("nothing", "train")
+
+
+def test_classes_without_an_object_are_no_classes(tmp_path):
+    coco_one_folder(tmp_path)
+    data = open_dataset(str(tmp_path), "train")
+    assert data.class_names == CLASSES  # without "things"
+    assert data.category_ids == (1, 4, 7)
+    assert torch.equal(data._labels.unique(), torch.arange(3))
+
+
+def test_images_that_are_in_two_parts_are_no_trainval(tmp_path):
+    coco_one_folder(tmp_path)
+    coco(tmp_path / "annotations" / "instances_val.json", of("train")[:1])
+    with pytest.raises(DataError, match=r"photo00\.jpg: this image is in two of the parts"):
+        open_dataset(str(tmp_path), "trainval")
+
+
+def test_images_without_xml_are_said(tmp_path):
+    voc(tmp_path, ())
+    (tmp_path / "Annotations" / "photo03.xml").unlink()
+    assert "1 images without an XML file are left out" in open_dataset(str(tmp_path), "train").source
+
+
+def test_yolo_is_read_upright_and_voc_as_stored(tmp_path):
+    yolo_flat(tmp_path)
+    stored = Image.fromarray(np.arange(40 * 30, dtype=np.uint8).reshape(30, 40))
+    exif = stored.getexif()
+    exif[0x0112] = 6
+    stored.save(tmp_path / "images" / "photo00.png", exif=exif)
+    (tmp_path / "images" / "photo00.jpg").unlink()
+    split = next(split for split, found in make_split(list(SIZES)).items() if "photo00" in found)
+    data = open_dataset(str(tmp_path), split, class_names=CLASSES)
+    index = [Path(record.path).stem for record in data._images].index("photo00")
+    image, target = data[index]
+    assert tuple(image.shape[1:]) == target["original_size"] == (40, 30)
+    assert np.array_equal(image[0].numpy(), np.rot90(np.asarray(stored), -1))
+    x1, y1, x2, y2 = objects("photo00")[0][1]
+    scaled = [x1 * 30 / 40, y1 * 40 / 30, x2 * 30 / 40, y2 * 40 / 30]
+    assert target["boxes"][0].tolist() == pytest.approx(scaled, rel=1e-5)
