@@ -1,4 +1,5 @@
-"""What a training leaves on the disk: log.jsonl, last.pt, previous.pt. A file is replaced as a whole or not at all."""
+"""What a training leaves on the disk: log.jsonl, last.pt, previous.pt, the best model, TensorBoard's files. A file is
+replaced as a whole or not at all."""
 
 import json
 import os
@@ -18,9 +19,14 @@ from lapnet_core.files import alive, not_finite, write_whole
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
-TRACES = (LAST, PREVIOUS, "log.jsonl", "model.safetensors")
+BEST = "best.safetensors"
+"""The best model by validation, beside model.safetensors, the last one."""
+TRACES = (LAST, PREVIOUS, "log.jsonl", "model.safetensors", BEST)
 """Files that tell that a folder holds a training."""
-MAY_CHANGE = ("out", "workers", "device", "save_every", "log_every", "on_error")
+MAY_CHANGE = (
+    *("out", "workers", "device", "save_every", "log_every", "on_error"),
+    *("tensorboard", "val_every", "patience"),  # the training itself is the same without them
+)
 """Fields of the config that may differ when a training is resumed."""
 
 
@@ -61,6 +67,15 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
             folder.rmdir()
 
 
+def busy(folder: Path) -> bool:
+    """Whether another training is at work in a folder."""
+    lock = folder / ".lock"
+    try:
+        return _at_work(lock.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+
+
 def _at_work(owner: str) -> bool:
     """Whether the process that a lock names is alive. Of one on another machine nobody here can tell: it counts."""
     pid, _, host = owner.partition(" on ")
@@ -70,15 +85,21 @@ def _at_work(owner: str) -> bool:
 
 
 class RunLog:
-    """log.jsonl: a header line with the config and the machine, then a line every `log_every` steps.
+    """log.jsonl: a header line with the config and the machine, then a line every `log_every` steps and one for each
+    validation. TensorBoard gets the same numbers where the config says so.
 
-    `lines` holds what is kept of an earlier part of the training: the lines up to step `first`; those after it belong
-    to steps that are about to be repeated. A line that was cut in half, as on a full disk, ends what is kept.
+    `lines` holds what is kept of an earlier part of the training: the lines up to step `first`, and the validations up
+    to step `validated`; those after it are about to be repeated. A line that was cut in half, as on a full disk, ends
+    what is kept.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, class_names: tuple[str, ...], first: int) -> None:
+    def __init__(
+        self, folder: Path, config: TrainConfig, class_names: tuple[str, ...], first: int, validated: int = 0
+    ) -> None:
         self.path = folder / "log.jsonl"
-        self.lines: list[dict[str, Any]] = [line for line in _kept(self.path) if line["step"] <= first] if first else []
+        self.lines: list[dict[str, Any]] = [
+            line for line in _kept(self.path) if line["step"] <= (validated if "val_map" in line else first)
+        ]
         header = {
             "config": json.loads(config.to_json()),
             "class_names": class_names,
@@ -87,11 +108,39 @@ class RunLog:
         }
         text = "".join(json.dumps(line) + "\n" for line in [header, *self.lines])
         write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
+        self.board: Any = None
+        if config.tensorboard:
+            known = (folder / "tensorboard").exists()
+            # What an earlier part wrote of the steps to come is taken back.
+            self.board = tensorboard()(folder / "tensorboard", purge_step=first + 1 if known else None)
+            for line in () if known else self.lines:
+                self._draw(line)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self._draw(line)
+
+    def _draw(self, line: dict[str, Any]) -> None:
+        for name in set(line) - {"step"} if self.board else ():
+            self.board.add_scalar(name, line[name], line["step"])
+
+    def close(self) -> None:
+        """Write what TensorBoard has not been given yet."""
+        if self.board:
+            self.board.close()
+
+
+def tensorboard() -> Any:
+    """TensorBoard's writer; ValueError, with what helps, where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            f"tensorboard: the package is not there ({error}); pip install tensorboard, or leave --tensorboard out"
+        ) from error
+    return SummaryWriter
 
 
 def _kept(path: Path) -> Iterator[dict[str, Any]]:
@@ -108,6 +157,19 @@ def _kept(path: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
+def write_beside(folder: Path, files: dict[str, Any], fresh: bool) -> None:
+    """Write what a method wants to have in the run folder, `Method.files`.
+
+    Raises:
+        FileExistsError: another file of that name is there before a fresh training.
+    """
+    for name, file in files.items():
+        path = folder / name
+        if fresh and path.exists() and path.read_bytes() != file.to_json().encode():
+            raise FileExistsError(f"{path} is there, and not of this training: --out takes another folder")
+        file.save(path)
+
+
 def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) -> None:
     """Write `content` (tensors and plain values) with the config that it belongs to as last.pt; what was last.pt
     becomes previous.pt.
@@ -116,7 +178,7 @@ def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) 
         FloatingPointError: a value of the state is not finite; the older checkpoints stay.
         OSError: it cannot be written, by the file's name; the older ones stay.
     """
-    if wrong := not_finite(content["state"]):
+    if wrong := not_finite(content["state"]) or not_finite(content.get("average") or {}):
         kept = " and ".join(name for name in (LAST, PREVIOUS) if (folder / name).exists()) or "nothing"
         raise FloatingPointError(
             f"step {content['step']}: {wrong} is not finite, so it is not saved; kept in {folder}: {kept}. "
@@ -140,8 +202,8 @@ def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) 
 
 
 def load_checkpoint(folder: Path, config: TrainConfig) -> dict[str, Any]:
-    """What `save_checkpoint` wrote last; or before that, with a warning, where the newest file is damaged. Tensors
-    only: a file from a stranger cannot run code.
+    """What `save_checkpoint` wrote last; or before that, with a warning, where the newest file is damaged. "file" is
+    which one it was. Tensors only: a file from a stranger cannot run code.
 
     Raises:
         FileNotFoundError: there is none.
@@ -159,7 +221,7 @@ def load_checkpoint(folder: Path, config: TrainConfig) -> dict[str, Any]:
         if problems:
             told = f"{problems[0]}; going on from {path.name}, step {content['step']}"
             warnings.warn(told, stacklevel=2)
-        return _of_this_training(path, content, config)
+        return {**_of_this_training(path, content, config), "file": str(path)}
     if problems:
         raise ValueError(f"{'; '.join(problems)}: start again in another folder, with --out")
     raise FileNotFoundError(f"{folder / LAST} does not exist: there is nothing to resume")
@@ -196,7 +258,7 @@ def _of_this_training(path: Path, content: dict[str, Any], config: TrainConfig) 
     return _of_version_0_1(content, saved) if "trainee" in content else content
 
 
-def check_classes(path: Path, content: dict[str, Any], class_names: tuple[str, ...]) -> None:
+def check_classes(content: dict[str, Any], class_names: tuple[str, ...]) -> None:
     """ValueError where a checkpoint was trained on other classes, or on the same in another order."""
     if "class_names" in content:
         saved = tuple(content["class_names"])
@@ -205,7 +267,7 @@ def check_classes(path: Path, content: dict[str, Any], class_names: tuple[str, .
         count = content["about"]["num_classes"]
         same, told = count == len(class_names), f"{count} classes"
     if not same:
-        raise ValueError(f"{path} was trained on {told}; the data has {', '.join(class_names)}")
+        raise ValueError(f"{content['file']} was trained on {told}; the data has {', '.join(class_names)}")
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A trained method with all that it needs to be used: its form, class names, input size. One safetensors file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ from lapnet_core.inputs import check_size, check_tensor, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class
+from lapnet_core.processes import signals_held
 
 _EMPTY_BOX = torch.zeros(0, 4)
+Predicted = tuple[list[Detection], list[Target], list[str]]
+"""Detections, targets in the same order, and the messages of images that could not be read and are in neither."""
 
 
 @dataclass
@@ -51,12 +54,12 @@ class Detector:
         """Where the method is."""
         return next(self.method.parameters()).device
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, note: dict[str, Any] | None = None) -> None:
         """Write state and metadata; atomic, so that an interruption leaves the older file whole, as does a
-        FloatingPointError where the state is not finite."""
+        FloatingPointError where the state is not finite. `note`, plain values, is what `note_of` reads."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.method.state_dict().items()}
         about = {"method": self.method.name, "class_names": self.class_names, "image_size": self.image_size}
-        about["about"] = self.method.about()
+        about |= {"about": self.method.about(), "note": note or {}}
         if wrong := not_finite(tensors):
             raise FloatingPointError(f"{wrong} is not finite, so that {path} is not written")
         write_whole(path, lambda part: part.write_bytes(save(tensors, metadata={"lapnet": json.dumps(about)})))
@@ -161,28 +164,63 @@ class Detector:
         Returns:
             detections, targets, and the messages of images that could not be read and are in neither list.
         """
+        batches = self.predict_batches(dataset, batch_size, workers, **options)  # pyright: ignore[reportArgumentType]
+        count = -(-len(dataset) // batch_size)
+        return joined(list(tqdm(batches, desc="detect", unit="batch", total=count, disable=None if progress else True)))
+
+    def predict_batches(
+        self, dataset: Images, batch_size: int = 8, workers: int = 0, rank: int = 0, world: int = 1, **options: float
+    ) -> Iterator[Predicted]:
+        """What `predict_dataset` joins, batch by batch; process `rank` of `world` does every world-th batch.
+
+        Whole batches are shared out, so that each is the batch that one process alone would have: the last digits of
+        what a network computes depend on how many images it is given.
+        """
         self._check_classes(dataset)
+        starts = range(rank * batch_size, len(dataset), world * batch_size)
+        loader = DataLoader(
+            Transformed(dataset, eval_transform(self.image_size)),
+            batch_sampler=[range(k, min(k + batch_size, len(dataset))) for k in starts],  # pyright: ignore
+            collate_fn=collate,
+            num_workers=workers,
+        )
+        with signals_held():  # while the processes start that load images
+            batches = iter(loader)
+        for batch in batches:
+            yield self._predicted(batch, options)
+
+    def _predicted(self, batch: Batch, options: dict[str, float]) -> Predicted:
         detections: list[Detection] = []
         targets: list[Target] = []
-        skipped: list[str] = []
-        for batch in self._batches(dataset, batch_size, workers, progress):
-            skipped += batch.skipped
-            if not len(batch):
-                continue
-            for found, target in zip(self.detect_images(batch.images, **options), batch.targets, strict=True):
-                size = target["original_size"]
-                detections.append(_to_original(found, self.image_size, size))
-                targets.append({**target, "boxes": boxes_to_original(target["boxes"], self.image_size, size)})
-        return detections, targets, skipped
-
-    def _batches(self, dataset: Images, batch_size: int, workers: int, progress: bool) -> Iterator[Batch]:
-        transformed = Transformed(dataset, eval_transform(self.image_size))
-        loader = DataLoader(transformed, batch_size, collate_fn=collate, num_workers=workers)  # pyright: ignore
-        yield from tqdm(loader, desc="detect", unit="batch", disable=None if progress else True)
+        for found, target in zip(
+            self.detect_images(batch.images, **options) if len(batch) else (), batch.targets, strict=True
+        ):
+            size = target["original_size"]
+            detections.append(_to_original(found, self.image_size, size))
+            targets.append({**target, "boxes": boxes_to_original(target["boxes"], self.image_size, size)})
+        return detections, targets, list(batch.skipped)
 
     def _check_classes(self, dataset: Images) -> None:
         if tuple(dataset.class_names) != self.class_names:
             raise ValueError(f"the model knows {self.class_names}, the data set has {tuple(dataset.class_names)}")
+
+
+def joined(batches: Sequence[Predicted]) -> Predicted:
+    """Of many batches, in their order, as of one."""
+    everything: Predicted = ([], [], [])
+    for batch in batches:
+        for whole, part in zip(everything, batch, strict=True):
+            whole.extend(part)  # pyright: ignore[reportArgumentType]
+    return everything
+
+
+def note_of(path: str | Path) -> dict[str, Any]:
+    """The note that `Detector.save` wrote with a model; empty where there is none, or no such file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(json.loads((file.metadata() or {})["lapnet"])["note"])
+    except Exception:  # on foreign files safetensors and JSON raise nearly anything
+        return {}
 
 
 def _to_original(found: Detection, input_size: tuple[int, int], original_size: tuple[int, int]) -> Detection:

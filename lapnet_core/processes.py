@@ -3,13 +3,19 @@
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from types import FrameType
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+T = TypeVar("T")
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
@@ -44,19 +50,74 @@ def join_processes(device_name: str) -> tuple[int, int]:
     return (dist.get_rank(), world) if world > 1 else (0, 1)
 
 
+@contextmanager
+def processes(device_name: str) -> Iterator[tuple[int, int]]:
+    """`join_processes` for the time of a `with`."""
+    rank, world = join_processes(device_name)
+    try:
+        yield rank, world
+    finally:
+        if world > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def in_turn(own: list[T]) -> list[T]:
+    """The items of all processes in the first one, one of each in turn: where process r of n took the items r, r + n,
+    r + 2n, ... of a list, these are in the order of the list again. Nothing in the other processes."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return own
+    first = dist.get_rank() == 0
+    parts: list[list[T]] | None = [[] for _ in range(dist.get_world_size())] if first else None
+    dist.gather_object(own, parts)
+    missing = object()
+    rows = zip_longest(*(parts or []), fillvalue=missing)
+    return [item for row in rows for item in row if item is not missing]  # pyright: ignore[reportReturnType]
+
+
+def from_first(value: T) -> T:
+    """The value of the first process, in each."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    carried = [value]
+    dist.broadcast_object_list(carried)
+    return carried[0]
+
+
+def in_parallel(module: nn.Module, device: torch.device, world: int) -> nn.Module:
+    """The module as it is trained: itself, or DDP around it, with BatchNorm synchronised on GPUs."""
+    if world == 1:
+        return module
+    on_gpu = device.type == "cuda"
+    if not on_gpu and dist.get_rank() == 0:
+        warnings.warn(
+            f"{world} processes on CPUs: each normalises its own share of a batch, so the result is not quite that of "
+            "one process with the same batch size",
+            stacklevel=2,
+        )
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(module) if on_gpu else module
+    return DistributedDataParallel(synchronised, [device] if on_gpu else None)
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mean_of_all(values: dict[str, float]) -> dict[str, float]:
-    """The same numbers of all processes: whole numbers are counts and are summed, the others are averaged."""
+    """The same numbers of all processes, `summed_up`."""
     if not (dist.is_available() and dist.is_initialized()):
         return values
     gathered: list[dict[str, float]] = [{} for _ in range(dist.get_world_size())]
     dist.all_gather_object(gathered, values)
-    sums = {name: sum(one[name] for one in gathered) for name in values}
-    return {name: s if isinstance(values[name], int) else s / len(gathered) for name, s in sums.items()}
+    return summed_up(gathered)
+
+
+def summed_up(parts: list[dict[str, float]]) -> dict[str, float]:
+    """One for many: whole numbers are counts and are summed, the others are averaged."""
+    if len(parts) == 1:
+        return parts[0]
+    sums = {name: sum(one[name] for one in parts) for name in parts[0]}
+    return {name: s if isinstance(parts[0][name], int) else s / len(parts) for name, s in sums.items()}
 
 
 @contextmanager

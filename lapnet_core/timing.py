@@ -1,8 +1,11 @@
 """Wall times."""
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -10,7 +13,7 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data import Target
 from lapnet_core.peers import method_class
 from lapnet_core.processes import pick_device
-from lapnet_core.train import make_optimizer, train_step
+from lapnet_core.step import make_optimizer, train_step
 
 
 def seconds_each(work: Callable[[], object], *, warmup: int = 1, repeats: int = 5) -> float:
@@ -24,6 +27,16 @@ def seconds_each(work: Callable[[], object], *, warmup: int = 1, repeats: int = 
         if k >= warmup:
             times.append(time.perf_counter() - start)
     return sorted(times)[len(times) // 2]
+
+
+def machine_name(device: str = "cpu") -> str:
+    """The processor and its cores, or the GPU, as a record names them."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 class MadeUp:

@@ -1,37 +1,57 @@
-"""Training (paper 3.3 and 4): a set-up, one step, one loop; on one CPU, or on many GPUs by torchrun and DDP.
+"""Training (paper 3.3 and 4): a set-up and one loop; on one CPU, or on many GPUs by torchrun and DDP.
 
 What a step sees depends on the seed and the step alone, so that a resumed training repeats the uninterrupted one.
 """
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from lapnet_core.checkpoint import LAST, RunLog, check_classes, load_checkpoint, run_folder, save_checkpoint
+from lapnet_core.checkpoint import (
+    BEST,
+    RunLog,
+    check_classes,
+    load_checkpoint,
+    run_folder,
+    save_checkpoint,
+    tensorboard,
+    write_beside,
+)
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import Batch, Target, collate, train_transform
+from lapnet_core.data import Batch, collate, train_transform
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.stream import TrainingStream, Transformed
 from lapnet_core.detector import Detector
 from lapnet_core.method import Losses, Method
 from lapnet_core.peers import method_class
-from lapnet_core.processes import join_processes, mean_of_all, pick_device, signals_held, stop_signal, usable_cores
+from lapnet_core.processes import (
+    in_parallel,
+    mean_of_all,
+    pick_device,
+    processes,
+    signals_held,
+    stop_signal,
+    summed_up,
+    usable_cores,
+)
+from lapnet_core.step import make_optimizer, train_step
+from lapnet_core.validation import Average, Best, Validation, images_to_validate_on, impatient
 
 SHOWN = 3
 """So many of `Method.progress` stand behind the progress bar."""
 EMPTY_STEPS = 20
 """After so many batches without a single readable image, one after the other, a training gives up."""
 OnStep = Callable[[int, Method], None]
+Stopped = Callable[[torch.device], bool]
+"""Whether a signal came; see `processes.stop_signal`."""
 
 
 @dataclass
@@ -45,62 +65,16 @@ class Training:
     skipped: list[str] = field(default_factory=list)
     """Messages of images that could not be read, once each."""
     interrupted: bool = False
-    """Stopped by a signal before the last step; the checkpoint is saved."""
+    """Stopped by a signal before its end; the checkpoint is saved."""
+    best: Best = field(default_factory=Best)
+    """What validation has found."""
+    seconds: float = 0.0
+    """Wall time of the steps and validations, of all parts of a training that was gone on with."""
 
     @property
     def method(self) -> Method:
-        """What was trained, with all that it learned."""
+        """What was trained, with all that it learned; its average, where there is one (`config.ema`)."""
         return self.detector.method
-
-
-def make_optimizer(method: Method, config: TrainConfig) -> torch.optim.SGD:
-    """SGD over the method's groups, each with the multiplier of its learning rate."""
-    return torch.optim.SGD(method.parameter_groups(config), lr=config.lr, momentum=config.momentum)
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Polynomial decay to zero (paper 4), after an optional linear warm-up."""
-    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    return config.lr * warm * (1 - step / config.steps) ** config.power
-
-
-def train_step(
-    method: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Sequence[Target],
-    config: TrainConfig, step: int,
-) -> Losses:  # fmt: skip
-    """One step: forward, backward, clip, update. `method` is a `Method`, or DDP around one.
-
-    Raises:
-        FloatingPointError: the loss is not finite; the parameters are left as they were.
-    """
-    lr = learning_rate(config, step)
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["multiplier"]
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=config.amp):
-        losses: Losses = method(images, targets)
-    if not bool(losses.total.isfinite()):
-        parts = ", ".join(f"{name} {part.item()}" for name, part in losses.parts.items())
-        raise FloatingPointError(
-            f"step {step}: the loss is {losses.total.item()} ({parts}); try a smaller lr, warmup or clip_norm. "
-            "Checkpoints stay as they are."
-        )
-    optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
-    clip_gradients(optimizer, config.clip_norm)
-    optimizer.step()
-    return losses
-
-
-def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
-    """Groups with a `max_step` change by no more than that in a plain step, lr * gradient; the others are clipped to
-    `norm` together, where it is not 0."""
-    together = [p for group in optimizer.param_groups if group.get("max_step") is None for p in group["params"]]
-    if norm:
-        nn.utils.clip_grad_norm_(together, norm)
-    for group in optimizer.param_groups:
-        moved = [p for p in group["params"] if p.grad is not None]  # none where the values are constants
-        if group.get("max_step") is not None and moved:
-            nn.utils.clip_grad_value_(moved, group["max_step"] / max(group["lr"], 1e-12))
 
 
 def train(
@@ -112,6 +86,7 @@ def train(
     save: bool = True,
     progress: bool = True,
     on_step: OnStep | None = None,
+    val_dataset: Images | None = None,
 ) -> Training:
     """Train the detector that `config.method` names.
 
@@ -124,26 +99,30 @@ def train(
         save: write checkpoints, log and model to `config.run_dir`; False keeps everything in memory.
         progress: show a progress bar with the losses.
         on_step: called as on_step(step, method) after each step; `method.progress()` has the numbers.
+        val_dataset: what to validate on where `config.val_every` asks for it; None opens `config.val_split`. Has to
+            come with a `dataset`.
 
     Ctrl-C, SIGTERM or SIGHUP finishes the step, saves the checkpoint and returns with `interrupted`; a second Ctrl-C
-    breaks off. Under torchrun each process calls this with the same config; the log is of all of them. On CPUs each
-    normalises its own share of a batch (BatchNorm is synchronised on GPUs only), so the result is not one process's.
+    breaks off. A validation that was cut off comes first when the training goes on. Under torchrun each process calls
+    this with the same config; the log is of all of them. On CPUs each normalises its own share of a batch (BatchNorm is
+    synchronised on GPUs only), so the result is not one process's.
 
     Raises:
         FileExistsError: the run folder holds a training and `resume` is False, or another training is at work in it:
             nothing trained is overwritten.
-        ValueError: `resume`, but the checkpoint is damaged, or belongs to another config or to other classes.
+        ValueError: `resume`, but the checkpoint is damaged, or belongs to another config or to other classes; there is
+            nothing to validate on; TensorBoard is not installed.
         FloatingPointError: the loss, or what was learned, is not finite. The last finite checkpoints stay.
     """
-    rank, world = join_processes(config.device)
-    save, progress = save and rank == 0, progress and rank == 0
-    try:
+    with processes(config.device) as (rank, world):
+        save, progress = save and rank == 0, progress and rank == 0
         with stop_signal() as stopped, run_folder(config.run_dir, resume) if save else nullcontext():
-            run = Run.set_up(config, dataset, transform, resume, save, progress, rank, world)
-            return run.loop(on_step, stopped)
-    finally:
-        if world > 1:
-            dist.destroy_process_group()
+            run = Run.set_up(config, dataset, val_dataset, transform, resume, save, progress, rank, world)
+            try:
+                return run.loop(on_step, stopped)
+            finally:
+                if run.log:
+                    run.log.close()
 
 
 @dataclass
@@ -152,6 +131,11 @@ class Run:
 
     config: TrainConfig
     training: Training
+    method: Method
+    """What learns; `training.detector` holds it, or its average."""
+    average: Average | None
+    validation: Validation | None
+    best: Best
     parallel: nn.Module
     """The method, or DDP around it."""
     optimizer: torch.optim.Optimizer
@@ -163,36 +147,48 @@ class Run:
     first: int
     world: int
     progress: bool
+    started: float = 0.0
+    saved: tuple[int, int] = (-1, -1)
+    """Step, and step of the last validation, of the newest checkpoint."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """What stands behind the progress bar."""
+    told: list[dict[str, float]] = field(default_factory=list)
+    """`Method.progress` of the parts of the batch before the last."""
 
     @classmethod
     def set_up(
-        cls,
-        config: TrainConfig,
-        dataset: Images | None,
-        transform: Callable[..., Any] | None,
-        resume: bool,
-        save: bool,
-        progress: bool,
-        rank: int,
-        world: int,
-    ) -> "Run":
+        cls, config: TrainConfig, dataset: Images | None, val_dataset: Images | None,
+        transform: Callable[..., Any] | None, resume: bool, save: bool, progress: bool, rank: int, world: int,
+    ) -> "Run":  # fmt: skip
         """Everything before the first step, in the order that decides the random numbers."""
         folder = config.run_dir
         checkpoint = load_checkpoint(folder, config) if resume else None
-        if config.batch_size % world:
-            raise ValueError(f"batch_size {config.batch_size} cannot be shared equally by {world} processes")
+        if save and config.tensorboard:
+            tensorboard()
+        if config.batch_size % (world * config.accumulate):
+            parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
+            raise ValueError(f"batch_size {config.batch_size} cannot be shared equally by {world} processes{parts}")
+        if dataset is not None and val_dataset is None and config.val_every:
+            raise ValueError("val_every: where `dataset` is handed over, `val_dataset` has to come with it")
         if dataset is None:
             dataset = open_dataset(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
             if progress and hasattr(dataset, "report"):
                 print(dataset.report.summary())  # pyright: ignore[reportAttributeAccessIssue]
+        names = tuple(dataset.class_names)
         if checkpoint is not None:
-            check_classes(folder / LAST, checkpoint, tuple(dataset.class_names))
+            check_classes(checkpoint, names)
+        found: dict[str, Any] = checkpoint or {"step": 0}
+        first, best, device = found["step"], Best(**found.get("best", {})), pick_device(config.device)
+        validation = None
+        if config.val_every:
+            on = images_to_validate_on(config, names, val_dataset)
+            validation = Validation(config, on, best, device, rank, world, progress)
         augment = transform or train_transform(
             config.image_size, scale=config.scale, flip=config.flip, color=config.color
         )
         stream = TrainingStream(Transformed(dataset, augment), config.seed)
 
-        device, kind = pick_device(config.device), method_class(config.method)
+        kind = method_class(config.method)
         torch.manual_seed(config.seed)
         method = kind.create(config, dataset, progress) if checkpoint is None else kind.restore(checkpoint["about"])
         method = method.to(device).to(memory_format=torch.channels_last)
@@ -200,44 +196,88 @@ class Run:
         if checkpoint is not None:
             method.load_state_dict(checkpoint["state"])
             optimizer.load_state_dict(checkpoint["optimizer"])
-        first = 0 if checkpoint is None else checkpoint["step"]
+        average = Average(method, config.ema) if config.ema else None
+        if average and checkpoint is not None:
+            average.method.load_state_dict(checkpoint["average"])
+        detector = Detector(average.method if average else method, names, config.image_size)
+        log = RunLog(folder, config, names, first, best.validated) if save else None
+        write_beside(folder, method.files(names, config.image_size) if save else {}, fresh=not resume)
+        training = Training(detector, config, log.lines if log else [], best=best, seconds=found.get("seconds", 0.0))
+        parallel, loader = in_parallel(method, device, world), _batches(config, stream, first, rank, world)
+        return cls(
+            config, training, method, average, validation, best, parallel, optimizer, loader, log, device, first, world,
+            progress,
+        )  # fmt: skip
 
-        detector = Detector(method, tuple(dataset.class_names), config.image_size)
-        log = RunLog(folder, config, detector.class_names, first) if save else None
-        for name, file in method.files(detector.class_names, config.image_size).items() if save else ():
-            file.save(folder / name)
-        training = Training(detector, config, log.lines if log else [])
-        parallel, loader = _in_parallel(method, device, world), _batches(config, stream, first, rank, world)
-        return cls(config, training, parallel, optimizer, loader, log, device, first, world, progress)
-
-    def loop(self, on_step: OnStep | None, stopped: Callable[[torch.device], bool]) -> Training:
-        """Step after step, to the last one or to a signal."""
-        config, result, method = self.config, self.training, self.training.method
-        step, started = self.first, time.perf_counter()
+    def loop(self, on_step: OnStep | None, stopped: Stopped) -> Training:
+        """Step after step, to the last one, to a signal, or to the end of patience."""
+        config, result, method = self.config, self.training, self.method
+        step, self.started = self.first, time.perf_counter()
         self.parallel.train()
+        self.keep(step)  # where it was killed just before
         hidden = None if self.progress else True
         with tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=hidden) as bar:
-            for batch in self.batches():
+            result.interrupted = not self.validate(step, stopped)  # one that was cut off
+            for batch in () if result.interrupted or impatient(config, self.best) else self.batches():
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]
                 method.share = step / config.steps
                 losses = self.step(batch, step)
                 step += 1
-                if losses and (step % config.log_every == 0 or step == config.steps):
-                    bar.set_postfix(self.note(step, losses, time.perf_counter() - started), refresh=False)
+                if losses and self.average:
+                    self.average.update(method, step)
+                if losses and self.noted(step):
+                    self.note(step, losses)
                 if losses and on_step:
                     on_step(step, method)
+                if step % config.save_every == 0 or step == config.steps:
+                    self.save(step)  # before a validation, which takes long
+                whole = self.validate(step, stopped)
+                bar.set_postfix(self.shown, refresh=False)
                 bar.update()
-                result.interrupted = stopped(self.device) and step < config.steps
-                if step % config.save_every == 0 or step == config.steps or result.interrupted:
-                    self.save(step)
+                result.interrupted = not whole or (stopped(self.device) and step < config.steps)
                 if result.interrupted:
+                    self.save(step)
+                if result.interrupted or impatient(config, self.best):
                     break
-        method.eval()
+        return self.finish(step)
+
+    def finish(self, step: int) -> Training:
+        """Save the last state, and say what there is to say."""
+        config, result = self.config, self.training
+        self.method.eval()
+        result.seconds += time.perf_counter() - self.started
+        if self.progress and step < config.steps and (why := impatient(config, self.best)):
+            print(f"stopped at step {step} of {config.steps}: {why}")
         if self.log and not result.interrupted:
             result.detector.save(config.run_dir / "model.safetensors")
         if result.skipped:
-            warnings.warn(f"{len(result.skipped)} images were skipped, first: {result.skipped[0]}", stacklevel=3)
+            warnings.warn(f"{len(result.skipped)} images were skipped, first: {result.skipped[0]}", stacklevel=4)
         return result
+
+    def validate(self, step: int, stopped: Stopped) -> bool:
+        """Validate where it is due; log the result, keep the best model. False where a signal cut it off."""
+        if self.validation is None or not self.validation.due(step):
+            return True
+        try:
+            found = self.validation.measure(self.training.detector, stopped)
+        except Exception:  # an image cannot be read
+            self.save(step)
+            raise
+        if found is None:
+            return False
+        val_map, skipped = found
+        self.training.skipped += [message for message in skipped if message not in self.training.skipped]
+        better = self.validation.note(step, val_map)
+        self.write({"step": step, "val_map": val_map})
+        self.shown["val_map"] = f"{val_map:.3f}" + ("" if better else f" (best {self.best.val_map:.3f})")
+        self.save(step)  # it knows the result: whoever goes on from here need not validate again
+        self.keep(step)
+        return True
+
+    def keep(self, step: int) -> None:
+        """Save the model as the best one, where this step's is."""
+        if self.log and self.validation and self.best.step == step > 0:
+            self.validation.keep(self.training.detector, self.config.run_dir / BEST)
 
     def batches(self) -> Iterator[Batch]:
         """The batches of the steps to come. Where the next one cannot be had, what was learned is saved first."""
@@ -248,8 +288,10 @@ class Run:
             try:
                 batch = next(batches)
                 empty = 0 if len(batch) else empty + 1
-                if empty and (self.world > 1 or empty == EMPTY_STEPS):
-                    raise ValueError(f"step {step}: none of the images can be read; {batch.skipped[0]}")
+                # Many processes go part by part, all of them.
+                if empty == EMPTY_STEPS or (self.world > 1 and len(batch) < self.config.accumulate):
+                    few = "too few" if len(batch) else "none"
+                    raise ValueError(f"step {step}: {few} of the images can be read; {batch.skipped[0]}")
             except Exception:
                 if step > self.first:
                     self.save(step)
@@ -264,40 +306,45 @@ class Run:
             return None
         batch = batch.to(self.device, non_blocking=True)
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        return train_step(self.parallel, self.optimizer, images, batch.targets, self.config, step)
+        self.told = []
+        tell = (lambda: self.told.append(self.method.progress())) if self.noted(step + 1) else None
+        return train_step(self.parallel, self.optimizer, images, batch.targets, self.config, step, tell)
 
-    def note(self, step: int, losses: Losses, seconds: float) -> dict[str, str]:
-        """Write a line of the log; returns what the progress bar shows of it."""
-        told = mean_of_all({"total": losses.total.item(), **self.training.method.progress()})
-        line = {"step": step, **told, "lr": self.optimizer.param_groups[0]["lr"]}
-        line["seconds"] = round(seconds, 3)
+    def noted(self, step: int) -> bool:
+        """Whether the log has a line about this step."""
+        return step % self.config.log_every == 0 or step == self.config.steps
+
+    def note(self, step: int, losses: Losses) -> None:
+        """Write a line of the log, of all parts of the batch in all processes."""
+        own = summed_up([*self.told, self.method.progress()])
+        told = mean_of_all({"total": losses.total.item(), **own})
+        self.write({"step": step, **told, "lr": self.optimizer.param_groups[0]["lr"]})
+        self.shown |= {name: f"{told[name]:.3f}" for name in list(told)[1 : SHOWN + 1]}
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append a line to the log, with the time."""
+        line["seconds"] = round(time.perf_counter() - self.started, 3)
         self.training.log.append(line)
         if self.log:
             self.log.write(line)
-        return {name: f"{told[name]:.3f}" for name in list(told)[1 : SHOWN + 1]}
 
     def save(self, step: int) -> None:
-        """Replace the checkpoint."""
-        if self.log:
-            method = self.training.method
-            names = self.training.detector.class_names
-            content = {"step": step, "class_names": names, "about": method.about(), "state": method.state_dict()}
-            content["optimizer"] = self.optimizer.state_dict()
-            save_checkpoint(self.config.run_dir, self.config, content)
-
-
-def _in_parallel(method: Method, device: torch.device, world: int) -> nn.Module:
-    if world == 1:
-        return method
-    on_gpu = device.type == "cuda"
-    if not on_gpu and dist.get_rank() == 0:
-        warnings.warn(
-            f"{world} processes on CPUs: each normalises its own share of a batch, so the result is not quite that of "
-            "one process with the same batch size",
-            stacklevel=2,
-        )
-    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(method) if on_gpu else method
-    return DistributedDataParallel(synchronised, [device] if on_gpu else None)
+        """Replace the checkpoint, unless it is what would be written."""
+        if self.log is None or self.saved == (step, self.best.validated):
+            return
+        content = {
+            "step": step,
+            "class_names": self.training.detector.class_names,
+            "about": self.method.about(),
+            "state": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "seconds": self.training.seconds + time.perf_counter() - self.started,
+            "best": asdict(self.best),
+        }
+        if self.average:
+            content["average"] = self.average.method.state_dict()
+        save_checkpoint(self.config.run_dir, self.config, content)
+        self.saved = (step, self.best.validated)
 
 
 def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int, world: int) -> DataLoader[Any]:

@@ -105,11 +105,13 @@ MAY_SEE = {
     "data": {"files", "scenes"},
     "method": {"anchors", "config", "data", "losses", "model", "predict"},
     "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method"},
-    "detector": {"data", "files", "inputs", "losses", "method", "peers"},
+    "detector": {"data", "files", "inputs", "losses", "method", "peers", "processes"},
     "checkpoint": {"config", "files"},
     "evaluate": {"boxes", "data", "files", "inputs"},
-    "train": {"checkpoint", "config", "data", "detector", "method", "peers", "processes"},
-    "timing": {"config", "data", "peers", "processes", "train"},
+    "step": {"config", "data", "method"},
+    "validation": {"config", "data", "detector", "evaluate", "files", "method", "processes"},
+    "train": {"checkpoint", "config", "data", "detector", "method", "peers", "processes", "step", "validation"},
+    "timing": {"config", "data", "peers", "processes", "step"},
 }
 PARTS = sorted({path.relative_to(CORE).parts[0].removesuffix(".py") for path in CORE.rglob("*.py")})
 

@@ -337,7 +337,7 @@ def test_killed_at_random_moments_it_resumes_bit_for_bit(tmp_path):
     script = """
 import sys, os, torch
 sys.path.insert(0, {tests!r})
-torch.set_num_threads(2)
+torch.set_num_threads({threads})
 from dataclasses import replace
 from test_checkpoint import TINY, Squares
 from lapnet_core.train import train
@@ -350,7 +350,7 @@ train(config, Squares(), progress=False, resume=resume, on_step=lambda *_: print
     kills = int(os.environ.get("LAPNET_KILLS", "3"))
     for _ in range(kills):
         process = subprocess.Popen(
-            [sys.executable, "-c", script.format(tests=str(here), out=config.out)], stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", script.format(tests=str(here), out=config.out, threads=torch.get_num_threads())], stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
         assert process.stdout is not None

@@ -18,7 +18,7 @@ from lapnet_core.evaluate import voc_map
 from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import METHODS, method_class
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_core.train import make_optimizer, train_step
+from lapnet_core.step import make_optimizer, train_step
 from lapnet_core.train import train
 
 SIZE = (64, 96)

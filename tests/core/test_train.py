@@ -20,7 +20,8 @@ from lapnet_core.method import MAX_S_STEP, LapNetMethod, balance_multipliers, fi
 from lapnet_core.model import LapNet
 from lapnet_core.options import LapNetOptions
 from lapnet_core.scenes import Scenes
-from lapnet_core.train import learning_rate, make_optimizer, train, train_step
+from lapnet_core.step import learning_rate, make_optimizer, train_step
+from lapnet_core.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = TrainConfig(

@@ -16,11 +16,12 @@ import torch
 from exercises import exercises_of
 from matplotlib.figure import Figure
 
-from lapnet_core import config, losses, method, train
+from lapnet_core import config, losses, method
 from lapnet_core.assign import assign
 from lapnet_core.data import flatten_targets
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
+from lapnet_core.step import learning_rate
 from lapnet_lab import gather, records
 from lapnet_lab.lessons.balance import figures, fixed, panels, rarity, study
 from lapnet_lab.lessons.balance.exercises import EXERCISES, check, judge
@@ -260,7 +261,7 @@ def test_e_folds_are_the_sum_of_the_steps() -> None:
     multiplier, _ = method.balance_multipliers(settings, 7)
     by_hand = 0.0
     for step in range(50):
-        by_hand += train.learning_rate(settings, step) * multiplier / 70
+        by_hand += learning_rate(settings, step) * multiplier / 70
     assert study.e_folds(settings, 7) == pytest.approx(by_hand)
     assert study.e_folds(settings, 7, momentum=0.9) == pytest.approx(10 * by_hand)
     assert study.e_folds(config.paper_voc_darknet53(), 20) == pytest.approx(

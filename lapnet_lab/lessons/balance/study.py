@@ -21,7 +21,8 @@ from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import Balance, LapNetLoss, LossTerms
 from lapnet_core.method import balance_multipliers
 from lapnet_core.scenes import SCENE_CLASSES
-from lapnet_core.train import learning_rate, train
+from lapnet_core.step import learning_rate
+from lapnet_core.train import train
 from lapnet_lab.lessons.balance.fixed import FixedBatch
 from lapnet_lab.records import DATA, paper_table
 
