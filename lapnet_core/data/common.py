@@ -212,12 +212,10 @@ class DetectionDataset(Dataset[Sample | Skipped]):
     Attributes:
         class_names: names of the labels 0, 1, ...
         transform: called as transform(image, target); None hands on the image as uint8.
-        source: what the data is and how it is split, in a line; empty where its name says it all.
         upright: whether images are turned upright by their EXIF orientation; see `read_picture`.
         made_splits: the names of every split, where the data has none and we made it.
     """
 
-    source: str = ""
     upright: bool = False
     made_splits: Mapping[str, Sequence[str]] | None = None
 
@@ -253,6 +251,10 @@ class DetectionDataset(Dataset[Sample | Skipped]):
     def __len__(self) -> int:
         return len(self._images)
 
+    def file(self, index: int) -> str:
+        """The path of an image."""
+        return self._images[index].path
+
     def drop_unused(self) -> list[int]:
         """Leaves out the classes without an object. Returns which labels stay; they become 0, 1, ..."""
         used, labels = self._labels.unique(return_inverse=True)
@@ -277,11 +279,22 @@ class DetectionDataset(Dataset[Sample | Skipped]):
         )
 
     @property
+    def source(self) -> str:
+        """What the data is and how it is split, in a line; empty where the name says it all."""
+        return self._report.source
+
+    @property
     def report(self) -> SkipReport:
         """What was left out, clipped or mended so far; also in the worker processes of a DataLoader."""
         for index in set(self._faulty.nonzero().flatten().tolist()) - self._told:
             self._tell(index)
         return self._report
+
+    @property
+    def faulty(self) -> Tensor:
+        """Whether each image has turned out to be faulty: shared with the processes of a DataLoader; `report` counts
+        what is set here from elsewhere, too."""
+        return self._faulty
 
     def _tell(self, index: int) -> None:
         """Puts an image that is faulty into the report, once however many epochs there are."""

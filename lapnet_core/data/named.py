@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from lapnet_core.data.coco import coco2017
 from lapnet_core.data.download import data_dir
-from lapnet_core.data.own import find
+from lapnet_core.data.own import OwnData, find
 from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, Transform
 from lapnet_core.data.voc import voc07_test, voc0712_trainval
 from lapnet_core.scenes import Scenes
@@ -87,12 +87,22 @@ def open_dataset(
         return opened(folder, on_error=on_error, transform=transform)
     if name == "coco":
         return coco2017(split, folder, on_error=on_error, transform=transform)
+    return _own(name).open(split, class_names=class_names, on_error=on_error, transform=transform)
+
+
+def splits_of(name: str) -> tuple[str, ...]:
+    """The splits that a data set has, as `open_dataset` takes them. DataError where there is no such data."""
+    fixed = {"scenes": tuple(SCENE_COUNTS), "voc": ("trainval", "test"), "coco": ("train", "val", "test-dev")}
+    return fixed[name] if name in fixed else _own(name).splits
+
+
+def _own(name: str) -> OwnData:
     own = Path(name).expanduser()
-    root = own if own.exists() else folder / name
+    root = own if own.exists() else data_dir() / name
     if not root.exists():
         raise DataError(
             f'data "{name}": neither {own} nor {root} exists. Give --data the path of a folder with images and their '
             "annotations (VOC, COCO or YOLO), fetch public data with `lapnet data get`, or set LAPNET_DATA to the "
             "folder that holds it. `--data scenes` needs no files"
         )
-    return find(root).open(split, class_names=class_names, on_error=on_error, transform=transform)
+    return find(root)

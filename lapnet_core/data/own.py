@@ -76,7 +76,7 @@ class OwnData:
                 raise DataError(f"{self.folder}, {split}: no image has a usable object, so that there are no classes")
             if isinstance(data, CocoDetection):
                 data.category_ids = tuple(data.category_ids[label] for label in kept)
-        data.source = f"{self.folder.name}: {kind}, {len(data.class_names)} classes, {self.line()}"
+        data.report.source = f"{self.folder.name}: {kind}, {len(data.class_names)} classes, {self.line()}"
         data.made_splits = self.made
         return data
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
@@ -75,10 +75,22 @@ class SkipReport:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
     """
 
+    TOLD: ClassVar[dict[str, str]] = {
+        "image": "images left out",
+        "object": "objects left out",
+        "lost": "objects lost with their image",
+        "other": "objects of classes that were not asked for",
+        "clipped": "boxes clipped to their image",
+        "truncated": "JPEGs that end too early, used as far as they go",
+        "unlabelled": "images without a label file, taken as without objects",
+        "double": "objects that are there twice, the same class and box",
+    }
+
     def __init__(self, on_error: OnError = "raise") -> None:
         if on_error not in ("raise", "skip"):
             raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
         self.on_error: OnError = on_error
+        self.source = ""
         self.counts: Counter[str] = Counter()
         self.messages: dict[str, list[str]] = {}
 
@@ -105,24 +117,16 @@ class SkipReport:
             kept += messages[: MESSAGES_KEPT - len(kept)]
 
     def summary(self, limit: int = 3) -> str:
-        """One paragraph: how much of each kind, with the first `limit` messages of each."""
+        """What the data is, in a line of its own; then how much of each kind, with `limit` messages of each at most."""
+        said = f"{self.source}\n" if self.source else ""
         if not self.counts:
-            return "Every image and every object is in use; no box was clipped."
-        told = {
-            "image": "images left out",
-            "object": "objects left out",
-            "lost": "objects lost with their image",
-            "other": "objects of classes that were not asked for",
-            "clipped": "boxes clipped to their image",
-            "truncated": "JPEGs that end too early, used as far as they go",
-            "unlabelled": "images without a label file, taken as without objects",
-        }
+            return f"{said}Every image and every object is in use; no box was clipped."
         parts = []
         for kind in sorted(self.counts):
             count, messages = self.counts[kind], self.messages[kind][:limit]
             more = f"; and {count - len(messages)} more" if count > len(messages) else ""
-            parts.append(f"{count} {told.get(kind, kind)}: " + "; ".join(messages) + more + ".")
-        return " ".join(parts)
+            parts.append(f"{count} {self.TOLD.get(kind, kind)}: " + "; ".join(messages) + more + ".")
+        return said + " ".join(parts)
 
     def __repr__(self) -> str:
         return f"SkipReport({dict(self.counts)})"
