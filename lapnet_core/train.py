@@ -28,6 +28,7 @@ from lapnet_core.checkpoint import (
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, collate, train_transform
 from lapnet_core.data.named import Images, open_dataset
+from lapnet_core.data.splits import split_files
 from lapnet_core.data.stream import TrainingStream, Transformed
 from lapnet_core.detector import Detector
 from lapnet_core.method import Losses, Method
@@ -201,7 +202,8 @@ class Run:
             average.method.load_state_dict(checkpoint["average"])
         detector = Detector(average.method if average else method, names, config.image_size)
         log = RunLog(folder, config, names, first, best.validated) if save else None
-        write_beside(folder, method.files(names, config.image_size) if save else {}, fresh=not resume)
+        beside = {**method.files(names, config.image_size), **split_files(dataset)}
+        write_beside(folder, beside if save else {}, fresh=not resume)
         training = Training(detector, config, log.lines if log else [], best=best, seconds=found.get("seconds", 0.0))
         parallel, loader = in_parallel(method, device, world), _batches(config, stream, first, rank, world)
         return cls(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,8 +48,23 @@ def _place(name: str) -> float:
     return int.from_bytes(hashlib.sha256(stem.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
 
 
-def write_split(dataset: Any, folder: Path) -> None:
-    """Writes the names of every split that we made to split.json in a run's folder; nothing where it has its own."""
-    if names := getattr(dataset, "made_splits", None):
-        text = json.dumps({"made_by": dataset.source, **names}, indent=1) + "\n"
-        write_whole(folder / "split.json", lambda part: part.write_text(text, encoding="utf-8"))
+@dataclass(frozen=True)
+class SplitFile:
+    """The names of every split that we made, for the folder of a run."""
+
+    made_by: str
+    names: Mapping[str, Sequence[str]]
+
+    def to_json(self) -> str:
+        """One list for each split, and what the data is."""
+        return json.dumps({"made_by": self.made_by, **self.names}, indent=1) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        write_whole(path, lambda part: part.write_text(self.to_json(), encoding="utf-8"))
+
+
+def split_files(dataset: Any) -> dict[str, SplitFile]:
+    """split.json, for a run's folder; nothing where the data set has splits of its own."""
+    names = getattr(dataset, "made_splits", None)
+    return {"split.json": SplitFile(dataset.source, names)} if names else {}

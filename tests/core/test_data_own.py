@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lapnet_core.cli import main
 from lapnet_core.data import DataError
 from lapnet_core.data.named import open_dataset
 from lapnet_core.data.own import find
-from lapnet_core.data.splits import HELD_OUT, SHARES, make_split, write_split
+from lapnet_core.data.splits import HELD_OUT, SHARES, make_split, split_files
 
 CLASSES = ("cat", "dog", "no")  # to YAML, the third is a boolean
 SIZES = {f"photo{n:02}": (40 + n, 30 + 2 * n) for n in range(12)}
@@ -229,7 +230,7 @@ def test_every_layout_with_splits_gives_the_same_targets(tmp_path, layout):
     for split in ("train", "val", "test"):
         data = open_dataset(str(root), split)
         assert targets(data) == expected(of(split))
-        assert data.made_splits is None
+        assert split_files(data) == {}
         assert "train 8 / val 2 / trainval 10 / test 2 images" in data.source
         assert "by us" not in data.source
     assert "\n" not in data.source
@@ -253,7 +254,8 @@ def test_every_layout_without_splits_gets_the_same_one(tmp_path, layout):
         assert "split made by us, 70/15/15 % by a hash of the file names" in data.source
     data = open_dataset(str(root), "trainval", class_names=CLASSES)
     assert targets(data) == expected(made["train"] + made["val"])
-    write_split(data, tmp_path / "run")
+    (file,) = split_files(data).values()
+    file.save(tmp_path / "run" / "split.json")
     written = json.loads((tmp_path / "run" / "split.json").read_text())
     assert written.pop("made_by") == data.source
     assert {n: sorted(Path(x).stem for x in found) for n, found in written.items()} == made
@@ -400,3 +402,21 @@ def test_yolo_is_read_upright_and_voc_as_stored(tmp_path):
     x1, y1, x2, y2 = objects("photo00")[0][1]
     scaled = [x1 * 30 / 40, y1 * 40 / 30, x2 * 30 / 40, y2 * 40 / 30]
     assert target["boxes"][0].tolist() == pytest.approx(scaled, rel=1e-5)
+
+
+def test_a_training_says_what_it_trains_on_and_writes_the_split_down(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yolo_flat(tmp_path / "photos")
+    before = digest(tmp_path / "photos")
+    small = ["--backbone", "light", "--weights", "none", "--frozen", "0", "--image-size", "64", "64", "--steps", "1"]
+    assert main(["train", "--data", "photos", *small, "--out", "run"]) == 0
+    assert (
+        "photos: YOLO, 3 classes, train 10 / val 1 / trainval 11 / test 1 images; split made by us"
+        in capsys.readouterr().out
+    )
+    written = json.loads((tmp_path / "run" / "split.json").read_text())
+    made = make_split(list(SIZES))
+    assert {split: sorted(Path(name).stem for name in written[split]) for split in made} == {
+        s: sorted(n) for s, n in made.items()
+    }
+    assert digest(tmp_path / "photos") == before
