@@ -18,8 +18,9 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from lapnet_core.data import Batch, Detection, Target, boxes_to_original, collate, eval_transform
-from lapnet_core.data.common import as_boxes, read_picture, to_rgb
+from lapnet_core.data.common import as_boxes
 from lapnet_core.data.named import Images
+from lapnet_core.data.pictures import read_picture, to_rgb
 from lapnet_core.data.stream import Transformed
 from lapnet_core.files import not_finite, write_whole
 from lapnet_core.inputs import check_size, check_tensor, shown

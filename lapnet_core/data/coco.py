@@ -9,8 +9,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name, safe_size
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
 from lapnet_core.data.download import data_dir as default_data_dir
+from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 COCO_CLASSES = (

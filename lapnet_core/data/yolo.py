@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from lapnet_core.data.common import IMAGE_FORMATS, DetectionDataset, ImageRecord, clip_boxes, safe_size, upright_size
+from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes
+from lapnet_core.data.pictures import IMAGE_FORMATS, safe_size, upright_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 # As in COCO, any box of some area is taken.

@@ -21,7 +21,7 @@ from PIL import Image
 
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.data import CocoDetection, DataError, Skipped, VOCDetection
-from lapnet_core.data.common import read_picture
+from lapnet_core.data.pictures import read_picture
 from lapnet_core.data.tables import read_boxes
 
 EXAMPLES = int(os.environ.get("LAPNET_FUZZ", "0"))

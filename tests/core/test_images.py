@@ -13,7 +13,7 @@ import torch
 from PIL import EpsImagePlugin, Image, ImageFile, ImageOps
 
 from lapnet_core.data import DataError
-from lapnet_core.data.common import MAX_PIXELS, read_picture
+from lapnet_core.data.pictures import MAX_PIXELS, read_picture
 from lapnet_core.detector import Detector
 from lapnet_core.peers import method_class
 

@@ -1,0 +1,118 @@
+"""The one reader of image files, for training, evaluation and prediction."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lapnet_core.data.types import DataError
+
+# Other decoders of Pillow are never reached, whatever a file's name says.
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+# Beyond, Pillow takes an image for a decompression bomb. A side has to stay exact in float32, as boxes are.
+MAX_PIXELS = 178_956_970
+MAX_SIDE = 1 << 24
+
+# A JPEG whose end is missing is used if so much of its rows is there, and counted: every real collection has one.
+MIN_ROWS = 0.9
+
+END_OF_IMAGE = b"\xff\xd9"
+ORIENTATION = 0x0112
+
+
+def safe_size(height: int, width: int) -> bool:
+    """Whether an image can have this size, in pixels."""
+    return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS
+
+
+def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, upright: bool = False) -> Image.Image:
+    """Decodes an image file to RGB, 8 bits per channel: the one reader of training, evaluation and prediction.
+
+    Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept. Of a JPEG
+    that ends too early, at least MIN_ROWS of whose rows are there, the others are grey; `info["truncated"]` of the
+    answer is then a sentence that says so.
+
+    Args:
+        path: JPEG, PNG, BMP or WebP, told by content. Anything but a regular file is not even opened: a pipe would
+            block.
+        size: (height, width) that the annotations give; it is compared before anything is decoded. None: there is no
+            annotation, any size will do, and the image is turned upright.
+        upright: whether an EXIF orientation is applied to an annotated image. The boxes of VOC and COCO were drawn on
+            the stored pixels; YOLO's on the upright picture. False applies one only where the annotations give the
+            size of the upright picture, and not that of the stored one.
+
+    Raises:
+        DataError: the file is missing, is no such image, is damaged, has no or too many pixels, or another size.
+    """
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: cannot read this image (it is missing, or no regular file)")
+    try:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            found = (image.height, image.width)
+            fits = safe_size(*found)
+            turn = fits and (upright or size is None or size == found[::-1] != found)
+            shown = upright_size(image) if turn else found
+            fits &= size in (None, shown)
+            loaded, told = _loaded(path, image) if fits else (image, "")
+            picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded) if fits else None
+    except (
+        Exception
+    ) as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others
+        raise DataError(f"{path}: cannot read this image ({error})") from error
+    if picture is None:
+        said = "which no image can have"
+        if size is not None:
+            said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
+        raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
+    if told:
+        picture.info["truncated"] = f"{path}: {told}"
+    return picture
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened image once its EXIF orientation is applied."""
+    turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _loaded(path: str | Path, image: Image.Image) -> tuple[Image.Image, str]:
+    """The image with its pixels, and a sentence where its end is missing; OSError where too much is."""
+    try:
+        image.load()
+        return image, ""
+    except OSError as error:
+        if image.format != "JPEG" or "truncated" not in str(error):
+            raise
+        content = Path(path).read_bytes()
+        # With an end of its own it is decoded as far as it goes, without Pillow's switch, which is for all threads.
+        ended = Image.open(io.BytesIO(content + END_OF_IMAGE), formats=("JPEG",))
+        ended.load()
+        if ended.mode not in ("L", "RGB") or (ended.info.get("progressive") and not _but_for_the_last_bit(content)):
+            raise
+    decoded = (np.asarray(ended) != 128).reshape(ended.height, -1).any(1)  # what is not decoded is mid-grey
+    rows = int(np.flatnonzero(decoded).max(initial=-1)) + 1
+    missing = f"ends too early; {ended.height - rows} of its {ended.height} rows are missing"
+    if rows < MIN_ROWS * ended.height:
+        raise OSError(f"it {missing}, more than {1 - MIN_ROWS:.0%}: get the file anew")
+    return ended, f"this JPEG {missing}, and are grey"
+
+
+def _but_for_the_last_bit(progressive: bytes) -> bool:
+    """Whether the last scan of a progressive JPEG that ends too early refines coefficients by their lowest bit, so
+    that every other scan, and with it all that an eye sees, is there."""
+    start = progressive.rfind(b"\xff\xda")
+    first_coefficient, _, bits = progressive[start + 5 + 2 * progressive[start + 4] :][:3]
+    return first_coefficient > 0 and bits == 0x10
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any image of Pillow as 8-bit RGB."""
+    if image.mode.startswith("I"):  # 16-bit grey: "I;16", or "I" in older versions of Pillow; convert() would saturate
+        grey = np.asarray(image).clip(0, 65535) >> 8
+        image = Image.fromarray(grey.astype(np.uint8))
+    elif image.mode == "P":  # by way of RGBA, as a palette may hold transparency
+        image = image.convert("RGBA")
+    return image.convert("RGB")
