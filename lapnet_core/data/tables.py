@@ -5,6 +5,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import torch
@@ -12,6 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lapnet_core.data.common import FARTHEST
+
+LONGEST_LINE = 10_000
+"""Characters; a box has about fifty. A file of a few kilobytes can hold gigabytes of one line."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,17 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
     )
 
 
+def _lines(file: TextIOWrapper) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
+        yield line
+
+
 def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(_lines(file))
             for row in reader:
                 yield reader.line_num, row
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:

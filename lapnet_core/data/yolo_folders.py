@@ -139,7 +139,15 @@ def _resolve(folder: Path, base: str, entry: str, split: str) -> Path | None:
     # "images" alone may hold the other splits, too
     others = [end for end in ends if end != ["images"] or len(steps) == 1]
     tried = [folder / base / entry, folder / entry, *(folder.joinpath(*end) for end in (*of_split, *usual, *others))]
-    return next((place for place in tried if os.path.exists(place)), None)
+    return next((place for place in tried if os.path.isfile(place) or _below_or_beside(place, folder)), None)
+
+
+def _below_or_beside(place: Path, folder: Path) -> bool:
+    """Whether this is a folder, and none that the data set lies in: that would hold more, up to all of the disk."""
+    if not os.path.isdir(place):
+        return False
+    place, folder = Path(os.path.realpath(place)), Path(os.path.realpath(folder))
+    return place == folder or not folder.is_relative_to(place)
 
 
 def _images(place: Path, folder: Path) -> list[str]:

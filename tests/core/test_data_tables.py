@@ -1,6 +1,7 @@
 """Tables of boxes: what is no row is named by its line, whatever it holds."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
@@ -73,3 +74,16 @@ def test_files_that_are_no_gzip_or_not_there(tmp_path):
 def test_names_given_twice(tmp_path):
     with pytest.raises(ValueError, match="class_names: a name is there twice"):
         table(tmp_path, HEADER + GOOD, class_names=("dog", "cat", "dog"))
+
+
+def test_a_bomb_on_one_line_is_given_up_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"image_id,class,xmin,ymin,xmax,ymax\n1,cat,1,1,9,9\n")
+        for _ in range(64):
+            file.write(b"9" * (1 << 20))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"t\.csv\.gz: this is no table .*a line has more than 10000 characters"):
+        read_boxes(path, one_based=True)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()

@@ -21,8 +21,10 @@ from PIL import Image
 
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.data import CocoDetection, DataError, Skipped, VOCDetection
+from lapnet_core.data.own import find
 from lapnet_core.data.pictures import read_picture
 from lapnet_core.data.tables import read_boxes
+from lapnet_core.data.yolo import YoloDetection
 
 EXAMPLES = int(os.environ.get("LAPNET_FUZZ", "0"))
 fuzz = settings(
@@ -361,3 +363,71 @@ def test_image_files(tmp_path, content):
         picture = read_picture(path)
         assert picture.mode == "RGB"
         assert min(picture.size) > 0
+
+
+LABELS = b"0 0.5 0.5 0.25 0.5\n2 0.1 0.2 0.3 0.2 0.3 0.6 0.15 0.4\n1 0.9 0.95 0.2 0.1\n"
+numbers = st.sampled_from([*NASTY_TEXTS, *map(str, NASTY_NUMBERS), "0.5", "1.005", "-0.01", "1.02"])
+
+
+@st.composite
+def mutated_labels(draw) -> bytes:
+    rows = [row.split() for row in LABELS.decode().splitlines()]
+    for _ in range(draw(st.integers(1, 3))):
+        row = rows[draw(places) % len(rows)]
+        row[draw(places) % len(row)] = draw(numbers)
+    return "\n".join(" ".join(row) for row in rows).encode()
+
+
+@pytest.fixture(scope="module")
+def yolo(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("yolo")
+    for folder in ("images", "labels"):
+        (root / folder).mkdir()
+    for name in "abc":
+        Image.new("RGB", (WIDTH, HEIGHT)).save(root / "images" / f"{name}.jpg")
+        (root / "labels" / f"{name}.txt").write_bytes(LABELS)
+    return root
+
+
+@fuzz
+@given(labels=mutated_labels() | mutated_bytes(LABELS), policy=policies, keypoints=st.booleans())
+@example(labels=b"\xef\xbb\xbf0 .5 .5 .1 .1\r\n", policy="raise", keypoints=False)
+def test_yolo_labels(yolo, labels, policy, keypoints):
+    changed = yolo / "labels" / "a.txt"
+    changed.write_bytes(labels)
+    with told(changed):
+        images = [yolo / "images" / f"{name}.jpg" for name in "abc"]
+        names = {0: "cat", 1: "dog", 2: "cow"}
+        data = YoloDetection(images, names, yolo, keypoints=keypoints, on_error=policy)
+        try:
+            rows = sum(bool(line.strip()) for line in labels.decode("utf-8-sig").splitlines())
+        except UnicodeDecodeError:
+            rows = 0
+        counts = data.report.counts
+        assert check(data) + counts["object"] + counts["lost"] == rows + 6
+        assert len(data) + counts["image"] == 3
+        assert policy == "skip" or not counts["image"] + counts["object"] + counts["lost"]
+
+
+DESCRIBED = b"path: ../data\ntrain: images\nval: [images/val]\ntest:\nnc: 3\nnames: {0: cat, 1: dog, 2: no}\n"
+YAML_BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nnames: &c [*b, *b]\ntrain: [*c, *c]\n"
+
+
+@fuzz
+@given(text=mutated_bytes(DESCRIBED) | st.text(max_size=60).map(str.encode))
+@example(text=YAML_BOMB)
+@example(text=b"names: " + b"[" * 5000)
+@example(text=b"names: [a]\ntrain: " + b"x" * 5000)
+@example(text=b"names: &n [*n]")
+@example(text=b"names: [a]\ntrain: /dev/zero\nval: .\n")
+@example(text=b"names: [a]\ntrain: ['', /]\n")
+@example(text=b"names: !!python/object/apply:os.system [ls]\n")
+def test_yolo_descriptions(yolo, text):
+    for name in "abc":
+        (yolo / "labels" / f"{name}.txt").write_bytes(b"0 .5 .5 .1 .1\n")
+    path = yolo / "data.yaml"
+    path.write_bytes(text)
+    with told(yolo):
+        found = find(yolo)
+        for split in found.splits:
+            check(found.open(split))
