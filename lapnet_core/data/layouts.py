@@ -50,7 +50,9 @@ def voc_without_lists(folder: Path) -> Layout | None:
     """XML files in a folder of their own or beside the images; perhaps in train, valid and test."""
     parts: dict[str, list[Source]] = {}
     pictures = 0
-    for place in split_folders(folder) or [folder]:
+    for place in [*split_folders(folder), folder]:
+        if place == folder and parts:
+            break
         annotations, images = voc_folders(place)
         names = sorted(file.stem for file in annotations.glob("*.xml"))
         if names and images.is_dir():

@@ -72,6 +72,24 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, uprig
     return picture
 
 
+def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) as an image is stored, and as it is once its EXIF orientation is applied; nothing is decoded.
+
+    Raises:
+        DataError: as in `read_picture`, as far as that is seen.
+    """
+    try:
+        if not os.path.isfile(path):  # a pipe would block
+            raise OSError("it is missing, or no regular file")
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            stored = (image.height, image.width)
+            if safe_size(*stored):
+                return stored, upright_size(image)
+    except Exception as error:  # as in `read_picture`
+        raise DataError(f"{path}: cannot read this image ({error})") from error
+    raise DataError(f"{path}: the image is {stored[1]} x {stored[0]} (width x height), which no image can have")
+
+
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of an opened image once its EXIF orientation is applied."""
     turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)

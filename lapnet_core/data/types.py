@@ -68,8 +68,9 @@ class SkipReport:
     Kinds: "image" (a whole image left out), "object" (one object left out, its image stays), "lost" (an object whose
     image is left out), and under either policy "other" (an object of a class that was not asked for), "clipped" (a box
     that reached beyond its image and was cut at the border), "truncated" (a JPEG that ends a little too early, used as
-    far as it goes) and "unlabelled" (an image of YOLO without a label file: without objects). What is in use, "object",
-    "lost" and "other" add up to all objects of the files that could be read.
+    far as it goes), "unlabelled" (an image of YOLO without a label file: without objects) and "unsized" (an annotation
+    of VOC without a size). What is in use, "object", "lost" and "other" add up to all objects of the files that could
+    be read.
 
     Args:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
@@ -83,6 +84,7 @@ class SkipReport:
         "clipped": "boxes clipped to their image",
         "truncated": "JPEGs that end too early, used as far as they go",
         "unlabelled": "images without a label file, taken as without objects",
+        "unsized": "annotations without an image size; that of the image is taken",
         "double": "objects that are there twice, the same class and box",
     }
 

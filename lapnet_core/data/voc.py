@@ -10,7 +10,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
 from lapnet_core.data.download import data_dir as default_data_dir
-from lapnet_core.data.pictures import safe_size
+from lapnet_core.data.pictures import read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 VOC_CLASSES = (
@@ -27,7 +27,7 @@ MIN_AREA = 1.0
 
 Root = str | Path
 
-# Where own data in this layout keeps its files, as far as it does not follow VOC; last, all in one folder.
+# Where own data in this layout keeps its files: in these, else beside each other, else in whatever folder has some.
 ANNOTATION_FOLDERS = ("Annotations", "annotations", "annots", "labels", "xmls", "xml", "")
 IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG")
@@ -81,7 +81,7 @@ class VOCDetection(DetectionDataset):
                 root_element = None
                 try:
                     root_element = _parse_xml(annotation)
-                    image = _read_record(root_element, annotation, pictures, name, files)
+                    image = _read_record(root_element, annotation, pictures, name, files, report)
                 except DataError as error:
                     report.fault("image", str(error))
                     lost = 0 if root_element is None else len(root_element.findall("object"))
@@ -154,8 +154,9 @@ class _Objects:
 
 def voc_folders(folder: Path) -> tuple[Path, Path]:
     """The folder of the annotations and that of the images: VOC's, or those of own data that differs in the names."""
-    annotations = [folder / name for name in ANNOTATION_FOLDERS if (folder / name).is_dir()]
-    images = [folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()]
+    others = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    annotations = [*(folder / name for name in ANNOTATION_FOLDERS if (folder / name).is_dir()), *others]
+    images = [*(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), *others]
     with_xml = (place for place in annotations if next(place.glob("*.xml"), None))
     with_images = (place for place in images if any(next(place.glob(f"*{end}"), None) for end in SUFFIXES))
     return next(with_xml, folder / "Annotations"), next(with_images, folder / "JPEGImages")
@@ -190,7 +191,9 @@ def _parse_xml(path: Path) -> Element:
         raise DataError(f"{path}: cannot read this annotation ({error})") from error
 
 
-def _read_record(root: Element, path: Path, folder: Path, name: str, files: set[str]) -> ImageRecord:
+def _read_record(
+    root: Element, path: Path, folder: Path, name: str, files: set[str], report: SkipReport
+) -> ImageRecord:
     """Finds the image of an annotation: named like it, with the suffix of <filename>, or else with any."""
     filename = (root.findtext("filename") or "").strip()
     if filename and not safe_name(filename):
@@ -199,8 +202,15 @@ def _read_record(root: Element, path: Path, folder: Path, name: str, files: set[
     image = next((file for file in candidates if file in files or os.path.isfile(folder / file)), None)
     if image is None:
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")
+    texts = [(root.findtext(f"size/{side}") or "").strip() for side in ("height", "width")]
+    if set(texts) <= {"", "0"}:  # some tools write none
+        stored, upright = read_size(folder / image)
+        if stored != upright:
+            raise DataError(f"{path}: has no <size>, which would tell whether {image} was annotated upright: add it")
+        report.note("unsized", f"{path}: has no <size>")
+        return ImageRecord(str(folder / image), name, *stored)
     try:
-        height, width = (int(root.findtext(f"size/{side}") or "") for side in ("height", "width"))
+        height, width = map(int, texts)
     except ValueError:
         height = width = 0
     if not safe_size(height, width):

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes
-from lapnet_core.data.pictures import IMAGE_FORMATS, safe_size, upright_size
+from lapnet_core.data.pictures import read_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 # As in COCO, any box of some area is taken.
@@ -68,7 +67,7 @@ class YoloDetection(DetectionDataset):
                     raise DataError(f"{path}: this image is listed twice")
                 seen.add(path)
                 lines = _lines(source) if source else []
-                height, width = _header(path)
+                height, width = read_size(path)[1]
             except DataError as error:
                 report.fault("image", str(error))
                 report.note("lost", str(error), sum(bool(line.strip()) for line in lines))
@@ -164,20 +163,6 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read these labels ({error})") from error
-
-
-def _header(path: Path) -> tuple[int, int]:
-    """(height, width) of the upright image, without decoding it."""
-    try:
-        if not path.is_file():  # a pipe would block
-            raise OSError("it is missing, or no regular file")
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            size = upright_size(image) if safe_size(image.height, image.width) else (image.height, image.width)
-    except Exception as error:  # as in `read_picture`
-        raise DataError(f"{path}: cannot read this image ({error})") from error
-    if not safe_size(*size):
-        raise DataError(f"{path}: the image is {size[1]} x {size[0]} (width x height), which no image can have")
-    return size
 
 
 def _below(path: Path, root: str | Path) -> str:

@@ -191,6 +191,7 @@ WITHOUT = {
     "VOC": lambda root: voc(root, ()),
     "VOC, one list": lambda root: voc(root, ("default",)),
     "XML in other folders": lambda root: voc(root, (), "images", "annots"),
+    "XML in folders of any name": lambda root: voc(root, (), "Bilder", "Rahmen"),
     "XML beside": lambda root: voc(root, (), "", ""),
     "COCO beside": coco_alone,
     "COCO of CVAT": lambda root: coco_alone(root, "images", "annotations/instances_default.json"),
@@ -378,6 +379,12 @@ def test_images_that_are_in_two_parts_are_no_trainval(tmp_path):
     coco(tmp_path / "annotations" / "instances_val.json", of("train")[:1])
     with pytest.raises(DataError, match=r"photo00\.jpg: this image is in two of the parts"):
         open_dataset(str(tmp_path), "trainval")
+
+
+def test_a_folder_that_is_called_test_is_no_split_by_its_name_alone(tmp_path):
+    voc(tmp_path, ())
+    picture(tmp_path / "test" / "photo00.jpg", "photo00")
+    assert "split made by us" in open_dataset(str(tmp_path), "train").source
 
 
 def test_images_without_xml_are_said(tmp_path):

@@ -159,7 +159,12 @@ IMAGE_FAULTS = {
     "entity bomb": (lambda root: (root / "Annotations/bad.xml").write_text(BOMB), r"bad\.xml: entities"),
     "external entity": (lambda root: (root / "Annotations/bad.xml").write_text(EXTERNAL), r"bad\.xml: entities"),
     "missing image": (lambda root: (root / "JPEGImages/bad.jpg").unlink(), r"bad\.jpg is missing"),
-    "no size": (lambda root: (root / "Annotations/bad.xml").write_text("<annotation/>"), r"bad\.xml: <size>"),
+    "half a size": (
+        lambda root: (root / "Annotations/bad.xml").write_text(
+            f"<annotation>{SIZE.replace('height', 'h')}</annotation>"
+        ),
+        r"bad\.xml: <size>",
+    ),
     "size zero": (
         lambda root: write_image(root, "bad", "", head=SIZE.replace(str(WIDTH), "0"), listed="other"),
         r"bad\.xml: <size>",
@@ -402,3 +407,20 @@ def test_a_name_with_a_line_break_is_no_class(tmp_path):
     assert VOCDetection(tmp_path, class_names=None, on_error="skip").class_names == ("cat",)
     with pytest.raises(ValueError, match=r"'a\\nb' holds a line break"):
         VOCDetection(tmp_path, class_names=["cat", "a\nb"], on_error="skip")
+
+
+@pytest.mark.parametrize("head", ["", "<size><width>0</width><height>0</height></size>"])
+def test_without_a_size_that_of_the_image_is_taken_and_counted(tmp_path, head):
+    write_image(tmp_path, "a", object_xml(*GOOD), head=head)
+    data = VOCDetection(tmp_path)
+    assert data.target(0)["original_size"] == (HEIGHT, WIDTH)
+    assert data.report.counts == {"unsized": 1}
+    assert isinstance(data[0], tuple)
+    image = Image.new("RGB", (WIDTH, HEIGHT))
+    exif = image.getexif()
+    exif[0x0112] = 8
+    image.save(tmp_path / "JPEGImages" / "a.jpg", exif=exif)
+    with pytest.raises(
+        DataError, match=r"a\.xml: has no <size>, which would tell whether a\.jpg was annotated upright"
+    ):
+        VOCDetection(tmp_path)
