@@ -23,7 +23,7 @@ from lapnet_core.data.named import Images
 from lapnet_core.data.pictures import read_picture, to_rgb
 from lapnet_core.data.stream import Transformed
 from lapnet_core.files import not_finite, write_whole
-from lapnet_core.inputs import check_size, check_tensor, shown
+from lapnet_core.inputs import check_number, check_size, check_tensor, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class
@@ -166,7 +166,7 @@ class Detector:
             detections, targets, and the messages of images that could not be read and are in neither list.
         """
         batches = self.predict_batches(dataset, batch_size, workers, **options)  # pyright: ignore[reportArgumentType]
-        count = -(-len(dataset) // batch_size)
+        count = -(-len(dataset) // max(1, batch_size))
         return joined(list(tqdm(batches, desc="detect", unit="batch", total=count, disable=None if progress else True)))
 
     def predict_batches(
@@ -178,6 +178,7 @@ class Detector:
         what a network computes depend on how many images it is given.
         """
         self._check_classes(dataset)
+        check_number("batch_size", batch_size, 1, whole=True)
         starts = range(rank * batch_size, len(dataset), world * batch_size)
         loader = DataLoader(
             Transformed(dataset, eval_transform(self.image_size)),

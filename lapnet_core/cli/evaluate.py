@@ -11,10 +11,13 @@ import tyro
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Mean average precision of a trained model on one split: VOC's both metrics, COCO's on COCO."""
+    """Mean average precision of a trained model on one split: VOC's both metrics, COCO's on COCO.
+
+    Many processes share the work under torchrun: torchrun --nproc-per-node 4 -m lapnet_core.cli evaluate RUN --data voc
+    """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """model.safetensors, or the run folder that holds it."""
+    """model.safetensors, best.safetensors, or the run folder that holds the first."""
     data: str
     """As in `lapnet train`."""
     split: str = "test"
@@ -29,21 +32,39 @@ class Evaluate:
     """Write COCO's results JSON here (COCO only), as the test-dev server takes it; likewise."""
 
     def run(self, given: Sequence[str]) -> int:
-        from lapnet_core.data import CocoDetection, SkipReport
-        from lapnet_core.detector import Detector
-        from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
-        from lapnet_core.files import check_writable, write_new, wrote
-        from lapnet_core.processes import pick_device, usable_cores
+        from tqdm.auto import tqdm
 
-        detector = Detector.load(self.model, pick_device(self.device))
-        names, dataset = detector.class_names, self._dataset(detector)
-        if self.results is not None and not isinstance(dataset, CocoDetection):
-            raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
-        for path in filter(None, (self.json, self.results)):
-            check_writable(path)
-        detections, targets, skipped = detector.predict_dataset(
-            dataset, batch_size=self.batch_size, workers=min(self.workers, usable_cores())
-        )
+        from lapnet_core.data import CocoDetection
+        from lapnet_core.detector import Detector, joined
+        from lapnet_core.files import check_writable
+        from lapnet_core.inputs import check_number
+        from lapnet_core.processes import in_turn, pick_device, processes, usable_cores
+
+        check_number("--batch-size", self.batch_size, 1, whole=True)
+        with processes(self.device) as (rank, world):
+            detector = Detector.load(self.model, pick_device(self.device))
+            dataset = self._dataset(detector)
+            if self.results is not None and not isinstance(dataset, CocoDetection):
+                raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
+            for path in filter(None, (self.json, self.results) if rank == 0 else ()):
+                check_writable(path)
+            workers, share = min(self.workers, usable_cores()), -(-len(dataset) // (self.batch_size * world))
+            batches = detector.predict_batches(dataset, self.batch_size, workers, rank, world)
+            own = list(tqdm(batches, desc="detect", unit="batch", total=share, disable=None if rank == 0 else True))
+            found = joined(in_turn(own))
+            faulty = getattr(dataset, "faulty", None)
+            for others in in_turn([faulty]) if faulty is not None else ():
+                faulty |= others
+            if rank == 0:
+                self._report(detector.class_names, dataset, *found)
+        return 0
+
+    def _report(self, names: tuple[str, ...], dataset: Any, detections: Any, targets: Any, skipped: list[str]) -> None:
+        """Say and write what was measured."""
+        from lapnet_core.data import CocoDetection, SkipReport
+        from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
+        from lapnet_core.files import write_new, wrote
+
         report: SkipReport = getattr(dataset, "report", SkipReport())
         if report.counts:
             print(report.summary())
@@ -70,7 +91,6 @@ class Evaluate:
         if self.json is not None:
             text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
             print(wrote(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8"))))
-        return 0
 
     def _dataset(self, detector: Any) -> Any:
         """The data with the model's labels; ValueError where it has other classes, or nothing to measure."""

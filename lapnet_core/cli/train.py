@@ -1,12 +1,14 @@
 """`lapnet train`."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
+from lapnet_core.cli.doctor import duration
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
 
 
@@ -29,15 +31,33 @@ class Train:
         from lapnet_core.train import train
 
         result = train(self.config, resume=self.resume)
-        if result.interrupted:
-            again = given if self.resume else [*given, "--resume"]
-            print(f"stopped; go on with: lapnet {shlex.join(again)}")
-            return 130
-        others = ", ".join(
-            sorted({"log.jsonl", *result.method.files(result.detector.class_names, self.config.image_size)})
-        )
-        print(f"trained: {self.config.run_dir / 'model.safetensors'}; beside it {others}")
-        return 0
+        again = given if self.resume else [*given, "--resume"]
+        told = [f"stopped; go on with: lapnet {shlex.join(again)}"] if result.interrupted else closing(result)
+        if os.environ.get("RANK", "0") == "0":  # under torchrun one of them tells
+            print("\n".join(told))
+        return 130 if result.interrupted else 0
+
+
+def closing(result: Any) -> list[str]:
+    """What is said at the end of a training: what came of it, where it is, what next. `result` is a `Training`."""
+    from lapnet_core.checkpoint import BEST
+    from lapnet_core.detector import note_of
+
+    config, took = result.config, duration(result.seconds)
+    last, best = config.run_dir / "model.safetensors", config.run_dir / BEST
+    validations = [line["val_map"] for line in result.log if "val_map" in line]
+    if validations and (note := note_of(best)):
+        use, worth = best, f"best mAP on {config.val_split} {note['val_map']:.3f}, at step {note['step']}: {best}"
+        if validations[-1] < note["val_map"]:
+            worth += f" (the last state, {last.name}, has {validations[-1]:.3f})"
+    else:
+        beside = {"log.jsonl", *result.method.files(result.detector.class_names, config.image_size)}
+        use, worth = last, f"{last}; beside it {', '.join(sorted(beside))}"
+    model, data = shlex.quote(str(use)), shlex.quote(config.data)
+    return [
+        f"trained in {took}; {worth}",
+        f"next: lapnet evaluate {model} --data {data} --split test, or lapnet predict {model} IMAGES",
+    ]
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,8 @@ def test_anchors_takes_the_split_that_is_trained_on(tmp_path, monkeypatch):
     for data in ("scenes", "coco", "voc", "own/folder"):
         args = ["--data", data, "--per-class", "2", "--image-size", "64", "64", "--out", str(tmp_path / "a.json")]
         assert main(["anchors", *args]) == 0
-    assert asked == [("scenes", "train"), ("coco", "train"), ("voc", "trainval"), ("own/folder", "trainval")]
-    assert " --split trainval " in AnchorFile.load(tmp_path / "a.json").made_by
+    assert asked == [("scenes", "train"), ("coco", "train"), ("voc", "trainval"), ("own/folder", "train")]
+    assert " --split trainval " in AnchorFile.load(tmp_path / "a-3.json").made_by
 
 
 @pytest.mark.data
