@@ -29,7 +29,7 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, collate, train_transform
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.splits import split_files
-from lapnet_core.data.stream import TrainingStream, Transformed
+from lapnet_core.data.stream import TrainingStream, Transformed, mended
 from lapnet_core.detector import Detector
 from lapnet_core.method import Losses, Method
 from lapnet_core.peers import method_class
@@ -252,6 +252,8 @@ class Run:
             print(f"stopped at step {step} of {config.steps}: {why}")
         if self.log and not result.interrupted:
             result.detector.save(config.run_dir / "model.safetensors")
+        if told := mended(self.loader.dataset):
+            warnings.warn(told, stacklevel=4)
         if result.skipped:
             warnings.warn(f"{len(result.skipped)} images were skipped, first: {result.skipped[0]}", stacklevel=4)
         return result

@@ -112,10 +112,13 @@ def _loaded(path: str | Path, image: Image.Image) -> tuple[Image.Image, str]:
             raise
     decoded = (np.asarray(ended) != 128).reshape(ended.height, -1).any(1)  # what is not decoded is mid-grey
     rows = int(np.flatnonzero(decoded).max(initial=-1)) + 1
-    missing = f"ends too early; {ended.height - rows} of its {ended.height} rows are missing"
+    missing = ended.height - rows
     if rows < MIN_ROWS * ended.height:
-        raise OSError(f"it {missing}, more than {1 - MIN_ROWS:.0%}: get the file anew")
-    return ended, f"this JPEG {missing}, and are grey"
+        raise OSError(f"it ends too early: {missing} of its {ended.height} rows are missing; get the file anew")
+    lost = (
+        f"the lowest {missing} of its {ended.height} rows are grey" if missing else "something of its last rows is lost"
+    )
+    return ended, f"this JPEG ends too early: {lost}"
 
 
 def _but_for_the_last_bit(progressive: bytes) -> bool:

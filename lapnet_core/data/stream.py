@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lapnet_core.data.named import Images
-from lapnet_core.data.types import Sample, Skipped
+from lapnet_core.data.types import Sample, Skipped, SkipReport
 
 ORDER, AUGMENTATION = range(2)
 """What random numbers are for; each purpose has its own."""
@@ -49,6 +49,16 @@ class TrainingStream(Dataset[Sample | Skipped]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mixed(self.seed, AUGMENTATION, position))
             return self.dataset[int(self.order[k])]
+
+
+def mended(dataset: object) -> str:
+    """A sentence on the images that were used although they end too early; empty where there are none. Asks the data
+    set that a `TrainingStream` or a `Transformed` stands before, which knows what its worker processes met."""
+    while isinstance(dataset, TrainingStream | Transformed):
+        dataset = dataset.dataset
+    report = getattr(dataset, "report", SkipReport())
+    count, messages = report.counts["truncated"], report.messages.get("truncated")
+    return f"{count} images end too early and were used as far as they go, first: {messages[0]}" if messages else ""
 
 
 def mixed(seed: int, *purpose: int) -> int:

@@ -48,10 +48,10 @@ def yolo(folder: Path, described: Path | None = None) -> Layout | None:
         images = [image for place in places if place for image in _images(place, folder)]
         for path, place in zip(paths, places, strict=True):
             if place is None or not images:
-                why = f"{key} is {path}, and there are no images, nor where that would be beside {file.name}"
+                why = f"no images are in {path}, nor beside {file.name}"
                 if split == "train":
-                    raise DataError(f"{file}: {why}: correct the path")
-                notes.append(why)
+                    raise DataError(f"{file}: {key}: {why}: correct the path")
+                notes.append(f"its {key} is left out, as {why}")
         if images:
             parts.setdefault(split, []).append((folder, images))
     return Layout("YOLO", parts or _by_folders(folder), about, tuple(notes))

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -321,7 +322,10 @@ def test_a_split_has_its_shares_and_copies_stay_together():
         ({"data.yaml": "names: [[a]]"}, "list of different class names"),
         ({"data.yaml": "names: [a]\nnc: 2"}, "nc is 2, but there are 1 names"),
         ({"data.yaml": "names: [a]\ntrain: {a: b}"}, "train must be a folder or a list"),
-        ({"data.yaml": "names: [a]\ntrain: ../train/images"}, "train is ../train/images, and there are no images"),
+        (
+            {"data.yaml": "names: [a]\ntrain: ../train/images"},
+            r"data.yaml: train: no images are in \.\./train/images, nor beside data.yaml: correct the path",
+        ),
         ({"data.yaml": "names: [a]", "a.jpg": "x", "a.txt": "0 .5 .5 .1 .1"}, "no usable image|cannot read this image"),
         ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
         ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
@@ -339,7 +343,9 @@ def test_a_test_set_that_the_yaml_only_names_is_noted(tmp_path):
     yolo(tmp_path, "{}/images", ROBOFLOW, val="valid")
     shutil.rmtree(tmp_path / "test")
     data = open_dataset(str(tmp_path), "train")
-    assert "train 8 / val 2 / trainval 10 images; test is ../test/images, and there are no images" in data.source
+    assert (
+        "train 8 / val 2 / trainval 10 images; its test is left out, as no images are in ../test/images" in data.source
+    )
     with pytest.raises(DataError, match='no split "test"'):
         open_dataset(str(tmp_path), "test")
 
@@ -348,7 +354,7 @@ def test_images_of_train_never_stand_for_a_val_that_is_not_there(tmp_path):
     yolo(tmp_path, about="train: images/train\nval: ../valid/images\n")
     shutil.rmtree(tmp_path / "images" / "val")
     data = open_dataset(str(tmp_path), "val", class_names=CLASSES)
-    assert "val is ../valid/images, and there are no images, nor" in data.source
+    assert "its val is left out, as no images are in ../valid/images, nor beside data.yaml" in data.source
     assert "split made by us" in data.source
     assert set(targets(data)) == set(make_split(of("train"))["val"])
 
@@ -427,3 +433,18 @@ def test_a_training_says_what_it_trains_on_and_writes_the_split_down(tmp_path, c
         s: sorted(n) for s, n in made.items()
     }
     assert digest(tmp_path / "photos") == before
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_training_counts_the_images_that_end_too_early(tmp_path, capsys, workers):
+    yolo_flat(tmp_path / "photos")
+    for name in make_split(list(SIZES))["train"][:3]:
+        path = tmp_path / "photos" / "images" / f"{name}.jpg"
+        path.write_bytes(path.read_bytes()[:-4])
+    small = ["--backbone", "light", "--weights", "none", "--frozen", "0", "--image-size", "64", "64", "--steps", "3"]
+    more = ["--workers", workers, "--out", str(tmp_path / "run")]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert main(["train", "--data", str(tmp_path / "photos"), *small, *more]) == 0
+    said = [str(one.message) for one in told]
+    assert sum("3 images end too early and were used as far as they go, first: " in one for one in said) == 1
