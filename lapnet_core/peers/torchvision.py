@@ -133,7 +133,11 @@ class FCOSMethod(TorchvisionMethod):
         scale = BASE / 4
         sizes = tuple((round(scale * stride),) for stride in LEVELS)
         anchors = AnchorGenerator(sizes, ((1.0,),) * len(LEVELS))
-        return FCOS(pyramid, num_classes, anchor_generator=anchors, center_sampling_radius=1.5 / scale)  # pyright: ignore
+        model: Any = FCOS(pyramid, num_classes, anchor_generator=anchors, center_sampling_radius=1.5 / scale)  # pyright: ignore
+        # Before training a box reaches a stride to each side. The library starts at 0, where its ReLU cuts off half: on
+        # a small backbone that may be both of left and right, of every cell; such boxes have no area and never learn.
+        nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1 / scale)
+        return model
 
 
 class SSDMethod(TorchvisionMethod):

@@ -281,6 +281,14 @@ def test_a_peer_of_version_0_1_has_neither_width_nor_frozen(name):
     assert method.about() == {"num_classes": 2, "backbone": "light", "frozen": 0, "width": 64}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_side_of_fcos_learns_from_the_first_step(seed, batch):
+    torch.manual_seed(seed)
+    method = method_class("fcos").restore({"num_classes": len(SCENE_CLASSES), "backbone": "light"})
+    method.loss(batch.images, batch.targets).total.backward()
+    assert bool((method.model.head.regression_head.bbox_reg.bias.grad != 0).all())
+
+
 def test_faster_rcnn_draws_anew_in_each_step_of_a_training(batch):
     method = method_class("faster_rcnn").restore({"num_classes": len(SCENE_CLASSES), "backbone": "light"})
     before = int(method.draws)

@@ -58,7 +58,7 @@ def said(picture, seed=0):
     """Something for each slot."""
     count = len(oracles.yolo_slots(picture.size))
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(len(picture.objects), count, 5 + CLASSES, generator=generator)
+    return torch.randn(len(picture.objects), count, 5 + CLASSES, generator=generator) * 0.7
 
 
 @given(pictures())
@@ -149,9 +149,10 @@ def test_a_good_prediction_that_does_not_answer_is_no_background():
     every = oracles.yolo_slots((64, 64))
     answers, neighbour = every.index((3, 16, 1, 1)), every.index((3, 16, 1, 2))
     raw[0, neighbour, :4] = torch.tensor([-9.0, 0.0, 0.0, 0.0])  # 30x30 about (32, 24): IoU 30*23/(2*900 - 690) = .62
+    raw[0, answers, :4] = torch.tensor([9.0, 9, 0, 0])  # 30x30 about (32, 32): good, too, but this one answers
     raw.requires_grad_()
     near = overlapping(decode(raw.detach()[..., :4], slots(SHAPES, (64, 64))), [torch.tensor([[16.0, 16, 46, 46]])])
-    assert near.nonzero().tolist() == [[0, neighbour]]
+    assert near.nonzero().tolist() == [[0, answers], [0, neighbour]]
     yolo_losses(raw, SHAPES, picture.size, picture.tensors())["objectness"].backward()
     pull = raw.grad[0, :, 4]
     assert pull[answers] < 0
