@@ -160,6 +160,20 @@ def test_classes_are_part_of_what_is_gone_on_with(half):
         with pytest.raises(ValueError, match=r"last\.pt was trained on the classes red, blue; the data has"):
             train(half, data, resume=True, progress=False)
 
+    (half.run_dir / LAST).write_bytes(b"damaged")
+    with (
+        pytest.warns(UserWarning, match="going on from previous"),
+        pytest.raises(ValueError, match=r"previous\.pt was trained on the classes red, blue"),
+    ):
+        train(half, Others(), resume=True, progress=False)
+
+
+def test_anchors_of_somebody_else_stay(tmp_path):
+    (tmp_path / "anchors.json").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"anchors\.json is there, and not of this training"):
+        train(replace(TINY, out=str(tmp_path)), Squares(), progress=False)
+    assert (tmp_path / "anchors.json").read_text() == "mine"
+
 
 def test_what_is_not_finite_is_not_saved(half):
     content = load_checkpoint(half.run_dir, half)
@@ -189,7 +203,7 @@ def test_a_diverging_training_keeps_its_good_checkpoint(tmp_path):
     assert not train(config, Squares(), resume=True, progress=False).interrupted
 
 
-@pytest.mark.parametrize("trace", ["last.pt", "previous.pt", "log.jsonl", "model.safetensors"])
+@pytest.mark.parametrize("trace", ["last.pt", "previous.pt", "log.jsonl", "model.safetensors", "best.safetensors"])
 def test_a_folder_that_holds_a_training_is_not_overwritten(tmp_path, trace):
     (tmp_path / trace).write_bytes(b"precious")
     with pytest.raises(FileExistsError, match=rf"holds a training .{trace}"):
@@ -330,9 +344,10 @@ def test_a_signal_to_the_whole_group_saves_what_was_learned(tmp_path, sent, work
 
 @pytest.mark.slow
 def test_killed_at_random_moments_it_resumes_bit_for_bit(tmp_path):
-    """Twelve steps, killed at random moments without a word, and gone on with until they are done."""
-    config = replace(TINY, steps=12, save_every=1, out=str(tmp_path / "run"))
-    uninterrupted = train(config, Squares(), save=False, progress=False).method.state_dict()
+    """Twelve steps with validations, killed at random moments without a word, and gone on with until they are done."""
+    config = replace(TINY, steps=12, save_every=1, val_every=2, ema=0.9, out=str(tmp_path / "run"))
+    whole = replace(config, out=str(tmp_path / "whole"))
+    uninterrupted = train(whole, Squares(), val_dataset=Squares(), progress=False).method.state_dict()
     random = np.random.default_rng(0)
     script = """
 import sys, os, torch
@@ -341,16 +356,18 @@ torch.set_num_threads({threads})
 from dataclasses import replace
 from test_checkpoint import TINY, Squares
 from lapnet_core.train import train
-config = replace(TINY, steps=12, save_every=1, out={out!r})
+config = replace(TINY, steps=12, save_every=1, val_every=2, ema=0.9, out={out!r})
 resume = os.path.exists({out!r} + "/last.pt")
-train(config, Squares(), progress=False, resume=resume, on_step=lambda *_: print("step", flush=True))
+tell = lambda *_: print("step", flush=True)
+train(config, Squares(), val_dataset=Squares(), progress=False, resume=resume, on_step=tell)
 """
     here = Path(__file__).resolve().parent
     path = os.pathsep.join((str(here.parents[1]), str(here.parent)))
     kills = int(os.environ.get("LAPNET_KILLS", "3"))
+    script = script.format(tests=str(here), out=config.out, threads=torch.get_num_threads())
     for _ in range(kills):
         process = subprocess.Popen(
-            [sys.executable, "-c", script.format(tests=str(here), out=config.out, threads=torch.get_num_threads())], stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
         assert process.stdout is not None
@@ -362,9 +379,11 @@ train(config, Squares(), progress=False, resume=resume, on_step=lambda *_: print
             if not (config.run_dir / LAST).exists():
                 (config.run_dir / trace).unlink(missing_ok=True)
     resume = (config.run_dir / LAST).exists()
-    result = train(config, Squares(), resume=resume, progress=False)
+    result = train(config, Squares(), val_dataset=Squares(), resume=resume, progress=False)
     assert same(result.method.state_dict(), uninterrupted)
     assert Detector.load(config.run_dir).class_names == ("red", "blue")
+    for model in ("best.safetensors", "model.safetensors"):
+        assert (config.run_dir / model).read_bytes() == (whole.run_dir / model).read_bytes()
 
 
 @pytest.mark.slow
@@ -389,7 +408,9 @@ FLAGS = {
     "--loss-weight-lr": ["-1", "nan"], "--lr": ["nan", "inf", "0", "-1", "1e308"], "--power": ["-1", "nan"],
     "--weight-decay": ["-1", "nan", "inf"], "--warmup": ["-1"], "--color": ["-1", "nan"], "--flip": ["nan", "1.5"],
     "--steps": ["0", "-3"], "--batch-size": ["0"], "--workers": ["-1"], "--seed": ["-1", "4294967296"],
-    "--save-every": ["0"], "--log-every": ["0"], "--anchors-per-class": ["0"], "--device": ["cuda:7", "nonsense"],
+    "--val-every": ["-1"], "--patience": ["-1", "3"], "--ema": ["-0.1", "1", "nan"], "--accumulate": ["0", "3"],
+    "--val-split": ["test"], "--save-every": ["0"], "--log-every": ["0"], "--anchors-per-class": ["0"],
+    "--device": ["cuda:7", "nonsense"],
 }  # fmt: skip
 
 

@@ -193,6 +193,71 @@ def test_a_balance_weight_changes_by_no_more_than_the_factor_e_in_a_step():
     assert max(changes) == pytest.approx(MAX_S_STEP, abs=1e-5)
 
 
+def gradients(method):
+    return {name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None}
+
+
+def fixed_batch():
+    samples = [Squares()[index] for index in range(5)]
+    images = torch.stack([image.float() for image, _ in samples]) / 255
+    return images, [target for _, target in samples]
+
+
+def test_a_batch_in_parts_is_the_mean_of_their_losses():
+    """Five images in two parts, 2 and 3: the step is that on 2/5 of the one loss and 3/5 of the other."""
+    torch.manual_seed(0)
+    images, targets = fixed_batch()
+    method = untrained(20.0).train()
+    start = {name: value.clone() for name, value in method.state_dict().items()}
+    config, between = replace(TINY, batch_size=4, accumulate=2), []
+    optimizer = make_optimizer(method, config)
+    optimizer.step = lambda: None
+    losses = train_step(method, optimizer, images, targets, config, 0, lambda: between.append(method.progress()))
+    found, own = gradients(method), [*between, method.progress()]
+    assert [one["objects"] for one in own] == [4, 6]
+
+    method.load_state_dict(start)
+    method.zero_grad()
+    parts = [method(images[a:b], targets[a:b]) for a, b in ((0, 2), (2, 5))]
+    (0.4 * parts[0].total + 0.6 * parts[1].total).backward()
+    for name, gradient in gradients(method).items():
+        torch.testing.assert_close(found[name], gradient)
+    torch.testing.assert_close(losses.total, 0.4 * parts[0].total + 0.6 * parts[1].total)
+    torch.testing.assert_close(losses.parts["cls"], 0.4 * parts[0].parts["cls"] + 0.6 * parts[1].parts["cls"])
+
+
+def test_a_balance_weight_is_held_where_no_part_has_a_positive():
+    """Class 0 in the first part alone, class 1 in none: its weights stay, whatever momentum they have."""
+    torch.manual_seed(0)
+    images, targets = fixed_batch()
+    images, targets = images[:4], targets[:4]
+    for n, target in enumerate(targets):
+        keep = slice(0, 1) if n < 2 else slice(0, 0)
+        targets[n] = {**target, **{name: target[name][keep] for name in ("boxes", "labels", "difficult")}}
+    method = untrained(24.0).train()
+    loss, config = method.criterion, replace(TINY, batch_size=4, accumulate=2, lr=0.1)
+    optimizer = torch.optim.SGD(loss.parameters(), lr=0.1, momentum=0.9)
+    for group in optimizer.param_groups:
+        group |= {"multiplier": 1.0, "max_step": 1.0}
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.ones_like(parameter)
+    loss.hold_without_positives(optimizer)
+    before = loss.s_loc_anchor.detach().clone()
+    train_step(method, optimizer, images, targets, config, 0)
+    assert torch.equal(loss.s_loc_anchor[1], before[1])
+    assert bool((loss.s_loc_anchor[0] != before[0]).any())
+    assert not bool(loss.seen_loc.any())
+
+
+def test_the_log_counts_what_all_parts_have():
+    whole, parts = (
+        train(replace(TINY, steps=1, batch_size=4, accumulate=k), Squares(), save=False, progress=False).log[0]
+        for k in (1, 2)
+    )
+    assert parts["objects"] == whole["objects"] == 8
+    assert parts["loc"] != whole["loc"]
+
+
 def test_groups_of_the_optimiser():
     method = untrained()
     optimizer = make_optimizer(method, replace(TINY, weight_decay=0.1))

@@ -447,7 +447,7 @@ def test_the_end_says_what_came_of_it(tmp_path, capsys):
         "( .the last state.*)?",
         told,
     )
-    assert f"lapnet evaluate {folder / BEST} --data scenes --split test" in following
+    assert f"lapnet evaluate {folder / BEST} --data scenes" in following
     assert main([*flags, "--out", str(tmp_path / "plain")]) == 0
     told, following = capsys.readouterr().out.splitlines()[-2:]
     assert f"{tmp_path / 'plain' / 'model.safetensors'}; beside it anchors.json, log.jsonl" in told
