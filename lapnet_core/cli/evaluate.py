@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,8 @@ class Evaluate:
     """model.safetensors, best.safetensors, or the run folder that holds the first."""
     data: str
     """As in `lapnet train`."""
-    split: str = "test"
+    split: str = ""
+    """Empty: test, or where the data has none, val."""
     on_error: Literal["raise", "skip"] = "raise"
     """What a faulty annotation or image does: stop with an error, or be skipped, counted and reported."""
     batch_size: int = 8
@@ -35,12 +36,15 @@ class Evaluate:
         from tqdm.auto import tqdm
 
         from lapnet_core.data import CocoDetection
+        from lapnet_core.data.named import splits_of
         from lapnet_core.detector import Detector, joined
         from lapnet_core.files import check_writable
         from lapnet_core.inputs import check_number
         from lapnet_core.processes import in_turn, pick_device, processes, usable_cores
 
         check_number("--batch-size", self.batch_size, 1, whole=True)
+        if not self.split:
+            return replace(self, split="test" if "test" in splits_of(self.data) else "val").run(given)
         with processes(self.device) as (rank, world):
             detector = Detector.load(self.model, pick_device(self.device))
             dataset = self._dataset(detector)
@@ -66,8 +70,10 @@ class Evaluate:
         from lapnet_core.files import write_new, wrote
 
         report: SkipReport = getattr(dataset, "report", SkipReport())
-        if report.counts:
+        if report.source or report.counts:
             print(report.summary())
+        if self.split == "val":
+            print("on val: a training on trainval has seen these images")
         if not targets:
             raise ValueError(f"{self.data}, {self.split}: none of the images can be read; first: {skipped[0]}")
         figures: dict[str, Any] = {

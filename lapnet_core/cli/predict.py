@@ -54,12 +54,15 @@ class Predict:
             done = in_turn(own)
         if rank == 0:
             records = [record for one in done for record in one.records]
-            taken, skipped = ([text for one in done if (text := getattr(one, name))] for name in ("taken", "skipped"))
+            named = ("taken", "skipped", "mended")
+            taken, skipped, mended = ([text for one in done if (text := getattr(one, name))] for name in named)
             text = json.dumps(records, indent=1) + "\n"
             written = write_new(self.out / "detections.json", lambda part: part.write_text(text, encoding="utf-8"))
             print(f"{len(records)} detections in {len(files) - len(skipped)} images: {written}")
             if taken:
                 print(f"{len(taken)} names were taken, first: {taken[0]}")
+            if mended:
+                print(f"{len(mended)} files end too early and were used as far as they go, first: {mended[0]}")
             if skipped:
                 print(f"{len(skipped)} files skipped, first: {skipped[0]}")
         return 0
@@ -74,7 +77,7 @@ class Predict:
             image, found = detector.predict_file(file, score_threshold=self.score_threshold)
         except DataError as error:
             if self.on_error == "raise":
-                raise
+                raise DataError(f"{error} (--on-error skip goes on with the others)") from error
             return Done([], skipped=str(error))
         drawn, wanted = draw(image, found, detector.class_names), self.out / f"{file.stem}.png"
         picture = write_new(wanted, partial(drawn.save, format="PNG"))
@@ -83,7 +86,8 @@ class Predict:
             box = [round(side, 2) for side in box]
             one = {"file": str(file), "picture": picture.name, "class": detector.class_names[label]}
             records.append({**one, "score": round(score, 4), "box_xyxy": box})
-        return Done(records, taken="" if picture == wanted else f"{wanted} is there, so {picture.name} was written")
+        taken = "" if picture == wanted else f"{wanted} is there, so {picture.name} was written"
+        return Done(records, taken=taken, mended=image.info.get("truncated", ""))
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Done:
     """Where the picture's name was taken."""
     skipped: str = ""
     """Why the file could not be read."""
+    mended: str = ""
+    """What of a file that ends too early was used."""
 
 
 def _image_files(path: Path) -> list[Path]:

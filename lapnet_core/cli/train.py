@@ -56,7 +56,7 @@ def closing(result: Any) -> list[str]:
     model, data = shlex.quote(str(use)), shlex.quote(config.data)
     return [
         f"trained in {took}; {worth}",
-        f"next: lapnet evaluate {model} --data {data} --split test, or lapnet predict {model} IMAGES",
+        f"next: lapnet evaluate {model} --data {data}, or lapnet predict {model} IMAGES",
     ]
 
 

@@ -448,3 +448,25 @@ def test_a_training_counts_the_images_that_end_too_early(tmp_path, capsys, worke
         assert main(["train", "--data", str(tmp_path / "photos"), *small, *more]) == 0
     said = [str(one.message) for one in told]
     assert sum("3 images end too early and were used as far as they go, first: " in one for one in said) == 1
+
+
+def test_evaluate_takes_val_where_there_is_no_test_and_predict_counts_what_ends_too_early(tmp_path, capsys):
+    yolo(tmp_path / "photos", about="train: images/train\nval: images/val\n")
+    small = ["--backbone", "light", "--weights", "none", "--frozen", "0", "--image-size", "64", "64", "--steps", "1"]
+    assert main(["train", "--data", str(tmp_path / "photos"), *small, "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    evaluate = ["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "photos")]
+    assert main([*evaluate, "--json", str(tmp_path / "figures.json")]) == 0
+    said = capsys.readouterr().out
+    assert "photos: YOLO, 3 classes, train 8 / val 2 / trainval 10 images\n" in said
+    assert "on val: a training on trainval has seen these images" in said
+    assert json.loads((tmp_path / "figures.json").read_text())["split"] == "val"
+    assert main([*evaluate, "--split", "test"]) == 1
+    assert 'no split "test"; give --split train or --split val' in capsys.readouterr().err
+    path = tmp_path / "photos" / "images" / "val" / "photo03.jpg"
+    path.write_bytes(path.read_bytes()[:-4])
+    assert main(["predict", str(tmp_path / "run"), str(path), "--out", str(tmp_path / "out")]) == 0
+    assert "1 files end too early and were used as far as they go, first: " in capsys.readouterr().out
+    path.write_bytes(b"")
+    assert main(["predict", str(tmp_path / "run"), str(path), "--out", str(tmp_path / "out")]) == 1
+    assert "--on-error skip goes on with the others" in capsys.readouterr().err
