@@ -10,6 +10,7 @@ from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_d
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
 from lapnet_core.data.types import DataError, Detection, Sample, Skipped, SkipReport, Target, Transform
 from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_trainval
+from lapnet_core.data.yolo import YoloDetection
 
 __all__ = [
     "DOWNLOADS",
@@ -28,6 +29,7 @@ __all__ = [
     "Target",
     "Transform",
     "VOCDetection",
+    "YoloDetection",
     "boxes_to_original",
     "coco2017",
     "collate",

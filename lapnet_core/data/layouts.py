@@ -54,11 +54,11 @@ def voc_without_lists(folder: Path) -> Layout | None:
         if place == folder and parts:
             break
         annotations, images = voc_folders(place)
-        names = sorted(file.stem for file in annotations.glob("*.xml"))
+        names = sorted(file.stem for file in annotations.glob("[!.]*.xml"))
         if names and images.is_dir():
             split = "all" if place == folder else SPLITS[place.name.lower()]
             parts.setdefault(split, []).append((place, names))
-            pictures += sum(file.suffix.lower() in SUFFIXES for file in images.iterdir())
+            pictures += sum(file.suffix.lower() in SUFFIXES for file in images.glob("[!.]*"))
     without = pictures - sum(len(names or ()) for sources in parts.values() for _, names in sources)
     notes = (f"{without} images without an XML file are left out",) if without > 0 else ()
     return Layout("VOC", parts, notes=notes) if parts else None

@@ -75,13 +75,13 @@ def open_dataset(
     """
     if name == "scenes":
         if split not in SCENE_COUNTS:
-            raise DataError(f'scenes have no split "{split}"; they have {", ".join(SCENE_COUNTS)}')
+            raise DataError(f'scenes have no split "{split}"; give --split {" or --split ".join(SCENE_COUNTS)}')
         return Scenes(SCENE_COUNTS[split], size=image_size, split=split, transform=transform)
     folder = data_dir()
     if name == "voc":
         if split not in ("trainval", "test"):
             raise DataError(
-                f'voc has no split "{split}"; the paper trains on trainval (2007+2012) and tests on test (2007)'
+                f'voc has no split "{split}"; give --split trainval (2007 and 2012, as the paper) or test (2007)'
             )
         opened = voc0712_trainval if split == "trainval" else voc07_test
         return opened(folder, on_error=on_error, transform=transform)

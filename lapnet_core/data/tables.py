@@ -53,7 +53,13 @@ def read_boxes(path: str | Path, *, one_based: bool, class_names: tuple[str, ...
             box = tuple(float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
             name, image = row["class"], row["image_id"]
             # the comparison is false for NaN; None is the name of fields beyond the columns
-            if not name or not image or None in row or not all(abs(side) < FARTHEST for side in box):
+            if (
+                not name
+                or not name.isprintable()
+                or not image
+                or None in row
+                or not all(abs(side) < FARTHEST for side in box)
+            ):
                 raise ValueError("a name is missing, a field too many, or a number none of pixels")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: row {line} is no box: {row!r:.300}") from error

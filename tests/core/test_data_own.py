@@ -168,6 +168,12 @@ def nested(root):
     (root / "__MACOSX").mkdir()
 
 
+def of_a_mac(root):
+    voc(root, ())
+    for name in ("Annotations/._photo00.xml", "JPEGImages/._photo00.jpg", ".DS_Store"):
+        (root / name).write_bytes(b"\0\5\x16\7")
+
+
 WITH_SPLITS = {
     "VOC": voc,
     "XML by split": xml_by_split,
@@ -190,6 +196,7 @@ WITH_SPLITS = {
 }  # fmt: skip
 WITHOUT = {
     "VOC": lambda root: voc(root, ()),
+    "VOC of a Mac": of_a_mac,
     "VOC, one list": lambda root: voc(root, ("default",)),
     "XML in other folders": lambda root: voc(root, (), "images", "annots"),
     "XML in folders of any name": lambda root: voc(root, (), "Bilder", "Rahmen"),
