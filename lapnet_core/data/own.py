@@ -70,13 +70,17 @@ class OwnData:
                 options["class_names"] = opened[0].class_names if opened else class_names
                 opened.append(CocoDetection(images, file, only=None if names is None else set(names), **options))
             data = join(opened)
+        every = len(data.class_names)
         if class_names is None and kind != "VOC":  # VOC's are those that it finds
             kept = data.drop_unused()
             if not kept:
                 raise DataError(f"{self.folder}, {split}: no image has a usable object, so that there are no classes")
             if isinstance(data, CocoDetection):
                 data.category_ids = tuple(data.category_ids[label] for label in kept)
-        data.report.source = f"{self.folder.name}: {kind}, {len(data.class_names)} classes, {self.line()}"
+        classes = f"{every} classes"
+        if len(data.class_names) < every:
+            classes = f"{len(data.class_names)} of its {classes} (the others have no object in {split})"
+        data.report.source = f"{self.folder.name}: {kind}, {classes}, {self.line()}"
         data.made_splits = self.made
         return data
 
@@ -104,7 +108,9 @@ def find(path: Path) -> OwnData:
         inner = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
     except OSError as error:
         raise DataError(f"{path}: cannot read this folder ({error})") from error
-    if len(inner) == 1 and inner[0].is_dir():  # an archive unpacked into a folder of its own name
+    if (
+        len(inner) == 1 and inner[0].is_dir() and not inner[0].is_symlink()
+    ):  # an archive unpacked into a folder of its own name
         return find(inner[0])
     endings = Counter(file.suffix.lower() for file in files_below(path))
     held = ", ".join(f"{n} {end or 'without suffix'}" for end, n in endings.most_common(4)) or "nothing"

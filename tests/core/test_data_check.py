@@ -112,6 +112,7 @@ def test_what_cannot_be_checked_is_said(tmp_path, capsys):
     assert "Give --data the path" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_bccd(real_data, monkeypatch, capsys):
     monkeypatch.setenv("LAPNET_DATA", str(real_data))
     assert main(["data", "check", "bccd", "--quick"]) == 1

@@ -383,6 +383,7 @@ def test_classes_without_an_object_are_no_classes(tmp_path):
     coco_one_folder(tmp_path)
     data = open_dataset(str(tmp_path), "train")
     assert data.class_names == CLASSES  # without "things"
+    assert ": COCO, 3 of its 4 classes (the others have no object in train), train 8 / " in data.source
     assert data.category_ids == (1, 4, 7)
     assert torch.equal(data._labels.unique(), torch.arange(3))
 
@@ -424,6 +425,7 @@ def test_yolo_is_read_upright_and_voc_as_stored(tmp_path):
     assert target["boxes"][0].tolist() == pytest.approx(scaled, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_says_what_it_trains_on_and_writes_the_split_down(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yolo_flat(tmp_path / "photos")
@@ -442,6 +444,7 @@ def test_a_training_says_what_it_trains_on_and_writes_the_split_down(tmp_path, c
     assert digest(tmp_path / "photos") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_training_counts_the_images_that_end_too_early(tmp_path, capsys, workers):
     yolo_flat(tmp_path / "photos")
@@ -457,6 +460,7 @@ def test_a_training_counts_the_images_that_end_too_early(tmp_path, capsys, worke
     assert sum("3 images end too early and were used as far as they go, first: " in one for one in said) == 1
 
 
+@pytest.mark.slow
 def test_evaluate_takes_val_where_there_is_no_test_and_predict_counts_what_ends_too_early(tmp_path, capsys):
     yolo(tmp_path / "photos", about="train: images/train\nval: images/val\n")
     small = ["--backbone", "light", "--weights", "none", "--frozen", "0", "--image-size", "64", "64", "--steps", "1"]
