@@ -275,6 +275,21 @@ def test_autocast_gives_float_losses_and_finite_gradients(config):
         assert all(bool(p.grad.isfinite().all()) for p in method.parameters() if p.grad is not None)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_on_cuda_it_is_as_on_the_cpu(config, batch):
+    """Losses agree where nothing is drawn at random; everything stays on the device."""
+    method = fresh(config).eval()
+    here = method.loss(batch.images, batch.targets)
+    there = batch.to("cuda")
+    losses = method.to("cuda").loss(there.images, there.targets)
+    if not hasattr(method, "draws"):
+        torch.testing.assert_close(losses.total.cpu(), here.total, rtol=1e-3, atol=1e-4)
+    losses.total.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in method.parameters() if p.grad is not None)
+    for found in method.detect(there.images, score_threshold=0.0):
+        assert {value.device.type for value in found.values()} == {"cuda"}
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "lapnet"])
 def test_a_peer_of_version_0_1_has_neither_width_nor_frozen(name):
     method = method_class(name).restore({"num_classes": 2, "backbone": "light"})
