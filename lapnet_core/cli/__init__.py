@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, arg, subcommand
 
 from lapnet_core import __version__
+from lapnet_core.cli.ablate import Ablate
 from lapnet_core.cli.anchors import Anchors
 from lapnet_core.cli.bench import Bench
 from lapnet_core.cli.data import Data
@@ -41,7 +42,7 @@ class Version:
         return 0
 
 
-Command = Train | Evaluate | Predict | Anchors | Data | Bench | Doctor | Version | Help
+Command = Train | Evaluate | Predict | Ablate | Anchors | Data | Bench | Doctor | Version | Help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +73,7 @@ def _parse(given: list[str]) -> Command:
             Annotated[Train, subcommand("train", default=Train(config=start))]
             | Annotated[Evaluate, subcommand("evaluate")]
             | Annotated[Predict, subcommand("predict")]
+            | Annotated[Ablate, subcommand("ablate")]
             | Annotated[Anchors, subcommand("anchors")]
             | Annotated[Data, subcommand("data")]
             | Annotated[Bench, subcommand("bench")]

@@ -104,7 +104,7 @@ def voc_map(
     found = flatten_images(detections, num_classes, key="scores")
     # By class, then by falling score; lexsort is stable, which settles ties by image and row.
     found = found.take(np.lexsort((-found.values, found.labels)))
-    hit, counted = _judge(found, objects, num_classes, iou_threshold)
+    hit, counted = judge(found, objects, num_classes, iou_threshold)
 
     num_objects = np.bincount(objects.labels[~objects.values], minlength=num_classes)
     bounds = np.searchsorted(found.labels, np.arange(num_classes + 1))
@@ -128,7 +128,7 @@ def voc_map(
     )  # fmt: skip
 
 
-def _judge(
+def judge(
     found: FlatBoxes, objects: FlatBoxes, num_classes: int, iou_threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """For detections in the order in which they are taken: (N,) bool is a hit, and (N,) bool counts at all."""

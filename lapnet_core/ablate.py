@@ -1,0 +1,337 @@
+"""Tables of trainings that differ in one thing, over seeds: a queue that can be stopped, gone on with, and shared by
+several processes. What is chosen is chosen on val; test is measured once a run, at its end."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lapnet_core.checkpoint import LAST, MAY_CHANGE, PREVIOUS, busy, run_folder
+from lapnet_core.config import TrainConfig
+from lapnet_core.data.named import Images, open_dataset
+from lapnet_core.detector import Detector
+from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
+from lapnet_core.files import write_whole
+from lapnet_core.losses import localization_loss
+from lapnet_core.method import Method
+from lapnet_core.peers import METHODS
+from lapnet_core.timing import machine_name
+from lapnet_core.train import train
+
+PAPER = {"overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned", "rescue": True}
+"""The complete LapNet of the paper; each row of a table says how it differs."""
+LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
+"""Tried for each method on one seed, on val: as many for LapNet as for the others."""
+TUNED = {"lapnet": 0.04, "yolov3": 0.005, "retinanet": 0.02, "fcos": 0.005, "faster_rcnn": 0.02, "ssd": 0.01}
+"""The best of them, by AP50 on voc_animals' val, seed 0, 1,500 steps (data/runs). Not tried out to the end: RetinaNet
+and Faster R-CNN have one try, FCOS none since it was mended."""
+SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
+"""Areas of objects in px² of the image files, as COCO has them."""
+THRESHOLDS = tuple(0.5 + 0.05 * k for k in range(10))
+WATCHED = 30
+"""So many times in a training the balance weights are written down."""
+NOT_PART = {*MAY_CHANGE, "val_split"}
+
+
+def _row(**changes: Any) -> dict[str, Any]:
+    return PAPER | changes
+
+
+TABLES: dict[str, dict[str, dict[str, Any]]] = {
+    "2a": {
+        "AO": _row(overlap="ao", ams=False),
+        "AO, AMS": _row(overlap="ao"),
+        "PONO": _row(ams=False),
+        "PONO, AMS": _row(),
+    },
+    "2b": {
+        "ones": _row(balance="ones"),
+        "R": _row(balance="retina"),
+        "R, focal loss": _row(balance="focal"),
+        "loss weights": _row(balance="loss"),
+        "loss and anchor weights": _row(),
+    },
+    "2b without AMS": {
+        "ones": _row(balance="ones", ams=False),
+        "R": _row(balance="retina", ams=False),
+        "R, focal loss": _row(balance="focal", ams=False),
+        "loss weights": _row(balance="loss", ams=False),
+        "loss and anchor weights": _row(ams=False),
+        "steady (ours)": _row(balance="steady", ams=False),
+    },
+    "ams": {
+        "none": _row(balance="steady", ams=False),
+        "paper's": _row(balance="steady"),
+        "annealed (ours)": _row(balance="steady", ams_rule="annealed"),
+        "relative (ours)": _row(balance="steady", ams_rule="relative"),
+        "ignore (ours)": _row(balance="steady", ams_rule="ignore"),
+        "from the second half on": _row(balance="steady", ams_from=0.5),
+    },
+    "anchors": {f"{a} a class": _row(balance="steady", ams=False, anchors_per_class=a) for a in (3, 5, 10, 20)},
+    "peers": {method: {"method": method, "lr": TUNED[method]} for method in METHODS if method != "lapnet"},
+    "schedule": {
+        "none": _row(balance="steady", ams=False),
+        "paper's": _row(balance="steady"),
+        "annealed (ours)": _row(balance="steady", ams_rule="annealed"),
+    },
+    "tune": {
+        f"{method}, lr {lr}": _row(balance="steady", ams=False) | {"method": method, "lr": lr}
+        for method in METHODS
+        for lr in LEARNING_RATES
+    },
+}
+"""What `lapnet ablate` runs: by table, by row, the changes to the config."""
+ONLY_VAL = ("tune",)
+"""Tables by which something is chosen: test is not looked at."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a table."""
+
+    table: str
+    row: str
+    config: TrainConfig
+
+    @property
+    def key(self) -> str:
+        """The same for two trainings that have to give the same model: rows that stand in two tables run once."""
+        return key_of(self.config)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return ("val",) if self.table in ONLY_VAL else ("val", "test")
+
+
+def key_of(config: TrainConfig) -> str:
+    """A short name of all that decides the result."""
+    decisive = {name: value for name, value in asdict(config).items() if name not in NOT_PART}
+    if config.method != "lapnet":
+        del decisive["lapnet"]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def jobs(tables: Sequence[str], base: TrainConfig, seeds: int, out: Path) -> list[Job]:
+    """The queue: seed by seed, so that a table is complete with one seed before the next begins.
+
+    Raises:
+        ValueError: a table has no such name.
+    """
+    if unknown := set(tables) - set(TABLES):
+        raise ValueError(f"no table is called {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    queue = []
+    for seed in range(base.seed, base.seed + seeds):
+        for table in tables:
+            for row, changes in TABLES[table].items():
+                config = base.with_options(**changes, seed=seed)
+                queue.append(Job(table, row, config.with_options(out=str(out / "runs" / key_of(config)))))
+    return queue
+
+
+def ablate(
+    queue: Sequence[Job], out: Path, *, open_images: Callable[..., Images] = open_dataset, progress: bool = True,
+    told: Callable[[str], object] = print,
+) -> bool:  # fmt: skip
+    """Do what of the queue is not done. Each run goes on from its own checkpoint, and leaves one line in
+    `out`/results.jsonl; a run that another process is at is left to it, and one that diverges is a line too.
+
+    Returns False where a signal stopped it.
+    """
+    for number, job in enumerate(queue, 1):
+        claim = out / "jobs" / job.key
+        if done(job, out) or busy(claim):
+            continue
+        try:
+            with run_folder(claim, resume=True):
+                if done(job, out):  # another process was faster
+                    continue
+                told(f"{number} of {len(queue)}: {job.table}, {job.row}, seed {job.config.seed}")
+                line = _run(job, open_images, progress)
+                if line is None:
+                    return False
+                append(out / "results.jsonl", line)
+                for name in (LAST, PREVIOUS):  # the model and its log stay
+                    (job.config.run_dir / name).unlink(missing_ok=True)
+        except FileExistsError:  # another process is at it
+            continue
+    return True
+
+
+def done(job: Job, out: Path) -> bool:
+    """Whether a line of the results is of this training, and measured on all that is wanted."""
+    return any(fits(line, job.config) and set(job.splits) <= set(line) for line in results(out))
+
+
+def fits(line: dict[str, Any], config: TrainConfig) -> bool:
+    """Whether a line is of a training with this config, as far as the line tells it: shortened records, and lines of
+    versions that knew fewer options, stay of use."""
+    wanted = json.loads(config.to_json())
+    told = line["config"]
+    if config.method != "lapnet":
+        told = {name: value for name, value in told.items() if name != "lapnet"}
+    options = told.get("lapnet", {})
+    return (
+        line["seed"] == config.seed
+        and line["data"] == Path(config.data).name
+        and all(wanted[name] == value for name, value in told.items() if name not in ("lapnet", "data", "seed"))
+        and all(wanted["lapnet"][name] == value for name, value in options.items())
+    )
+
+
+def _line(job: Job) -> dict[str, Any]:
+    config = {name: value for name, value in json.loads(job.config.to_json()).items() if name not in NOT_PART}
+    return {
+        "key": job.key, "data": Path(job.config.data).name, "seed": job.config.seed, "config": config,
+        "torch": torch.__version__, "machine": machine_name(job.config.device), "threads": torch.get_num_threads(),
+        "date": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+
+
+def _run(job: Job, open_images: Callable[..., Images], progress: bool) -> dict[str, Any] | None:
+    config, folder = job.config, job.config.run_dir
+    resume = any((folder / name).exists() for name in (LAST, PREVIOUS))
+    if not resume and (folder / "log.jsonl").exists():  # killed before its first checkpoint
+        (folder / "log.jsonl").unlink()
+    dataset = open_images(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
+    watch = Watch(config.steps)
+    started = time.perf_counter()
+    try:
+        trained = train(config, dataset, resume=resume, progress=progress, on_step=watch)
+    except FloatingPointError as error:  # a result: this row does not train at this rate
+        return _line(job) | {"failed": str(error)} | {split: {"ap50": 0.0, "ap75": 0.0} for split in job.splits}
+    if trained.interrupted:
+        return None
+    seconds = time.perf_counter() - started
+    line = _line(job) | {"seconds": round(seconds, 1), "resumed": resume}
+    line["images_per_second"] = None if resume else round(config.steps * config.batch_size / seconds, 1)
+    kept = trained.log[:: max(1, len(trained.log) // 60)]
+    line["log"] = [{k: _short(v) for k, v in entry.items() if k != "lr"} for entry in kept]
+    names = trained.detector.class_names
+    for split in job.splits:
+        images = open_images(
+            config.data, split, image_size=config.image_size, class_names=names, on_error=config.on_error
+        )
+        line[split] = measure(trained.detector, images, replicates=split == "test", progress=progress)
+    if watch.told:
+        text = json.dumps({"key": job.key, "class_names": names, **watch.told})
+        write_whole(folder / "weights.json", lambda part: part.write_text(text, encoding="utf-8"))
+    return line
+
+
+def measure(
+    detector: Detector, images: Images, *, replicates: bool = False, progress: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """VOC AP (area) at IoU .5, .75, and on average over .5 to .95; at .5 by class and by size of the object; the draws
+    of `bootstrap.draws` where `replicates`."""
+    detections, targets, _ = detector.predict_dataset(images, progress=progress)
+    classes, once = len(detector.class_names), np.ones((1, len(targets)))
+    at = [verdicts(detections, targets, classes, iou_threshold=t) for t in THRESHOLDS]
+    each = [float(v.mean_ap(once)[0]) for v in at]
+    line: dict[str, Any] = {"images": len(targets), "ap50": each[0], "ap75": each[5], "ap": float(np.mean(each))}
+    line["per_class"] = {name: float(at[0].of_class(c).mean_ap(once)[0]) for c, name in enumerate(detector.class_names)}
+    for size, area in SIZES.items():
+        line[size] = float(verdicts(detections, targets, classes, area=area).mean_ap(once)[0])
+    if replicates:
+        weights = draws(len(targets))
+        line["replicates"] = {
+            name: [round(x, 4) for x in v.mean_ap(weights).tolist()] for name, v in (("ap50", at[0]), ("ap75", at[5]))
+        }
+    return {name: _short(value) for name, value in line.items()}
+
+
+class Watch:
+    """Writes down LapNet's balance weights as a training goes on, and in its last quarter what they should balance."""
+
+    def __init__(self, steps: int) -> None:
+        self.every, self.last_quarter = max(1, steps // WATCHED), steps * 3 // 4
+        self.told: dict[str, Any] = {}
+        self.sums: torch.Tensor | None = None
+
+    def __call__(self, step: int, method: Method) -> None:
+        loss: Any = getattr(method, "criterion", None)
+        terms: Any = getattr(method, "terms", None)
+        if loss is None or terms is None or loss.balance not in ("learned", "steady"):
+            return
+        if step % self.every == 0:
+            self.told.setdefault("shapes", _rounded(method.shapes))
+            for name, s in loss.named_parameters():
+                self.told.setdefault(name, []).append(_rounded(s.detach()))
+            self.told.setdefault("steps", []).append(step)
+        if step > self.last_quarter:
+            at, size = terms.positives, loss.s_loc_anchor.shape
+            grid = at.label * size[1] + at.anchor
+            part = torch.zeros(size.numel(), device=grid.device)
+            part.index_add_(0, grid, localization_loss(terms.predicted_overlap) / max(1, len(grid)))
+            count = grid.bincount(minlength=size.numel())
+            new = torch.stack((part, (count > 0).float(), count.float()))
+            self.sums = new if self.sums is None else self.sums + new
+            part_sum, active, positives = self.sums.view(3, *size)
+            if step % self.every == 0:
+                self.told["loc_part"] = _rounded(part_sum / active.clamp(min=1))
+                self.told["active_batches"] = active.int().tolist()
+                self.told["positives"] = positives.int().tolist()
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    """The lines of `out`/results.jsonl; one that was cut in half, as on a full disk, is left out."""
+    return list(_lines(out / "results.jsonl"))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(text)
+            except json.JSONDecodeError:
+                continue
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """One line more, in one write, so that processes that share a queue do not mix theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(line) + "\n"
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        text = "\n" + text  # after a line that was cut in half
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "wb", buffering=0) as file:
+        file.write(text.encode())
+        os.fsync(file.fileno())
+
+
+def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric: str = "ap50") -> list[dict[str, Any]]:
+    """The rows of a table as far as they have run: mean over seeds, the interval of 95 % (images and seeds drawn
+    again), and the same of the difference to the table's last row, paired by image."""
+    seeds = sorted({line["seed"] for line in lines})
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row, changes in TABLES[name].items():
+        configs = [base.with_options(**changes, seed=seed) for seed in seeds]
+        fitting = [next((line for line in lines if fits(line, config)), None) for config in configs]
+        found[row] = [line for line in fitting if line and "replicates" in line.get("test", {})]
+    rows, last = [], None
+    for row in reversed(found):
+        if not found[row]:
+            continue
+        values = [line["test"][metric] for line in found[row]]
+        sampled = of_seeds(np.array([line["test"]["replicates"][metric] for line in found[row]]), seed=len(rows))
+        last = sampled if last is None else last
+        about = {"row": row, "seeds": len(values), metric: float(np.mean(values)), "interval": interval(sampled)}
+        about |= {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+        rows.append(about | {"difference": interval(sampled - last) if rows else None})
+    return rows[::-1]
+
+
+def _rounded(values: Any) -> Any:
+    return np.round(values.float().cpu().numpy().astype(float), 3).tolist()
+
+
+def _short(value: Any) -> Any:
+    """Numbers of five digits, nan as None: JSON has none."""
+    if isinstance(value, float):
+        return None if value != value else float(f"{value:.5g}")
+    return {k: _short(v) for k, v in value.items()} if isinstance(value, dict) else value

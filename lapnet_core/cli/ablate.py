@@ -1,0 +1,73 @@
+"""`lapnet ablate`."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lapnet_core.config import PRESETS, preset_for
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """Tables of the paper and ours on your data: 2a, 2b, peers, ... over seeds, with intervals.
+
+    Can be stopped and gone on with by the same command; started twice, two processes share the queue.
+    """
+
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional] = field(default=())
+    """Which (none: what there is)."""
+    data: str = "voc_animals"
+    """As in `lapnet train`; it needs a split for validation and one for tests."""
+    preset: str = ""
+    """As in `lapnet train`; empty: what suits --data."""
+    seeds: int = 3
+    """Runs of each row."""
+    steps: int = 0
+    """Steps of each; 0: the preset's."""
+    split: str = "train"
+    """What is trained on; val is for choosing, test is reported."""
+    metric: str = "ap50"
+    """What is shown: ap50 or ap75."""
+    threads: int = 0
+    """Threads of each training; results differ in their last digits with them. 0: all cores."""
+    out: Path = Path("runs/ablations")
+    """results.jsonl and a folder for each run."""
+    show: bool = False
+    """Only show what has run."""
+
+    def run(self, given: Sequence[str]) -> int:
+        import torch
+
+        from lapnet_core.ablate import TABLES, ablate, jobs, results, table
+
+        if not self.tables:
+            for name, rows in TABLES.items():
+                print(f"{name}: {'; '.join(rows)}")
+            return 0
+        if self.seeds < 1 or self.steps < 0 or self.threads < 0 or self.metric not in ("ap50", "ap75"):
+            raise ValueError("--seeds at least 1, --steps and --threads not below 0, --metric ap50 or ap75")
+        if self.preset and self.preset not in PRESETS:
+            raise ValueError(f'no preset is called "{self.preset}"; there are {", ".join(PRESETS)}')
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        start = PRESETS[self.preset]() if self.preset else preset_for(self.data)
+        base = replace(start, data=self.data, split=self.split, steps=self.steps or start.steps)
+        queue = jobs(self.tables, base, self.seeds, self.out)
+        whole = self.show or ablate(queue, self.out)
+        lines = results(self.out)
+        for name in self.tables:
+            print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on test in %, 95 % interval")
+            for row in table(name, lines, base, self.metric):
+                low, high = row["interval"]
+                text = f"  {row['row']:28} {100 * row[self.metric]:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
+                if row["difference"]:
+                    text += "  {:+.1f} to {:+.1f} against the last row".format(*(100 * x for x in row["difference"]))
+                print(f"{text}  ({row['seeds']} seeds)")
+        if not whole:
+            print(f"stopped; go on with: lapnet {shlex.join(given)}")
+            return 130
+        return 0
