@@ -55,10 +55,13 @@ class Detector:
         """Where the method is."""
         return next(self.method.parameters()).device
 
-    def save(self, path: str | Path, note: dict[str, Any] | None = None) -> None:
+    def save(self, path: str | Path, note: dict[str, Any] | None = None, half: bool = False) -> None:
         """Write state and metadata; atomic, so that an interruption leaves the older file whole, as does a
-        FloatingPointError where the state is not finite. `note`, plain values, is what `note_of` reads."""
+        FloatingPointError where the state is not finite. `note`, plain values, is what `note_of` reads. `half` writes
+        weights of convolutions as float16, half the size; `load` makes float32 of them, and detections hardly differ."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.method.state_dict().items()}
+        if half:
+            tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
         about = {"method": self.method.name, "class_names": self.class_names, "image_size": self.image_size}
         about |= {"about": self.method.about(), "note": note or {}}
         if wrong := not_finite(tensors):
@@ -76,8 +79,10 @@ class Detector:
         if path.is_dir():
             path = path / "model.safetensors"
         if not path.is_file():
+            best = path.with_name("best.safetensors")
+            helps = f"; {best} does" if best.is_file() else ""
             raise FileNotFoundError(
-                f"{path} does not exist; `lapnet train` writes model.safetensors into its run folder"
+                f"{path} does not exist{helps}; `lapnet train` writes model.safetensors into its run folder"
             )
         try:
             with safe_open(path, "pt") as file:
