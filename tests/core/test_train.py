@@ -14,7 +14,7 @@ from toys import Squares
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
 from lapnet_core.data import DataError, Skipped
-from lapnet_core.detector import Detector
+from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
 from lapnet_core.method import MAX_S_STEP, LapNetMethod, balance_multipliers, find_anchors
 from lapnet_core.model import LapNet
@@ -139,6 +139,32 @@ def test_predictions_come_in_the_pixels_of_the_image():
     torch.testing.assert_close(small["boxes"] * torch.tensor([5.0, 2, 5, 2]), large["boxes"], rtol=1e-3, atol=1e-2)
     with pytest.raises(ValueError, match="the model knows"):
         detector.predict_dataset(Scenes(2, size=(64, 64)), progress=False)
+
+
+def test_halves_take_half_the_place_and_are_read_as_floats(tmp_path):
+    detector = Detector(untrained(20.0).eval(), ("red", "blue"), (64, 64))
+    detector.save(tmp_path / "whole.safetensors")
+    detector.save(tmp_path / "half.safetensors", note={"why": "small"}, half=True)
+    assert note_of(tmp_path / "half.safetensors") == {"why": "small"}
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = Detector.load(tmp_path / "half.safetensors")
+    for name, tensor in detector.method.state_dict().items():
+        read = loaded.method.state_dict()[name]
+        assert read.dtype == tensor.dtype
+        assert torch.equal(read, tensor.half().float() if tensor.ndim == 4 else tensor), name
+    image = Squares()[0][0]
+    found, exact = (each.predict(image, score_threshold=0.0) for each in (loaded, detector))
+    torch.testing.assert_close(found["scores"][:5], exact["scores"][:5], rtol=0, atol=5e-3)
+
+
+def test_a_weight_too_large_for_a_half_is_not_saved(tmp_path):
+    detector = Detector(untrained(20.0).eval(), ("red", "blue"), (64, 64))
+    with torch.no_grad():
+        detector.method.model.offset_head[-1].weight[0] = 1e6
+    with pytest.raises(FloatingPointError, match=r"offset_head.*not finite"):
+        detector.save(tmp_path / "half.safetensors", half=True)
+    assert not (tmp_path / "half.safetensors").exists()
 
 
 def test_predictions_are_those_of_evaluation_mode_and_leave_the_mode_alone():
