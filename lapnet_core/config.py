@@ -82,7 +82,7 @@ class TrainConfig:
     patience: int = 0
     """End after so many validations, one after the other, that brought nothing better. 0: never."""
     ema: float = 0.0
-    """Validate and save a moving average of the weights with this decay, for example .999. 0: the weights themselves."""
+    """Validate and save a moving average of the weights with this decay, such as .999. 0: the weights themselves."""
     accumulate: int = 1
     """Parts that a batch goes through the network in, one after the other, where memory is short. Losses count their
     objects by part, and are averaged."""

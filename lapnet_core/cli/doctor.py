@@ -9,7 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lapnet_core.config import PRESETS, TrainConfig, laptop_bccd, laptop_scenes, paper_voc_darknet53
+from lapnet_core.config import (
+    PRESETS,
+    TrainConfig,
+    laptop_bccd,
+    laptop_scenes,
+    paper_voc_darknet53,
+    small_photos,
+)
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LAB_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "plotly", "anywidget")
@@ -17,9 +24,14 @@ DATA_FOLDERS = {"bccd": "bccd", "coco_tiny": "coco_tiny", "voc": "voc", "coco": 
 TRIED = {
     "laptop_scenes": (laptop_scenes, 7),
     "laptop_bccd": (laptop_bccd, 3),
+    "small_photos": (small_photos, 6),
     "paper_voc_darknet53": (paper_voc_darknet53, 20),
 }
 """Presets that are timed, with their number of classes."""
+
+
+WORTH_IT = 1.15
+"""From this gain on bfloat16 is recommended: less is within what two timings differ by."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def training_time(config: TrainConfig, num_classes: int) -> tuple[float, float]:
     """(seconds of a step, seconds of the whole training). A large backbone is timed with one image, and scaled."""
     from lapnet_core.timing import step_seconds
 
-    batch = config.batch_size if config.backbone == "light" else 1
+    batch = 1 if config.backbone == "darknet53" else config.batch_size
     tried = replace(config, batch_size=batch, weights="none")
     per_step = step_seconds(tried, num_classes, repeats=2) * config.batch_size / batch
     return per_step, per_step * config.steps
@@ -89,9 +101,17 @@ def report(quick: bool = False) -> str:
     lines = ["This machine", *(f"  {line}" for line in machine())]
     if not quick:
         lines.append("Training, as timed just now on made-up images (reading data comes on top)")
-        for name, (preset, classes) in TRIED.items():
-            per_step, total = training_time(preset(), classes)
-            size = "x".join(map(str, preset().image_size))
-            lines.append(f"  {name:20} {size:8} {preset().steps:7} steps of {per_step:7.2f} s: {duration(total)}")
+        times = {name: training_time(preset(), classes) for name, (preset, classes) in TRIED.items()}
+        for name, (per_step, total) in times.items():
+            config = TRIED[name][0]()
+            size, speed = "x".join(map(str, config.image_size)), config.batch_size / per_step
+            told = f"  {name:20} {size:8} {config.steps:7} steps of {per_step:7.2f} s, {speed:6.1f} images/s"
+            lines.append(f"{told}: {duration(total)}")
+        for name in sorted({"laptop_scenes", "small_photos"} & set(TRIED)):
+            preset, classes = TRIED[name]
+            half, _ = training_time(replace(preset(), amp=True), classes)
+            gain = times[name][0] / half
+            verdict = "bfloat16 pays: train with --amp" if gain > WORTH_IT else "bfloat16 does not pay"
+            lines.append(f"  {preset().backbone} with --amp: {gain:.2f} times as fast; {verdict}")
     lines.append(f"Presets: {', '.join(PRESETS)}")
     return "\n".join(lines)

@@ -225,6 +225,7 @@ def test_doctor_and_bench(capsys, monkeypatch):
     told = capsys.readouterr().out
     assert f"torch {torch.__version__}" in told
     assert "1500 steps of" in told
+    assert re.search(r"light with --amp: \d+\.\d\d times as fast; bfloat16 (pays|does not pay)", told)
     assert [doctor.duration(s) for s in (5, 150, 7300, 900_000)] == ["5 seconds", "2 minutes", "2 hours", "10 days"]
     assert main(["bench", "--image-size", "64", "64", "--repeats", "1"]) == 0
     assert "images/s" in capsys.readouterr().out
