@@ -74,7 +74,7 @@ class OwnData:
         if class_names is None and kind != "VOC":  # VOC's are those that it finds
             kept = data.drop_unused()
             if not kept:
-                raise DataError(f"{self.folder}, {split}: no image has a usable object, so that there are no classes")
+                raise DataError(f"{self.folder}, {split}: no image has a usable object. {data.report.summary()}")
             if isinstance(data, CocoDetection):
                 data.category_ids = tuple(data.category_ids[label] for label in kept)
         classes = f"{every} classes"
@@ -144,7 +144,13 @@ def _with_all_splits(folder: Path, found: Layout) -> OwnData:
         if shares is HELD_OUT:
             parts["trainval"] = given
     if "trainval" not in parts and {"train", "val"} <= set(parts):
-        parts["trainval"] = [*parts["train"], *parts["val"]]
+        added, again = parts["val"], 0
+        if found.kind == "YOLO":  # whose names are paths
+            known = {name for _, names in parts["train"] for name in names or ()}
+            added = [(place, [name for name in names or () if name not in known]) for place, names in parts["val"]]
+            again = sum(name in known for _, names in parts["val"] for name in names or ())
+        notes += (f"{again} images of val are in train, too",) if again else ()
+        parts["trainval"] = [*parts["train"], *added]
     order = dict.fromkeys([name for name in ("train", "val", "trainval", "test") if name in parts] + list(parts))
     parts = {split: parts[split] for split in order if any(names != [] for _, names in parts[split])}
     return OwnData(folder, replace(found, parts=parts, notes=notes), made)

@@ -36,8 +36,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG")
 class VOCDetection(DetectionDataset):
     """Images and boxes in the layout of PASCAL VOC, read and checked at once; images are decoded when asked for.
 
-    A target's `image_id` is the name in the image set, its labels index `class_names`. A `difficult` that is absent
-    counts as 0. An image listed twice is a fault (its first mention stays), as image ids have to be unique.
+    A target's `image_id` is the name in the image set (behind its folder's, where an earlier folder has the same), its
+    labels index `class_names`. A `difficult` that is absent counts as 0. An image listed twice is a fault (its first
+    mention stays), as image ids have to be unique. Where an annotation has no size, that of the image is taken, and
+    counted as "unsized".
 
     Args:
         root: the folder that holds Annotations, ImageSets and JPEGImages (officially VOCdevkit/VOC2007), or a sequence
@@ -67,16 +69,17 @@ class VOCDetection(DetectionDataset):
         pairs = [(root, image_set)] if isinstance(root, str | Path) else root
         images: list[ImageRecord] = []
         found = _Objects()
-        seen: set[str] = set()
+        seen: set[tuple[Path, str]] = set()
+        ids: set[str] = set()
         for folder, listed in pairs:
             folder = Path(folder)
             annotations, pictures = voc_folders(folder)
             files = files_in(pictures)
             for name in _read_image_set(folder, listed, report):
-                if name in seen:
+                if (folder, name) in seen:
                     report.fault("image", f"{folder}: image {name} is listed twice")
                     continue
-                seen.add(name)
+                seen.add((folder, name))
                 annotation = annotations / f"{name}.xml"
                 root_element = None
                 try:
@@ -88,7 +91,8 @@ class VOCDetection(DetectionDataset):
                     report.note("lost", str(error), lost)
                     continue
                 found.read(root_element, annotation, len(images), labels, report)
-                images.append(image)
+                images.append(image if name not in ids else image._replace(image_id=f"{folder.name}/{name}"))
+                ids.add(name)
         where = " and ".join(str(pair[0]) for pair in pairs)
         if not images:
             raise DataError(f"{where}: no usable image. {report.summary()}")
@@ -99,9 +103,7 @@ class VOCDetection(DetectionDataset):
         names = [name for name, use in zip(found.names, usable, strict=True) if use]
         if labels is None:
             if not names:
-                raise DataError(
-                    f"{where}: no image has a usable object, so there are no classes: add some, or name them"
-                )
+                raise DataError(f"{where}: no image has a usable object, so there are no classes. {report.summary()}")
             labels = {name: label for label, name in enumerate(sorted(set(names)))}
         super().__init__(
             images,
@@ -196,9 +198,8 @@ def _read_record(
 ) -> ImageRecord:
     """Finds the image of an annotation: named like it, with the suffix of <filename>, or else with any."""
     filename = (root.findtext("filename") or "").strip()
-    if filename and not safe_name(filename):
-        raise DataError(f"{path}: <filename> {filename!r} would lead out of the folder")
-    candidates = [name + suffix for suffix in (PurePosixPath(filename).suffix or ".jpg", *SUFFIXES)]
+    own = PurePosixPath(filename).suffix  # the rest is where it lay on the annotator's disk
+    candidates = [name + suffix for suffix in (own or ".jpg", *SUFFIXES) if safe_name(name + suffix)]
     image = next((file for file in candidates if file in files or os.path.isfile(folder / file)), None)
     if image is None:
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")

@@ -366,6 +366,30 @@ def test_images_of_train_never_stand_for_a_val_that_is_not_there(tmp_path):
     assert set(targets(data)) == set(make_split(of("train"))["val"])
 
 
+def test_images_of_one_name_in_two_folders_are_two(tmp_path):
+    for folder in ("train", "valid"):
+        picture(tmp_path / folder / "photo03.jpg", "photo03")
+        xml(tmp_path / folder / "photo03.xml", "photo03")
+    data = open_dataset(str(tmp_path), "trainval")
+    assert [data.target(n)["image_id"] for n in range(2)] == ["photo03", "valid/photo03"]
+
+
+def test_the_same_images_for_train_and_val_are_said(tmp_path):
+    yolo_flat(tmp_path, "data.yaml")
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\n" + DESCRIBED)
+    data = open_dataset(str(tmp_path), "trainval")
+    assert len(data) == 12
+    assert "train 12 / val 12 / trainval 12 images; 12 images of val are in train, too" in data.source
+
+
+def test_boxes_in_pixels_are_said_where_no_box_is_left(tmp_path):
+    yolo_flat(tmp_path)
+    for path in (tmp_path / "labels").glob("photo*"):
+        path.write_text("0 30 20 10 10\n")
+    with pytest.raises(DataError, match=r"no image has a usable object\. .* the numbers must be shares of the image"):
+        open_dataset(str(tmp_path), "train", on_error="skip")
+
+
 def test_a_file_can_be_named_too(tmp_path):
     yolo(tmp_path)
     coco(tmp_path / "few.json", of("test"))
