@@ -130,7 +130,7 @@ def jobs(tables: Sequence[str], base: TrainConfig, seeds: int, out: Path) -> lis
     for seed in range(base.seed, base.seed + seeds):
         for table in tables:
             for row, changes in TABLES[table].items():
-                config = base.with_options(**changes, seed=seed)
+                config = base.with_options(**changes, seed=seed, val_every=0, patience=0)
                 queue.append(Job(table, row, config.with_options(out=str(out / "runs" / key_of(config)))))
     return queue
 
