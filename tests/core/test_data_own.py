@@ -1,5 +1,6 @@
 """Own data as it comes: the same photographs in every layout give the same targets, and a line says what was found."""
 
+import io
 import json
 import random
 import shutil
@@ -259,6 +260,7 @@ def test_every_layout_without_splits_gets_the_same_one(tmp_path, layout):
     for split, names in made.items():
         data = open_dataset(str(root), split, class_names=CLASSES)
         assert targets(data) == expected(names)
+        assert set(data.report.counts) <= {"unlabelled"}  # objects of other splits are not lost
         assert {n: sorted(Path(x).stem for x in found) for n, found in data.made_splits.items()} == made
         assert "split made by us, 70/15/15 % by a hash of the file names" in data.source
     data = open_dataset(str(root), "trainval", class_names=CLASSES)
@@ -315,6 +317,15 @@ def test_a_split_has_its_shares_and_copies_stay_together():
         assert len(found) == 3 * len({name.split(".rf.")[0] for name in found})
 
 
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(file, "PNG")
+    return file.getvalue()
+
+
+PNG = png()
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -334,6 +345,7 @@ def test_a_split_has_its_shares_and_copies_stay_together():
             r"data.yaml: train: no images are in \.\./train/images, nor beside data.yaml: correct the path",
         ),
         ({"data.yaml": "names: [a]", "a.jpg": "x", "a.txt": "0 .5 .5 .1 .1"}, "no usable image|cannot read this image"),
+        ({"data.yaml": "names: [a]", "images/a.png": PNG}, r"none of 1 images has a label file; .*labels/a\.txt"),
         ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
         ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
     ],
@@ -341,7 +353,7 @@ def test_a_split_has_its_shares_and_copies_stay_together():
 def test_what_is_wrong_is_said(tmp_path, content, fault):
     for name, text in (content or {}).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=fault):
         open_dataset(str(tmp_path), "train")
 
@@ -431,21 +443,24 @@ def test_images_without_xml_are_said(tmp_path):
     assert "1 images without an XML file are left out" in open_dataset(str(tmp_path), "train").source
 
 
-def test_yolo_is_read_upright_and_voc_as_stored(tmp_path):
+@pytest.mark.parametrize("orientation", [3, 6])  # half a turn is not seen by the size
+def test_yolo_is_read_upright(tmp_path, orientation):
     yolo_flat(tmp_path)
     stored = Image.fromarray(np.arange(40 * 30, dtype=np.uint8).reshape(30, 40))
     exif = stored.getexif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     stored.save(tmp_path / "images" / "photo00.png", exif=exif)
     (tmp_path / "images" / "photo00.jpg").unlink()
     split = next(split for split, found in make_split(list(SIZES)).items() if "photo00" in found)
     data = open_dataset(str(tmp_path), split, class_names=CLASSES)
     index = [Path(record.path).stem for record in data._images].index("photo00")
     image, target = data[index]
-    assert tuple(image.shape[1:]) == target["original_size"] == (40, 30)
-    assert np.array_equal(image[0].numpy(), np.rot90(np.asarray(stored), -1))
+    upright = np.rot90(np.asarray(stored), {3: 2, 6: -1}[orientation])
+    assert tuple(image.shape[1:]) == target["original_size"] == upright.shape
+    assert np.array_equal(image[0].numpy(), upright)
     x1, y1, x2, y2 = objects("photo00")[0][1]
-    scaled = [x1 * 30 / 40, y1 * 40 / 30, x2 * 30 / 40, y2 * 40 / 30]
+    height, width = upright.shape
+    scaled = [x1 * width / 40, y1 * height / 30, x2 * width / 40, y2 * height / 30]
     assert target["boxes"][0].tolist() == pytest.approx(scaled, rel=1e-5)
 
 
