@@ -33,6 +33,7 @@ NOTEBOOKS = (
     "03_ambiguity",
     "04_balance",
     "05_model",
+    "08_weights",
 )
 """Every notebook, in reading order; the tests run these, and fail on an .ipynb that is not among them."""
 

@@ -1,0 +1,190 @@
+"""Learned weights: charts to hover over, filter and zoom into, and the picture of one moment for the panel."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from lapnet_lab.charts import Chart, chart
+from lapnet_lab.lessons.weights.drift import Walk
+from lapnet_lab.lessons.weights.study import LOSSES, Run, Which
+from lapnet_lab.style import BLACK, BLUE, GREY, ORANGE, VERMILLION, color, panel_row, styled
+
+RULE = {"learned": VERMILLION, "steady": BLUE}
+"""Colour of the paper's rule, and of ours."""
+SYMBOLS = {"loc": "circle-open", "cls": "square"}
+DASH = {"loc": "dash", "cls": "solid"}
+MARKERS = "os^Dv<>"
+
+
+def rounded(values: Any, digits: int = 4) -> list[float]:
+    """To so many significant digits, as strict nbval compares the JSON of a chart."""
+    return [float(f"{float(each):.{digits - 1}e}") for each in np.ravel(values)]
+
+
+def weights_by_area(run: Run, shown: Sequence[str], text: str) -> Chart:
+    """Fig. 6 of the paper: lambda[c, a] against the area of the anchor, over the geometric mean of all of its loss.
+
+    Args:
+        shown: classes that are drawn at first; a click in the legend shows the others.
+    """
+    traces = []
+    for which, loss in LOSSES.items():
+        weight = run.weights(which)
+        relative = weight / np.exp(np.log(weight).mean())
+        for c, name in enumerate(run.class_names):
+            sizes = [f"{w:.0f} × {h:.0f} px" for w, h in run.shapes[c]]
+            traces.append(
+                go.Scatter(
+                    x=rounded(run.area[c]), y=rounded(relative[c]), text=sizes, name=f"{name}, {loss}",
+                    mode="lines+markers", line={"color": color(c), "dash": DASH[which], "width": 2},
+                    marker={"symbol": SYMBOLS[which], "size": 8, "color": color(c)},
+                    visible=True if name in shown else "legendonly",
+                    hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
+                )
+            )  # fmt: skip
+    axes = {"xaxis_type": "log", "yaxis_type": "log"}
+    title = f"{run.name}: weight of an anchor, over the mean of its loss"
+    return Chart(chart(traces, title=title, x="area of the anchor, px²", y="λ[c, a] / mean", height=420, **axes), text)
+
+
+def loss_weights(runs: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], text: str) -> Chart:
+    """lambda_loc and lambda_cls over the steps; each rule has the logs of its seeds, as `study.loss_weights` has them.
+
+    A click in the legend takes the seeds of a rule and loss away together.
+    """
+    traces = []
+    for rule, seeds in runs.items():
+        for which in LOSSES:
+            name = f"{rule}, λ_{which}"
+            for seed, log in enumerate(seeds):
+                traces.append(
+                    go.Scatter(
+                        x=list(log["step"]), y=rounded(log[which]), mode="lines", name=name, legendgroup=name,
+                        showlegend=seed == 0, line={"color": RULE[rule], "dash": DASH[which], "width": 1.8},
+                        hovertemplate=f"step %{{x}}: %{{y:.3g}}<extra>{name}, seed {seed}</extra>",
+                    )
+                )  # fmt: skip
+    title = "the two loss weights while LapNet trains on photographs, three seeds"
+    return Chart(chart(traces, title=title, x="step", y="λ", height=400, yaxis_type="log"), text)
+
+
+def walks(paths: Mapping[str, Walk], text: str) -> Chart:
+    """lambda_loc, one lambda_loc[c, a], and their product, under each rule, on the toy."""
+    traces = []
+    for rule, path in paths.items():
+        lam, weight = np.exp(-path.s["loc"]), np.exp(-path.s_anchor["loc"][:, 0, 0])
+        lines = (("λ_loc", lam, "dash"), ("λ_loc[0, 0]", weight, "dot"), ("their product", lam * weight, "solid"))
+        for name, values, dash in lines:
+            steps = list(range(0, len(values), 3))
+            traces.append(
+                go.Scatter(
+                    x=steps, y=rounded(values[steps]), mode="lines", name=f"{rule}: {name}",
+                    line={"color": RULE[rule], "dash": dash, "width": 2},
+                    hovertemplate="step %{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
+                )
+            )  # fmt: skip
+    title = "toy: each batch holds one of two classes, in turn"
+    return Chart(chart(traces, title=title, x="step", y="weight", height=400, yaxis_type="log"), text)
+
+
+def loudness(pairs: Mapping[str, tuple[Any, Any]], run: Run) -> Chart:
+    """How many times too loud each grid is: by the formula, and as recorded; `study.loudness` has the pairs."""
+    lines = []
+    for name, (wanted, found) in pairs.items():
+        error = np.exp(np.abs(np.log(found / wanted)).mean()) - 1
+        ends = f"{wanted.min():.2f} to {wanted.max():.2f} predicted, {found.min():.2f} to {found.max():.2f} recorded"
+        lines.append(f"{name}: {ends}; mean error {error:.0%}")
+    looks = dict(zip(pairs, ((BLUE, "circle-open"), (ORANGE, "square")), strict=True))
+    return _compared(
+        pairs, run, "\n".join(lines), title="how many times too loud: a dot is a grid", x="predicted",
+        y="recorded: learned / steady", looks=looks, ticks=(1.2, 1.5, 2, 2.5, 3, 3.5),
+    )  # fmt: skip
+
+
+def beside_one_over_part(runs: Mapping[str, Run]) -> Chart:
+    """The products of the localisation, "learned" and "steady", against 1 / (C*A * part) of the latter."""
+    asked, low, high = runs["steady"].one_over_part()
+    points = {rule: (asked, runs[rule].products("loc")) for rule in RULE}
+    lines = [
+        f"{rule}: the product is {np.exp(np.log(product / asked).mean()):.2f} times 1 / (CA S), geometric mean; within "
+        f"the rounding in {int(((low <= product) & (product <= high)).sum())} of {asked.size} grids"
+        for rule, (_, product) in points.items()
+    ]
+    looks = {"learned": (RULE["learned"], "circle-open"), "steady": (RULE["steady"], "square")}
+    return _compared(
+        points, runs["steady"], "\n".join(lines), title="localisation: a dot is a grid", ticks=(2, 3, 5, 10, 20, 40),
+        x="1 / (CA S), recorded with steady", y="λ_loc · λ_loc[c, a]", looks=looks, error_x=(low, high),
+    )  # fmt: skip
+
+
+def _compared(
+    points: Mapping[str, tuple[Any, Any]], run: Run, text: str, *, title: str, x: str, y: str,
+    looks: Mapping[str, tuple[str, str]], ticks: Sequence[float], error_x: tuple[Any, Any] | None = None,
+) -> Chart:  # fmt: skip
+    """Two numbers of each grid against each other, on logarithmic axes, with the line on which they are equal.
+
+    Args:
+        points: name -> (x, y), each (C, A). looks: name -> colour and symbol. ticks: on both axes.
+        error_x: least and greatest x.
+    """
+    names = [
+        f"{n}, {w:.0f} × {h:.0f} px" for n, sizes in zip(run.class_names, run.shapes, strict=True) for w, h in sizes
+    ]
+    every = np.concatenate([np.ravel(each) for pair in points.values() for each in pair])
+    ends = rounded([every.min() * 0.9, every.max() * 1.1])
+    traces = [go.Scatter(x=ends, y=ends, mode="lines", name="equal", line={"color": BLACK, "width": 1, "dash": "dot"})]
+    for name, (across, up) in points.items():
+        bars: dict[str, Any] = {}
+        if error_x is not None:
+            arms = [rounded(np.abs(end - across), 3) for end in error_x]
+            bars = {"error_x": {"type": "data", "symmetric": False, "arrayminus": arms[0], "array": arms[1],
+                                "thickness": 0.8, "width": 0}}  # fmt: skip
+        traces.append(
+            go.Scatter(
+                x=rounded(across), y=rounded(up), text=names, name=name, mode="markers",
+                marker={"color": looks[name][0], "symbol": looks[name][1], "size": 7},
+                hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>", **bars,
+            )
+        )  # fmt: skip
+    axis = {"type": "log", "tickvals": list(ticks), "ticktext": [f"{tick:g}" for tick in ticks]}
+    axes = {f"{letter}axis_{name}": value for letter in "xy" for name, value in axis.items()}
+    return Chart(chart(traces, title=title, x=x, y=y, height=430, **axes), text)
+
+
+@styled
+def moment(run: Run, which: Which, at: int, wanted: Sequence[str]) -> Figure:
+    """One recorded moment: what the loss gives each grid, and the two factors of it over the training.
+
+    Args:
+        wanted: the classes that stand out.
+    """
+    figure, (left, right) = panel_row(2, 4.9, 3.5)
+    products = np.stack([run.products(which, t) for t in range(len(run.steps))])
+    for c, name in enumerate(run.class_names):
+        out = name in wanted
+        shade = color(c) if out else "#cfcfcf"
+        left.plot(run.area[c], products[at, c], marker=MARKERS[c % 7], ms=5, lw=1.8 if out else 1, color=shade,
+                  zorder=3 if out else 2, label=name if out else None)  # fmt: skip
+        if out:
+            mean = np.exp(np.log(np.exp(-run.s_anchor[which][:, c])).mean(-1))
+            right.plot(run.steps, mean, color=color(c), label=f"λ[c, a], mean of {name}")
+            right.plot(run.steps, np.exp(np.log(products[:, c]).mean(-1)), color=color(c), ls="--", lw=1.4,
+                       label="its product with λ")  # fmt: skip
+    lam = np.exp(-run.s[which])
+    right.plot(run.steps, lam, color=BLACK, lw=2.2, label="λ of the loss")
+    right.axvline(run.steps[at], color=GREY, lw=1)
+    left.set(xscale="log", yscale="log", xlabel="area of the anchor, px²", ylim=_range(products),
+             title=f"λ · λ[c, a] after {run.steps[at]} steps")  # fmt: skip
+    right.set(yscale="log", xlabel="step", xlim=(0, run.steps[-1]), title="over the whole training")
+    left.legend(fontsize=8.5)
+    right.legend(fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.suptitle(f"{run.name}: {LOSSES[which]}", fontsize=10.5)
+    return figure
+
+
+def _range(values: Float[np.ndarray, "..."]) -> tuple[float, float]:
+    return float(values.min() / 1.3), float(values.max() * 1.3)
