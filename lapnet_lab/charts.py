@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from lapnet_lab.static import figure_png
 from lapnet_lab.style import BLACK, styled
@@ -101,13 +102,16 @@ def _bars(error: Any) -> Any:
 def _set_axis(ax: Axes, name: str, axis: Any) -> None:
     told: dict[str, Any] = {f"{name}label": _plain(axis.title.text)}
     if axis.type == "log":
-        told[f"{name}scale"] = "log"
+        ax.set(**{f"{name}scale": "log"})
+        (ax.xaxis if name == "x" else ax.yaxis).set_minor_locator(NullLocator())
     if axis.range is not None:
         told[f"{name}lim"] = [10**end for end in axis.range] if axis.type == "log" else list(axis.range)
     ax.set(**told)
     if axis.tickvals is not None:
         labels = [_plain(text) for text in axis.ticktext] if axis.ticktext is not None else None
         (ax.set_xticks if name == "x" else ax.set_yticks)(list(axis.tickvals), labels)
+    if axis.rangemode == "tozero":
+        ax.set(**{f"{name}lim": (0, None)})
     if axis.autorange == "reversed":
         (ax.invert_xaxis if name == "x" else ax.invert_yaxis)()
 

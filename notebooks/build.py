@@ -34,6 +34,7 @@ NOTEBOOKS = (
     "04_balance",
     "05_model",
     "08_weights",
+    "09_ablations",
 )
 """Every notebook, in reading order; the tests run these, and fail on an .ipynb that is not among them."""
 

@@ -1,0 +1,145 @@
+"""Exercises of notebook 09: two functions that the reader writes, and what a metric changes."""
+
+import copy
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from lapnet_core.evaluate.bootstrap import interval
+from lapnet_lab.checks import Exercises
+from lapnet_lab.exercise import Exercise, Unreadable, numbers
+from lapnet_lab.lessons.ablations.study import Row, Try, apart
+
+CLOSE = 1e-9
+
+
+def _called(answer: Any, asked: str, *given: Any) -> Any:
+    """What a function of the reader's returns; Unreadable where it is none, fails, or changes what it was given."""
+    if not callable(answer):
+        raise Unreadable(f"this needs a function, {asked}; what came is of type {type(answer).__name__}.")
+    before = copy.deepcopy(given)
+    try:
+        returned = answer(*given)
+    except Exception as problem:  # a student's function can do anything at all
+        raise Unreadable(f"the function fails: {type(problem).__name__}: {problem}") from None
+    if not all(_same(a, b) for a, b in zip(before, given, strict=True)):
+        raise Unreadable("the function changes what it is given; work on a copy.")
+    return np.ascontiguousarray(returned) if isinstance(returned, np.ndarray) else returned
+
+
+def _same(before: Any, after: Any) -> bool:
+    return np.array_equal(before, after) if isinstance(before, np.ndarray) else before == after
+
+
+def _runs(seeds: int, draws: int, level: float, photographs: np.ndarray, seed: int) -> np.ndarray:
+    """(S, R): runs that share the luck of the photographs, and have some of their own."""
+    own = np.random.default_rng(seed).normal(0, 0.01, (seeds, 1))
+    return level + own + photographs + np.random.default_rng(seed + 1).normal(0, 0.002, (seeds, draws))
+
+
+def _paired(answer: Any) -> str:
+    for number, (ours, theirs, draws) in enumerate(((3, 3, 200), (3, 2, 200), (1, 1, 400))):
+        luck = np.random.default_rng(number).normal(0, 0.03, draws)
+        a, b = _runs(ours, draws, 0.4, luck, 10 + number), _runs(theirs, draws, 0.35, luck, 20 + number)
+        given = f"{ours} and {theirs} seeds"
+        low_high = numbers(_called(answer, "paired(a, b)", a, b), (2,), "two numbers, (low, high)").numpy()
+        means = a.mean(0), b.mean(0)
+        truth = np.array(interval(means[0] - means[1]))
+        if np.allclose(low_high, truth, rtol=0, atol=CLOSE):
+            continue
+        apart = interval(means[0]), interval(means[1])
+        shuffled = np.sort(means[0]) - np.sort(means[1])
+        told = {
+            (-truth[1], -truth[0]): "this is how far b is above a; a minus b is asked for.",
+            (truth[1], truth[0]): "low and high have changed places.",
+            (
+                apart[0][0] - apart[1][1],
+                apart[0][1] - apart[1][0],
+            ): "you subtract the ends of two intervals; that throws the pairing away. Subtract draw by draw first.",
+            (apart[0][0] - apart[1][0], apart[0][1] - apart[1][1]): "you subtract the ends of two intervals; a quantile"
+            " of a difference is not the difference of two quantiles.",
+            interval(shuffled): "you sort before you subtract; draw r of a belongs to draw r of b.",
+            interval(means[0] - means[1], 0.9): "this is the interval of 90 %; 95 % leaves 2.5 % out at either end.",
+            (100 * truth[0], 100 * truth[1]): "in percent it is right; leave it between 0 and 1.",
+            interval((a - b).ravel() if a.shape == b.shape else truth): "average over the seeds first: one difference"
+            " for each draw.",
+        }
+        for wrong, why in told.items():
+            if np.allclose(low_high, wrong, rtol=0, atol=CLOSE):
+                return why
+        return f"with {given} it gives ({low_high[0]:.4f}, {low_high[1]:.4f}), not ({truth[0]:.4f}, {truth[1]:.4f})."
+    return ""
+
+
+TRIALS = {
+    "in any order": [Try(0.01, 0.44, 0.42), Try(0.005, 0.30, 0.31), Try(0.04, 0.20, 0.21), Try(0.02, 0.41, 0.45)],
+    "with the best at the end": [Try(0.005, 0.45, 0.44), Try(0.01, 0.40, 0.46), Try(0.02, 0.3, 0.3)],
+    "with a training that ended in nan": [Try(0.1, math.nan, math.nan), Try(0.01, 0.2, 0.2), Try(0.03, 0.3, 0.3),
+                                          Try(0.001, 0.25, 0.2)],
+    "one alone": [Try(0.02, 0.4, 0.4)],
+}  # fmt: skip
+"""Tries of learning rates: what they are called -> the list that the reader's function gets."""
+
+
+def _choose(answer: Any) -> str:
+    for name, tried in TRIALS.items():
+        returned = numbers(_called(answer, "choose(tries)", list(tried)), (2,), "(learning rate, whether at the edge)")
+        lr, edge = float(returned[0]), bool(returned[1])
+        best = max((t for t in tried if not math.isnan(t.val)), key=lambda t: t.val)
+        rates = [t.lr for t in tried]
+        at_edge = best.lr in (min(rates), max(rates))
+        if lr != best.lr:
+            if lr == max((t for t in tried if not math.isnan(t.test)), key=lambda t: t.test).lr:
+                return f"with tries {name} you take the best on *test*; what is chosen is chosen on val."
+            if math.isnan(next((t.val for t in tried if t.lr == lr), 0.0)):
+                return f"with tries {name} it takes the rate that ended in nan; a comparison with nan is always false."
+            return f"with tries {name} it takes {lr:g}, not {best.lr:g}."
+        if edge != at_edge:
+            how = "is" if at_edge else "is not"
+            return f"with tries {name}, {lr:g} {how} the smallest or the largest rate that was tried."
+    return ""
+
+
+def _better_classes(answer: Any, *, ours: Row, theirs: Row, names: Collection[str]) -> str:
+    if isinstance(answer, str) or not isinstance(answer, Collection) or not all(isinstance(n, str) for n in answer):
+        raise Unreadable("this needs a set of names of classes, {...}.")
+    if unknown := sorted(set(answer) - set(names)):
+        return f"no class is called {unknown[0]!r}; there are {', '.join(names)}."
+    above = {name for name in names if ours.mean(objects=name) > theirs.mean(objects=name)}
+    apart_in = {name for name in names if apart(ours, theirs, name)}
+    given = set(answer)
+    if given == above & apart_in:
+        return ""
+    if given == above != above & apart_in:
+        return "of one of these the mean is higher, but the seeds of the two overlap."
+    if given == apart_in - above:
+        return f"in these {theirs.name} is above, in every seed."
+    wrong = sorted(given - above & apart_in)
+    return f"not {wrong[0]}." if wrong else f"right so far; {len(above & apart_in)} classes are wanted."
+
+
+EXERCISES = Exercises(
+    {
+        "paired": Exercise(
+            "write paired(a, b) -> (low, high), and hand it in without calling it.",
+            "draw by draw, so that the luck of the photographs is taken out.",
+            "average over the seeds (axis 0), subtract, and take np.quantile at .025 and .975.",
+            _paired,
+        ),
+        "choose": Exercise(
+            "write choose(tries) -> (learning rate, whether it is at the edge), and hand it in without calling it.",
+            "by val alone; and where the best is at the edge you know that you have not seen the best.",
+            "a try has .lr, .val and .test; leave out where math.isnan(t.val).",
+            _choose,
+        ),
+        "better_classes": Exercise(
+            "replace None by the set of names of classes.",
+            "a mean over classes hides who wins where.",
+            "Row.values(objects=name) has each seed's AP50 of a class: the least of one against the best of the other.",
+            _better_classes,
+        ),
+    }
+)
+check, judge = EXERCISES.check, EXERCISES.judge

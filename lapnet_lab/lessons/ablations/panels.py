@@ -1,0 +1,73 @@
+"""The panel of lesson 09: the reader picks a table, a metric and what objects count."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from lapnet_core.ablate import SIZES
+from lapnet_lab.charts import still
+from lapnet_lab.lessons.ablations import figures, study
+from lapnet_lab.lessons.ablations.study import METRICS, Row
+from lapnet_lab.panel import FigurePanel
+
+WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "320px"}}
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What the reader has asked for, and what is shown: a size or a class at AP50 alone."""
+
+    title: str
+    rows: Mapping[str, Row]
+    metric: str
+    objects: str
+    asked: str
+
+    @property
+    def note(self) -> str:
+        """Where something else is shown than was asked for."""
+        if self.metric == self.asked:
+            return ""
+        return f"\n({METRICS[self.asked]} was measured over all objects alone; this is AP50.)"
+
+
+def tables() -> dict[str, Mapping[str, Row]]:
+    """What the panel offers: title -> rows."""
+    return {
+        "2a: assignment and AMS": study.table("2a"),
+        "2b: balance": study.table("2b"),
+        "rules of AMS": study.table("ams"),
+        f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
+        "LapNet and the peers": study.peers(),
+    }
+
+
+def results_panel() -> FigurePanel:
+    """Table, metric, objects."""
+    offered = tables()
+    controls = {
+        "table": ipywidgets.Dropdown(options=list(offered), description="table", **WIDE),
+        "metric": ipywidgets.Dropdown(
+            options=[(name, key) for key, name in METRICS.items()], description="metric", **WIDE
+        ),
+        "objects": ipywidgets.Dropdown(
+            options=["all", *SIZES, *study.class_names()], description="size or class", **WIDE
+        ),
+    }
+
+    def compute(table: str, metric: str, objects: str) -> Picked:
+        return Picked(table, offered[table], metric if objects == "all" else "ap50", objects, metric)
+
+    def describe(picked: Picked) -> str:
+        head = f"{picked.title}: {METRICS[picked.metric]} on test, %, objects: {picked.objects}"
+        return f"{head}\n{figures.described(picked.rows, picked.metric, picked.objects)}{picked.note}"
+
+    def draw(picked: Picked) -> Figure:
+        what = f"{METRICS[picked.metric]}, {picked.objects} objects" if picked.objects == "all" else picked.objects
+        return still(figures.rows_of(picked.rows, picked.metric, picked.objects, f"{picked.title}; {what}"))
+
+    names = list(offered)
+    states = ({"table": names[2], "metric": "ap75"}, {"table": names[-1], "objects": "sheep"})
+    return FigurePanel(controls, compute, describe, draw, states)

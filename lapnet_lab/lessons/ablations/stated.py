@@ -1,0 +1,150 @@
+"""What notebook 09 states of the recorded trainings; `python -m lapnet_lab.lessons.ablations.stated` writes it down.
+
+Run it when data/runs has new trainings: data/records/ablations.json takes the numbers and the verdicts from here, and
+the notebook takes them from there when it is built.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lapnet_lab.lessons.ablations import study
+from lapnet_lab.lessons.ablations.study import Difference, Row, difference
+from lapnet_lab.records import DATA
+
+RECORDS = DATA / "records" / "ablations.json"
+KEYS = {
+    "2a": {"AO": "ao", "AO, AMS": "ao_ams", "PONO": "pono", "PONO, AMS": "pono_ams"},
+    "2b": {"ones": "ones_ams", "R": "r_ams", "R, focal loss": "focal_ams", "loss weights": "loss_ams"},
+    "2b without AMS": {"ones": "ones", "R": "r", "R, focal loss": "focal", "loss weights": "loss"},
+    "ams": {"none": "steady", "paper's": "paper", "annealed (ours)": "annealed", "relative (ours)": "relative",
+            "ignore (ours)": "ignore", "from the second half on": "late"},
+    "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
+}  # fmt: skip
+"""Under which name a row's number is recorded: table -> row -> key. A peer has its method's name."""
+PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
+    "pono_over_ao": ("pono", "ao", "more"),
+    "ams_on_ao": ("ao_ams", "ao", "less"),
+    "ams_on_pono": ("pono_ams", "pono", "more"),
+    "ams_on_steady": ("paper", "steady", "more"),
+    "ams_on_long": ("long_paper", "long_none", "more"),
+    "annealed_over_none": ("annealed", "steady", "more"),
+    "late_over_none": ("late", "steady", "more"),
+    "steady_over_learned": ("steady", "pono", "more"),
+    "learned_over_ones": ("pono_ams", "ones_ams", "more"),
+    "learned_over_r": ("pono_ams", "r_ams", "more"),
+    "learned_over_r_alone": ("pono", "r", "more"),
+    "over_yolov3": ("steady", "yolov3", "more"),
+    "over_ssd": ("steady", "ssd", "more"),
+    "over_faster_rcnn": ("steady", "faster_rcnn", "more"),
+    "over_retinanet": ("steady", "retinanet", "more"),
+}
+"""Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
+
+
+def rows() -> dict[str, Row]:
+    """Every row that has run, by its key."""
+    found: dict[str, Row] = {}
+    for name, keys in KEYS.items():
+        table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
+        found |= {keys[label]: row for label, row in table.items() if label in keys}
+    return found | {method: row for method, row in study.peers().items() if method != "lapnet"}
+
+
+def differences(metric: str, found: Mapping[str, Row]) -> dict[str, Difference]:
+    """PAIRS whose rows have both run."""
+    both = {name: pair for name, pair in PAIRS.items() if pair[0] in found and pair[1] in found}
+    return {name: difference(found[a], found[b], metric) for name, (a, b, _) in both.items()}
+
+
+def values() -> dict[str, Any]:
+    """What data/records/ablations.json has under "trained"."""
+    found, all_runs = rows(), study.runs()
+    written: dict[str, Any] = {
+        "runs": {"value": len(all_runs), "unit": "trainings", "format": ""},
+        "minutes": {
+            "value": round(sum(run["seconds"] for run in all_runs) / len(all_runs) / 60, 1),
+            "unit": "min, the mean of a training, most of them 16 on one card", "format": "",
+        },
+    }  # fmt: skip
+    for metric in study.RESAMPLED:
+        means = {key: round(100 * row.mean(metric), 1) for key, row in found.items()}
+        written[metric] = {"value": means, "unit": "%, test, mean over the seeds", "format": ".1f"}
+        for name, d in differences(metric, found).items():
+            told = {"mean": d.mean, "low": d.low, "high": d.high}
+            key = name if metric == "ap50" else f"{name}_75"
+            points = {part: round(100 * number, 1) for part, number in told.items()}
+            written[key] = {"value": points, "unit": f"points of {metric}, 95 %", "format": "+.1f"}
+    return written
+
+
+def verdict(name: str, gap: Difference, second: Row) -> str:
+    """The word about a pair, and why there is none where a row has one seed or the second had no tuning."""
+    if "(not tuned)" in second.name:
+        return "undecided here: the peer was not tuned"
+    return gap.verdict(PAIRS[name][2]) + (": one seed" if min(gap.seeds) < study.ENOUGH else "")
+
+
+def claims() -> list[tuple[str, str, str, str]]:
+    """(The claim, the paper's numbers, the key of our difference, the metric), in the order of the closing table."""
+    a = "{{paper.table_2a.{}.{}.map}}"
+    b = "{{paper.table_2b.{}.map}}"
+    learned = a.format("pono", "yes")  # the last row of 2b is the last of 2a
+    yolo, lapnet = "{{paper.table_3.YoloV3-608.{}}}", "{{paper.table_3.Lapnet-608.{}}}"
+    ssd, ours = "{{paper.table_3.SSD-513.{}}}", "{{paper.table_3.Lapnet-512.{}}}"
+
+    def against(more: str, less: str) -> str:
+        return f"{more} against {less}"
+
+    return [
+        ("PONO is above AO (2a)", against(a.format("pono", "no"), a.format("ao", "no")), "pono_over_ao", "ap50"),
+        ("AMS harms AO (2a)", against(a.format("ao", "yes"), a.format("ao", "no")), "ams_on_ao", "ap50"),
+        ("AMS gains with PONO (2a)", against(a.format("pono", "yes"), a.format("pono", "no")), "ams_on_pono", "ap50"),
+        ("the same, steady weights", "", "ams_on_steady", "ap50"),
+        ("the same, three times the steps", "", "ams_on_long", "ap50"),
+        ("all weights 1 fail (2b)", against(learned, b.format("ones")), "learned_over_ones", "ap50"),
+        ("learned weights are above R (2b)", against(learned, b.format("retina")), "learned_over_r", "ap50"),
+        ("the same, without AMS", "", "learned_over_r_alone", "ap50"),
+        ("above YOLOv3 at AP75 (3)", against(lapnet.format("ap75"), yolo.format("ap75")), "over_yolov3", "ap75"),
+        ("but not at AP50 (3)", against(lapnet.format("ap50"), yolo.format("ap50")), "over_yolov3", "ap50"),
+        ("above SSD at AP75 (3)", against(ours.format("ap75"), ssd.format("ap75")), "over_ssd", "ap75"),
+        ("and at AP50 (3)", against(ours.format("ap50"), ssd.format("ap50")), "over_ssd", "ap50"),
+    ]  # fmt: skip
+
+
+def verdict_rows() -> list[list[str]]:
+    """The rows of the closing table, cells with references."""
+    found, told = rows(), []
+    gaps = {metric: differences(metric, found) for metric in study.RESAMPLED}
+    for claim, paper, name, metric in claims():
+        if name not in gaps[metric]:
+            continue
+        key = f"ablations.{name}" if metric == "ap50" else f"ablations.{name}_75"
+        word = verdict(name, gaps[metric][name], found[PAIRS[name][1]])
+        if claim == "but not at AP50 (3)":  # the paper's own table has YOLOv3 above
+            word = {"refuted": "reproduced", "reproduced": "refuted"}.get(word, word)
+        told.append([claim, paper, f"{{{key}.mean}} [{{{key}.low}}, {{{key}.high}}]", word])
+    return told
+
+
+def updated(file: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with what the trainings say now."""
+    all_runs = study.runs()
+    new: dict[str, Any] = json.loads(json.dumps(file))
+    new["measured"]["trained"] |= {
+        "seed": sorted({run["seed"] for run in all_runs}), "date": max(run["date"] for run in all_runs),
+        "machine": "; ".join(sorted({run["machine"] for run in all_runs})), "runs": len(all_runs), "values": values(),
+    }  # fmt: skip
+    new["tables"]["verdicts"]["rows"] = verdict_rows()
+    return new
+
+
+def main(path: Path = RECORDS) -> None:
+    """Write the record anew."""
+    text = json.dumps(updated(json.loads(path.read_text("utf-8"))), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
