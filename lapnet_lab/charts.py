@@ -15,6 +15,9 @@ from lapnet_lab.style import BLACK, styled
 PLOTLY = "application/vnd.plotly.v1+json"
 MARKERS = {"circle": "o", "circle-open": "o", "square": "s", "diamond": "D", "triangle-up": "^", "x": "X"}
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+WIDTH = 860
+"""Pixels. Fixed, as the height is: in JupyterLab a chart of free size shrinks to nothing when a click redraws it, and
+the picture that stands there until the mouse comes has the same size."""
 SCREEN = 96
 """Pixels of the screen to an inch of the still picture."""
 
@@ -35,7 +38,7 @@ class Chart:
         return self.text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        shown = {**self.figure.to_plotly_json(), "config": {"displaylogo": False, "responsive": True}}
+        shown = {**self.figure.to_plotly_json(), "config": {"displaylogo": False}}
         return {PLOTLY: shown, "text/plain": self.text, "image/png": figure_png(still(self.figure))}
 
 
@@ -44,7 +47,7 @@ def chart(traces: Sequence[Any], *, title: str, x: str, y: str = "", height: int
     figure = go.Figure(list(traces))
     grid = {"gridcolor": "#e6e6e6", "zerolinecolor": "#c0c0c0", "linecolor": "#c0c0c0", "automargin": True}
     figure.update_layout(
-        template="none", paper_bgcolor="white", plot_bgcolor="white", height=height,
+        template="none", paper_bgcolor="white", plot_bgcolor="white", height=height, width=WIDTH,
         title={"text": title, "x": 0.01, "font": {"size": 14}}, font={"size": 12, "color": BLACK},
         margin={"l": 60, "r": 20, "t": 44, "b": 52}, hovermode="closest",
         xaxis={**grid, "title": {"text": x}}, yaxis={**grid, "title": {"text": y}},
@@ -54,10 +57,11 @@ def chart(traces: Sequence[Any], *, title: str, x: str, y: str = "", height: int
 
 
 @styled
-def still(figure: go.Figure, width: int = 860) -> Figure:
+def still(figure: go.Figure) -> Figure:
     """A picture of a chart of `scatter` traces on one pair of axes, by matplotlib; plotly's own needs a browser."""
     layout: Any = figure.layout
-    picture = Figure(figsize=(width / SCREEN, (layout.height or 380) / SCREEN), layout="constrained")
+    size = ((layout.width or WIDTH) / SCREEN, (layout.height or 380) / SCREEN)
+    picture = Figure(figsize=size, dpi=SCREEN, layout="constrained")
     ax = picture.add_subplot()
     for trace in figure.data:
         _draw(ax, trace)

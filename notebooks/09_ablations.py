@@ -83,7 +83,8 @@ figures.learning_rates(tried)
 # - FCOS was left out. Its first runs had units that had died (ReLUs that are 0 everywhere); the code is mended. Where
 #   it is not in the chart, it has not been measured again: a number from a broken run is worse than none.
 #
-# (All charts here can be read off with the mouse, zoomed by dragging, and filtered by clicking on the legend.)
+# (Move the mouse over a chart, and it comes alive: points can be read off, dragging zooms, a click on the legend takes
+# a row away and brings it back.)
 #
 # ## 2. Table 2a: PONO and AMS
 #
@@ -238,13 +239,14 @@ figures.two_metrics(rules, "rules of AMS")
 # %% [markdown]
 # **Notice**
 #
-# - The explanation holds. The less a rule starves, the less it costs: at AP50 the paper's rule
-#   takes <!--record ablations.ams_on_steady.mean:.0f-->-20<!--/record--> points, ours far fewer.
+# - The explanation holds. The less a rule starves, the less it costs: at AP50 the paper's rule stands
+#   at <!--record ablations.ams_on_steady.mean:.0f-->-20<!--/record--> points, annealed
+#   at <!--record ablations.annealed_over_none.mean:.0f-->-4<!--/record-->.
 # - But **no rule gains at AP50**: all five intervals are below 0.
 # - At AP75 it looks otherwise. Annealed and late AMS are *above* no AMS by
-#   about <!--record ablations.annealed_over_none_75.mean-->+1.6<!--/record--> points on average. Their intervals touch
-#   0: undecided. It fits the idea, though: anchors that cannot fit an object well are taken from it, and the boxes that
-#   remain are better.
+#   about <!--record ablations.annealed_over_none_75.mean-->+1.6<!--/record--> points on average. Their intervals begin
+#   at 0: undecided. It fits the idea, though: anchors that cannot fit an object well are taken from it, and the boxes
+#   that remain are better.
 # - "ignore" is far below "annealed". To be left out is better than to be background, but not to be taught is worse than
 #   to be taught.
 #
@@ -360,8 +362,8 @@ figures.two_metrics(peers)
 # **Notice** that the two axes tell two stories.
 #
 # - **At AP50 LapNet does not win.** The YOLOv3-style detector is above it, SSD and Faster R-CNN are level with it.
-# - **At AP75 it is above each of them**, by several points, and above both that were tuned with the interval clear of
-#   0. Faster R-CNN falls from the second place to next to last.
+# - **At AP75 it is above each of them**, by several points; for both that were tuned the whole interval is above zero.
+#   Faster R-CNN falls from the second place to next to last.
 #
 # The paper's table 3 (COCO) has the same pattern, though its text dwells on the mean: YOLOv3-608 is above LapNet-608 at
 # AP50, <!--record paper.table_3.YoloV3-608.ap50-->57.9<!--/record-->

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 from matplotlib.figure import Figure
 
-from lapnet_lab.charts import PLOTLY, Chart, chart, still
+from lapnet_lab.charts import PLOTLY, WIDTH, Chart, chart, still
 
 
 def png_of(figure: Figure) -> bytes:
@@ -38,6 +38,8 @@ def test_a_chart_has_its_numbers_its_text_and_a_picture(figure: go.Figure) -> No
     assert [trace["x"] for trace in shown["data"]] == [[1.0, 2.0], [1.0, None], [9.0], [1.5]]
     assert shown["layout"]["title"]["text"] == "of a<br>thing"
     assert len(json.dumps(bundle[PLOTLY])) < 4000, "a template of plotly's is heavy"
+    assert shown["layout"]["width"] == WIDTH, "of free size it shrinks to nothing in JupyterLab"
+    assert "responsive" not in shown["config"]
 
 
 def test_the_same_numbers_give_the_same_json(figure: go.Figure) -> None:

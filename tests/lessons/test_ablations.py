@@ -258,7 +258,7 @@ def test_a_rule_has_one_colour_in_every_chart() -> None:
     assert some["paper's"] == all_rules["paper's"]
     mixed = figures.looks(["PONO, AMS (2a)", *ablate.TABLES["ams"]])
     assert len({color for color, *_ in mixed.values()}) == len(mixed)
-    assert len({color for color, *_ in figures.looks("abcd").values()}) == 4
+    assert len({color for color, *_ in figures.looks("abcdefgh").values()}) == len(figures.COLORS) == 8
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from lapnet_lab.lessons.ablations import study
 from lapnet_lab.lessons.ablations.study import METRICS, RESAMPLED, Row, Try
 from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
-COLORS = (BLUE, VERMILLION, GREEN, GREY, ORANGE, PURPLE, SKY, BLACK, GREY)
+COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -65,6 +65,7 @@ def rows_of(rows: Mapping[str, Row], metric: str = "ap50", objects: str = "all",
     return chart(
         traces, title=title or what, x=f"{what} on test, %", height=110 + 46 * len(listed), xaxis_rangemode="tozero",
         yaxis_tickvals=list(range(len(listed))), yaxis_ticktext=ticks, yaxis_range=[len(listed) - 0.4, -0.6],
+        yaxis_zeroline=False,
     )  # fmt: skip
 
 
