@@ -24,7 +24,7 @@
 # <!-- records: weights.tiers -->
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | recorded runs; weights walk on a toy | 30 s (two cores) | 1 GB | nothing |
+# | tiny | `tiny`, the default | recorded runs; weights walk on a toy | 45 s (two cores) | 0.9 GB | nothing |
 # | laptop | `laptop` | and trains on scenes with both rules | 4 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | as laptop; `lapnet ablate` repeats the recorded runs | as laptop | as laptop | nothing |
 # <!-- /records -->
@@ -54,8 +54,8 @@ lab = setup(threads=1)  # toy tensors are small: a second thread would only wait
 # and <!--record weights.objects.cow-->433<!--/record--> cows. Only *ratios* of the $\lambda^{c,a}$ mean something (04,
 # section 3), so each is divided by the geometric mean of its loss.
 #
-# The chart is alive: hover for numbers, drag to zoom, double-click to come back, and click in the legend to show or
-# hide a line. The other four classes wait there.
+# The chart wakes up when the mouse comes over it: hover for numbers, drag to zoom, double-click to come back, and click
+# in the legend to show or hide a line. The other four classes wait there.
 
 # %%
 runs = study.recorded()
@@ -84,7 +84,7 @@ for name, run in runs.items():
 # %% [markdown]
 # **Claim one holds**, for both losses and under every rule: from −.88 to −1.00.
 #
-# **Claim two: the rarer the class, the larger its weights.** Here one has to be careful. Cows are often small in these
+# **Claim two: the rarer the class, the larger its weights.** Here one has to be careful. Sheep are often small in these
 # photographs, so their anchors are small, and small anchors have large weights anyway. `study.at_equal_area` fits
 # $\log\lambda^{c,a} = h_c - b\log(\text{area})$ and returns the heights $h_c$: the classes compared *at the same area*,
 # as factors. A claim about six classes, from one run of each kind, can be a hint at most.
@@ -104,9 +104,10 @@ for name, run in runs.items():
 # rule (the first four rows) it is clearly negative, −1.00 for the classification of the complete method: exactly the
 # order of the objects. Claim two holds.
 #
-# But look at the rows "steady". That is a rule of ours, which differs in one thing: it does not drift. Same data, same
-# losses, and of the claim little is left: the correlation is weak, and has either sign. **So part of fig. 6 seems to
-# come not from the losses but from the rule.** Which part, and how? That is the story of this notebook.
+# But look at the rows "steady". That is a rule of ours, which differs from "learned" in one thing: it does not drift.
+# The same data, the same losses, no AMS in either, and of the claim little is left: the correlation is weak, and has
+# either sign. **So part of fig. 6 seems to come not from the losses but from the rule.** Which part, and how? That is
+# the story of this notebook.
 #
 # ### Over time
 #
@@ -118,7 +119,7 @@ panels.over_time_panel(runs)
 
 # %% [markdown]
 # **Notice** that the products (dashed) find their place in the first two hundred steps and then hardly move. But behind
-# them, in the first picture, $\lambda$ climbs to $10^7$ and all $\lambda^{c,a}$ sink to $10^{-5}$, as if the two were
+# them, in the first picture, $\lambda$ climbs to $10^7$ and the $\lambda^{c,a}$ sink to $10^{-5}$, as if the two were
 # pulling a rope. In the second picture, "steady", nothing of the kind happens. What still rises there, slowly, should:
 # the network gets better, its losses fall, and weights are one over losses.
 #
@@ -227,7 +228,8 @@ print(f"held grids add {study.held_share(drifting):.2f} to Lcls, mean over the r
 
 # %% [markdown]
 # **Notice** the localisation: predicted and recorded differ by less than one percent. (The share was counted in the
-# last quarter of the run.) About half of the gap is $\lambda_{loc}$'s climb, half the anchor weights' fall.
+# last quarter of the run.) Of the last gap, 25.7, some 15 are $\lambda_{loc}$'s climb and 11 the anchor weights' fall,
+# all in logarithms.
 #
 # The classification falls more slowly. Its sum has one part more: the *background* of the held grids is in $L_{cls}$,
 # too, whether they have a positive or not. Call it $h$. It makes the gap fall by $r(1 - k/(CA) - h)$, and so we can
@@ -265,7 +267,8 @@ figures.loudness(study.loudness(drifting, runs["steady"]), drifting)
 # %% [markdown]
 # **Notice** how close the dots lie to the line, and what is *not* in the prediction: no image, no network, no loss,
 # only how often each grid has a positive. Hover over the dots at the upper right: the smallest anchors of sheep,
-# horses and cows. They are three times as loud as their losses ask for.
+# horses and cats, which have a positive in fewer than one batch of five. They are about three times as loud as their
+# losses ask for.
 #
 # And that answers the question of section 1. Under the paper's rule a weight is
 #
@@ -360,11 +363,11 @@ print(f"with AMS, learned / steady, geometric mean of the products of the classi
 # both intervals hold 0: **undecided**. Its three seeds lie closer together in AP75; three are too few to prove that,
 # too.
 #
-# With the paper's AMS it is the other way round, and *not* within the noise: the drifting rule is ten points ahead,
-# though both fall far behind what they reach without AMS. We do not know why. One guess: AMS takes positives away, so
-# fewer grids are active, the drift is stronger, and the classification as a whole becomes 2.5 times as loud (last
-# line), as if its learning rate were larger. That it helps here does not make it a good rule; one would have to try
-# steady with a louder classification. [09](09_ablations.ipynb) has all rows.
+# With the paper's AMS it is the other way round, and *not* within the noise: the drifting rule is ten points of AP50
+# ahead, though both fall far behind what they reach without AMS. We do not know why. One guess: AMS takes positives
+# away, so fewer grids are active, the drift is stronger, and the classification as a whole becomes 2.5 times as loud
+# (last line), as if its learning rate were larger. That it helps here does not make it a good rule; one would have to
+# try steady with a louder classification. [09](09_ablations.ipynb) has all rows.
 #
 # ## 8. A training of your own
 #

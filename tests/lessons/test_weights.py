@@ -110,6 +110,27 @@ def test_how_loud_a_grid_is_where_all_come_back() -> None:
     assert sums[10_000:].mean() == pytest.approx(own.mean(), rel=0.03)
 
 
+def test_held_grids_with_a_background_are_heard_in_the_classification() -> None:
+    """What they add is missing in the drift; one that never comes back ends it, and has the say."""
+    shares = np.array([0.2, 0.4, 0.6, 0.8])
+    losses, has = batches(40_000, shares, 2)
+    losses = losses + 0.05 * np.geomspace(0.01, 1, 4) * ~has
+    s, s_anchor, sums = loop("learned", losses, has, 0.02)
+    parts, own = (np.exp(-s[:, None] - s_anchor) * losses)[10_000:], has[10_000:].mean(0)
+    held = (parts * ~has[10_000:]).sum(1).mean()
+    assert held > 0.02
+    assert sums[10_000:].mean() == pytest.approx((1 + own.mean() + held) / 2, rel=0.02)
+    loud = 4 * (parts * has[10_000:]).sum(0) / has[10_000:].sum(0)
+    np.testing.assert_allclose(loud, drift.too_loud(own, own.mean(), held), rtol=0.05)
+    gaps = s - s_anchor.mean(1)
+    assert gaps[10_000] - gaps[-1] == pytest.approx(0.02 * 30_000 * (1 - own.mean() - held), rel=0.02)
+    has[:, 0] = False
+    s, s_anchor, sums = loop("learned", losses, has, 0.02)
+    assert sums[-5_000:].mean() == pytest.approx(1, abs=0.01)
+    assert (np.exp(-s - s_anchor[:, 0]) * losses[:, 0])[-5_000:].mean() > 0.2
+    assert abs(s[-5_000] - s[-1]) < 0.5
+
+
 def test_special_cases_of_the_sum() -> None:
     assert drift.sum_at_rest(1.0) == 1
     for k in (1, 3, 7):
