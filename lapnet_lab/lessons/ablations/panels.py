@@ -70,4 +70,6 @@ def results_panel() -> FigurePanel:
 
     names = list(offered)
     states = ({"table": names[2], "metric": "ap75"}, {"table": names[-1], "objects": "sheep"})
-    return FigurePanel(controls, compute, describe, draw, states)
+    panel = FigurePanel(controls, compute, describe, draw, states)
+    panel.picture.layout.align_self = "flex-start"  # as large as it is: stretched to the page it is blurred
+    return panel
