@@ -24,6 +24,8 @@ from jupytext import AsyncTextFileContentsManager, TextFileContentsManager
 from matplotlib import colormaps
 from PIL import Image
 
+from lapnet_lab.charts import PLOTLY
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -115,6 +117,20 @@ def test_a_changed_digit_is_seen(name: str, tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout + result.stderr
     passed = len(build.code_cells(notebook)) - 1
     assert outcome(result) == {"failed": 1, **({"passed": passed} if passed else {})}
+
+
+@pytest.mark.slow
+def test_a_changed_number_of_a_chart_is_seen(tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "09_ablations.ipynb", 4)
+    cells = build.code_cells(notebook)
+    last = next(cell for cell in cells if any(PLOTLY in output.get("data", {}) for output in cell.outputs))
+    notebook.cells = notebook.cells[: notebook.cells.index(last) + 1]
+    shown = next(output.data[PLOTLY] for output in last.outputs if PLOTLY in output.get("data", {}))
+    shown["data"][0]["y"][0] += 0.1
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    result = run_nbval(tmp_path / "changed.ipynb")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert outcome(result) == {"failed": 1, "passed": len(build.code_cells(notebook)) - 1}
 
 
 def broken(notebook: Any, how: str) -> None:
