@@ -177,8 +177,8 @@ for metric in ("ap50", "ap75"):
 # %% [markdown]
 # **Notice** the difference between the two metrics. AP50 counts a box as right from an IoU of .5, AP75 from .75. At
 # AP50 two claims are reproduced and one is refuted. At AP75 two are undecided, with wide intervals: the three seeds of
-# PONO are far apart there (hover over them in section 8). But the *size* of the loss is another, too: at AP50 AMS takes
-# a quarter of PONO's AP, at AP75 nothing that one could see. Does AMS cost found objects rather than well-placed boxes?
+# PONO are far apart there (pick AP75 in section 8). But the *size* of the loss is another, too: at AP50 AMS takes a
+# quarter of PONO's AP, at AP75 nothing that one could see. Does AMS cost found objects rather than well-placed boxes?
 # That is a trace to follow.
 #
 # A warning, too. With three seeds one has at most three values to draw from, so these intervals are a bit too narrow
