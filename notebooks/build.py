@@ -33,6 +33,7 @@ NOTEBOOKS = (
     "03_ambiguity",
     "04_balance",
     "05_model",
+    "07_training",
     "08_weights",
     "09_ablations",
 )

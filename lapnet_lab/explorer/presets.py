@@ -1,13 +1,18 @@
 """The situations of the paper, to start from."""
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from lapnet_core.data.collate import flatten_targets
+from lapnet_core.data.download import data_dir
+from lapnet_core.data.named import Images
 from lapnet_core.scenes import render_situation
+from lapnet_lab.models import PHOTOGRAPHS, unseen_photographs
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ ABOUT = {
     "nested_boxes": "One box for the whole person, one for the upper body: each anchor has to choose.",
     "crowd": "People who hide each other: many clusters, and borders everywhere.",
 }
+PHOTOGRAPH = "photograph"
+"""Names of photographs begin so; a number follows."""
+SHOWN, OBJECTS = 8, range(2, 7)
+"""So many photographs are offered, with so many objects in each: few have nothing to divide, many are not seen."""
 SCENES = {"equal_boxes": "tiny_object", "nested_boxes": "tiny_object"}
 
 
@@ -47,3 +56,39 @@ def preset(name: str, size: tuple[int, int] = (256, 256)) -> Preset:
             second[:, 3] = person[:, 1] + 0.55 * (person[:, 3] - person[:, 1])
         boxes, labels = torch.cat((person, second)), torch.cat((label, label))
     return Preset(torch.as_tensor(image), boxes, labels, ABOUT[name])
+
+
+def photographs() -> list[str]:
+    """Names of the photographs that can be shown: none where the data is not there. Reads nothing yet."""
+    there = (data_dir() / PHOTOGRAPHS).is_dir()
+    return [f"{PHOTOGRAPH}_{k}" for k in range(1, SHOWN + 1)] if there else []
+
+
+def photograph(name: str) -> Preset:
+    """One of `photographs`, which the shipped detector was not trained on, with its annotated objects.
+
+    Raises:
+        ValueError: no such photograph.
+    """
+    if name not in photographs():
+        raise ValueError(f'there is no "{name}"; {PHOTOGRAPHS} has to lie in the folder that LAPNET_DATA names')
+    dataset, chosen = _chosen(data_dir())
+    number = int(name.removeprefix(f"{PHOTOGRAPH}_"))
+    if number > len(chosen):
+        raise ValueError(
+            f'there is no "{name}"; only {len(chosen)} of {PHOTOGRAPHS} have enough objects, and not too many'
+        )
+    image, target = dataset[chosen[number - 1]]  # pyright: ignore[reportGeneralTypeIssues]
+    boxes, labels, _ = flatten_targets([target])
+    named = sorted({dataset.class_names[label] for label in labels.tolist()})
+    about = f"A photograph of PASCAL VOC with {', '.join(named)}. The model has not seen it in training."
+    return Preset(torch.as_tensor(image), boxes, labels, about)
+
+
+@cache
+def _chosen(folder: Path) -> tuple[Images, list[int]]:
+    """The photographs, and which of them are offered: the first with neither too few nor too many objects."""
+    dataset = unseen_photographs(folder)
+    assert dataset is not None  # `photographs` has looked
+    fits = [k for k in range(len(dataset)) if len(flatten_targets([dataset.target(k)])[0]) in OBJECTS]
+    return dataset, fits[:SHOWN]

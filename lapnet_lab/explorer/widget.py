@@ -25,6 +25,7 @@ from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab.explorer import presets
 from lapnet_lab.explorer.maps import LAYERS, TRAINED, Maps, Prediction, explore, lapnet_of, predict_offsets
 from lapnet_lab.explorer.strip import explorer_strip
+from lapnet_lab.models import shipped
 from lapnet_lab.static import as_png, figure_png, with_picture
 from lapnet_lab.style import HEAT_RGB, PALETTE
 
@@ -49,6 +50,8 @@ class Explorer(anywidget.AnyWidget):
         shapes: (C, A, 2), (w, h) of the anchors in pixels of the image.
         class_names: of the C classes.
         detector: a trained LapNet. Image and objects are then resized to its input, and `shapes` may be left out.
+        model: name of a detector that comes with the package, `models.SHIPPED`; "scenes" where neither shapes nor a
+            detector is given. Where LAPNET_DATA holds `voc_animals`, one can go on to photographs, and to their model.
         label: class shown; that of the first object when left out.
         anchor: index of the shape shown, or None for the best shape in each cell.
         layer: a key of `maps.LAYERS`: ao, clusters, pono, positives, and with a detector fit, product, ams.
@@ -93,13 +96,14 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(
         self,
-        image: UInt8[Tensor, "3 h w"] | None,
-        boxes: Float[Tensor, "G 4"],
-        labels: Int[Tensor, " G"],
+        image: UInt8[Tensor, "3 h w"] | None = None,
+        boxes: Float[Tensor, "G 4"] | None = None,
+        labels: Int[Tensor, " G"] | None = None,
         shapes: Float[Tensor, "C A 2"] | None = None,
         class_names: Sequence[str] | None = None,
         *,
         detector: Detector | None = None,
+        model: str = "",
         label: int | None = None,
         anchor: int | None = None,
         layer: str = "pono",
@@ -114,10 +118,18 @@ class Explorer(anywidget.AnyWidget):
         self.maps: Maps | None = None
         self.error = ""
         """What went wrong in the last update; empty where nothing did."""
-        self._detector = detector
         self._prediction: Prediction | None = None
-        if shapes is None and detector is None:
-            raise ValueError("the explorer needs shapes, the anchors of each class, or a trained detector")
+        if model and (shapes is not None or detector is not None):
+            raise ValueError("model is a detector with its own shapes: leave shapes and detector out, or the model")
+        self._shipped = model or ("scenes" if shapes is None and detector is None else "")
+        """The shipped model that shows what is given; empty where shapes or a detector came with it."""
+        if self._shipped:
+            detector = shipped(self._shipped)
+            if image is None and boxes is None and not preset:
+                preset = next(iter(presets.ABOUT if self._shipped == "scenes" else presets.photographs()), "")
+        self._detector = detector
+        boxes = torch.zeros(0, 4) if boxes is None else boxes
+        labels = torch.zeros(0, dtype=torch.int64) if labels is None else labels
         self._shapes = (lapnet_of(detector).shapes if shapes is None and detector else shapes).detach().cpu().float()  # pyright: ignore
         names = tuple(class_names or (detector.class_names if detector else map(str, range(len(self._shapes)))))
         if len(names) != len(self._shapes):
@@ -127,7 +139,7 @@ class Explorer(anywidget.AnyWidget):
             class_names=list(names),
             shapes=self._shapes.tolist(),
             layers=[[name, title] for name, title in LAYERS.items() if detector or name not in TRAINED],
-            presets=list(presets.ABOUT) if names == tuple(SCENE_CLASSES) else [],
+            presets=self._presets(names),
             anchor=-1 if anchor is None else anchor,
             layer=layer,
             threshold=threshold,
@@ -141,6 +153,19 @@ class Explorer(anywidget.AnyWidget):
         state = ["boxes", "labels", "label", "anchor", "layer", "threshold", "size", "seq"]
         self.observe(self._answer, state)
         self.observe(self._restart, ["preset", "resets"])
+
+    def _presets(self, names: Sequence[str]) -> list[str]:
+        """What one can go on to: situations for the classes of the scenes, and with a shipped model photographs too."""
+        situations = list(presets.ABOUT) if self._shipped or names == tuple(SCENE_CLASSES) else []
+        return situations + (presets.photographs() if self._shipped else [])
+
+    def _use(self, model: str) -> None:
+        """Go over to another shipped model, with its classes and its anchors."""
+        detector = shipped(model)
+        if detector is self._detector:
+            return
+        self._detector, self._shapes = detector, lapnet_of(detector).shapes.detach().cpu().float()
+        self.class_names, self.shapes = list(detector.class_names), self._shapes.tolist()
 
     @classmethod
     def situation(cls, name: str, shapes: Float[Tensor, "C A 2"] | None = None, **options: Any) -> "Explorer":
@@ -167,9 +192,14 @@ class Explorer(anywidget.AnyWidget):
     def _start(self) -> None:
         """The image and the objects of `preset`, as they were in the beginning."""
         image, boxes, labels, about = self._given
+        model = self._shipped
         if self.preset:
-            chosen = presets.preset(self.preset)
+            is_photograph = self.preset.startswith(presets.PHOTOGRAPH)
+            chosen = presets.photograph(self.preset) if is_photograph else presets.preset(self.preset)
             image, boxes, labels, about = chosen.image, chosen.boxes, chosen.labels, chosen.about
+            model = "photographs" if is_photograph else "scenes"
+        if self._shipped:
+            self._use(model)
         size = (int(image.shape[1]), int(image.shape[2])) if image is not None else NO_IMAGE
         if self._detector is not None and size != self._detector.image_size:
             height, width = self._detector.image_size

@@ -1,11 +1,13 @@
 """The explorer without a browser: its numbers are those of `lapnet_core`, every control works, nothing breaks it."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lapnet_core.assign import assign
 from lapnet_core.boxes import decode, paired_iou
@@ -18,6 +20,7 @@ from lapnet_core.timing import seconds_each
 from lapnet_lab.explorer.maps import LAYERS, TRAINED, explore, predict_offsets
 from lapnet_lab.explorer.presets import ABOUT, preset
 from lapnet_lab.explorer.widget import SIZE_RANGE, Explorer
+from lapnet_lab.models import ANIMALS, shipped
 
 CLASSES, SHAPES_EACH = len(SCENE_CLASSES), 4
 SIDES = torch.tensor([12.0, 30.0, 60.0, 120.0])
@@ -278,12 +281,71 @@ def test_an_image_is_brought_to_the_size_of_the_model(detector: Detector) -> Non
 
 def test_wrong_arguments_are_named() -> None:
     boxes, labels = torch.tensor([[10.0, 10.0, 90.0, 200.0]]), torch.tensor([0])
-    with pytest.raises(ValueError, match="shapes"):
-        Explorer(None, boxes, labels)
+    with pytest.raises(ValueError, match="leave shapes and detector out, or the model"):
+        Explorer(None, boxes, labels, SHAPES, model="scenes")
+    with pytest.raises(ValueError, match="there are scenes, photographs"):
+        Explorer(model="birds")
     with pytest.raises(ValueError, match="2 class names for the anchors of 1"):
         Explorer(None, boxes, labels, SHAPES[:1], ["a", "b"])
     with pytest.raises(RuntimeError, match="no class 3"):  # a notebook's cell fails; it does not show a dead widget
         Explorer(None, boxes, labels, SHAPES[:1], ["a"], label=3)._repr_mimebundle_()
+
+
+def test_without_anything_it_opens_with_a_trained_model() -> None:
+    explorer = Explorer()
+    assert explorer.preset == next(iter(ABOUT))
+    assert explorer.class_names == list(SCENE_CLASSES)
+    assert [name for name, _ in explorer.layers] == list(LAYERS)
+    assert set(ABOUT) <= set(explorer.presets)
+    assert torch.equal(torch.tensor(explorer.shapes), shipped("scenes").method.state_dict()["shapes"])
+    assert max(entry["kept"] for entry in explorer.objects) > 0  # it was trained, and its boxes fit
+    assert Explorer.situation("crowd").extent == [192, 192]
+    boxes = torch.tensor([[10.0, 10.0, 90.0, 200.0]])
+    given = Explorer(None, boxes, torch.tensor([0]))
+    assert (given.preset, given.boxes) == ("", [[7.5, 7.5, 67.5, 150.0]])
+
+
+def test_shapes_or_a_detector_come_without_a_shipped_model(detector: Detector, hug: Explorer) -> None:
+    for explorer in (hug, Explorer.situation("crowd", detector=detector)):
+        assert explorer.presets == list(ABOUT)
+
+
+def voc_animals(folder: Path) -> None:
+    """Three pictures of 60 x 40 pixels, each with a dog and a sheep."""
+    for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    box = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+    for name in "abc":
+        Image.new("RGB", (60, 40), (90, 120, 60)).save(folder / "JPEGImages" / f"{name}.jpg")
+        objects = [f"<name>dog</name>{box.format(2, 3, 30, 32)}", f"<name>sheep</name>{box.format(31, 11, 60, 40)}"]
+        about = f"<filename>{name}.jpg</filename><size><width>60</width><height>40</height><depth>3</depth></size>"
+        each = "".join(f"<object>{text}</object>" for text in objects)
+        (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{about}{each}</annotation>")
+    (folder / "ImageSets" / "Main" / "val.txt").write_text("a\nb\nc\n")
+    (folder / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+
+
+def test_photographs_are_offered_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    assert Explorer().presets == list(ABOUT)
+    assert Explorer(model="photographs").boxes == []  # an empty ground, its classes
+    with pytest.raises(ValueError, match="LAPNET_DATA"):
+        Explorer(preset="photograph_1")
+    voc_animals(tmp_path / "voc_animals")
+    explorer = Explorer()
+    assert explorer.presets[: len(ABOUT)] == list(ABOUT)
+    explorer.preset = "photograph_1"
+    assert explorer.error == ""
+    assert explorer.class_names == list(ANIMALS)
+    assert torch.equal(torch.tensor(explorer.shapes), shipped("photographs").method.state_dict()["shapes"])
+    assert [(entry["class"], entry["kept"] is None) for entry in explorer.objects] == [("dog", False), ("sheep", False)]
+    assert explorer.boxes[0] == [3.2, 9.6, 96.0, 153.6]  # VOC's pixels from 1, on 60 x 40, now on 192 x 192
+    assert "dog, sheep" in explorer.about
+    explorer.preset = "photograph_8"
+    assert "only 3 of voc_animals" in explorer.error
+    explorer.preset = "crowd"
+    assert explorer.error == ""
+    assert explorer.class_names == list(SCENE_CLASSES)
 
 
 def test_where_no_widget_can_be_shown_there_is_a_picture_and_text(hug: Explorer) -> None:

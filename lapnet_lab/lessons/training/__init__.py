@@ -1,0 +1,1 @@
+"""Notebook 07: training, from one variable to the best model, and what to do when it fails."""

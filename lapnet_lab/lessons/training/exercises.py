@@ -1,0 +1,150 @@
+"""Exercises of notebook 07."""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lapnet_core.config import TrainConfig
+from lapnet_core.step import learning_rate
+from lapnet_lab.checks import Exercises
+from lapnet_lab.exercise import Exercise, Unreadable
+from lapnet_lab.lessons.training.failures import CASES
+from lapnet_lab.lessons.training.study import stop
+
+TRIES = 300
+
+
+def _function(answer: Any, asked: str) -> Callable[..., Any]:
+    if not callable(answer) or isinstance(answer, type):
+        raise Unreadable(f"this needs a function, {asked}; what came is of type {type(answer).__name__}.")
+    return answer
+
+
+def _called(function: Callable[..., Any], told: str, *given: Any) -> Any:
+    try:
+        return function(*given)
+    except Exception as problem:  # a student's function can do anything at all
+        raise Unreadable(f"for {told} your function ends with {type(problem).__name__}: {problem}.") from None
+
+
+def nasty_schedules(seed: int = 0) -> list[TrainConfig]:
+    """Schedules with what is easily forgotten: no warm-up, one step, a warm-up longer than the training, power 0."""
+    draw = random.Random(seed)
+    edges = [(1, 0, 0.9), (1, 5, 0.9), (10, 0, 0.9), (10, 3, 0.9), (10, 30, 2.0), (10, 0, 0.0), (10, 1, 1.0)]
+    drawn = [(draw.randint(1, 2000), draw.choice((0, 1, draw.randint(2, 900))), 3 * draw.random()) for _ in range(60)]
+    rates = (0.005, 0.1, 1.0)
+    return [
+        TrainConfig(steps=steps, warmup=warmup, power=power, lr=rates[k % 3])
+        for k, (steps, warmup, power) in enumerate([*edges, *drawn])
+    ]
+
+
+def _schedule(answer: Any) -> str:
+    function, draw = _function(answer, "rate(step, steps, lr, power, warmup)"), random.Random(1)
+    for config in nasty_schedules():
+        middle = [draw.randrange(config.steps) for _ in range(3)]
+        ramp = [step for step in (0, 1, config.warmup - 1, config.warmup) if 0 <= step < config.steps]
+        for step in sorted({*ramp, *middle, config.steps - 1}):
+            told = f"step {step} of {config.steps}, lr {config.lr:g}, power {config.power:.2f}, warmup {config.warmup}"
+            given = _called(function, told, step, config.steps, config.lr, config.power, config.warmup)
+            if not isinstance(given, int | float) or isinstance(given, bool):
+                raise Unreadable(f"for {told} your function returns a {type(given).__name__}; a number is asked for.")
+            if not math.isclose(given, learning_rate(config, step), rel_tol=1e-9, abs_tol=1e-15):
+                return _wrong_rate(given, config, step, told)
+    return ""
+
+
+def _wrong_rate(given: float, config: TrainConfig, step: int, told: str) -> str:
+    lr, power, steps, warmup = config.lr, config.power, config.steps, config.warmup
+    decay = (1 - step / steps) ** power
+    guesses = {
+        "this is the decay without the warm-up.": lr * decay,
+        "the warm-up begins at 0, so that the first step is wasted; it should end at 1 in step `warmup - 1`.": (
+            lr * decay * min(1.0, step / warmup) if warmup else None
+        ),
+        "the warm-up goes on rising after its end; it stops at 1.": (
+            lr * decay * (step + 1) / warmup if warmup else None
+        ),
+        "this is the warm-up alone; the decay is in force from step 0 on.": (
+            lr * min(1.0, (step + 1) / warmup) if warmup else lr
+        ),
+        "the whole is raised to the power; only the decay should be.": (
+            lr * (min(1.0, (step + 1) / warmup) * (1 - step / steps)) ** power if warmup else None
+        ),
+    }
+    for why, value in guesses.items():
+        if value is not None and math.isclose(given, value, rel_tol=1e-9, abs_tol=1e-15):
+            return f"for {told}: {why}"
+    return f"for {told} it is {learning_rate(config, step):.6g}, not {given:.6g}."
+
+
+def nasty_maps(seed: int = 0) -> list[tuple[list[float], int]]:
+    """Results of validations, with ties, plateaus and zeros, and a patience."""
+    draw = random.Random(seed)
+    edges = [([0.5], 1), ([0.0, 0.0, 0.0], 2), ([0.1, 0.1, 0.2], 1), ([0.3, 0.2, 0.1], 0), ([0.3, 0.2, 0.4, 0.1], 2)]
+    drawn = [([draw.randint(0, 6) / 10 for _ in range(draw.randint(1, 12))], draw.randint(0, 4)) for _ in range(TRIES)]
+    return [*edges, *drawn]
+
+
+def _patience(answer: Any) -> str:
+    function = _function(answer, "stops(maps, patience)")
+    for maps, patience in nasty_maps():
+        told = f"mAP {maps} with patience {patience}"
+        given = _called(function, told, list(maps), patience)
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise Unreadable(f"for {told} two numbers are asked for, (validations, best); what came is {given!r}.")
+        truth = stop(range(len(maps)), maps, patience)
+        right = (truth.ended + 1, truth.best)
+        if tuple(given) == right:
+            continue
+        if given[0] == right[0]:
+            if maps[given[1]] == maps[right[1]] if given[1] in range(len(maps)) else False:
+                return f"for {told}: of equal results the first is the best; nothing better has come since."
+            return f"for {told} the best one is number {right[1]} (from 0), not {given[1]}."
+        if patience == 0:
+            return f"for {told}: a patience of 0 never ends a training."
+        return f"for {told} it ends after {right[0]} validations, not after {given[0]}."
+    return ""
+
+
+def _diagnosis(answer: Any, *, truth: Mapping[str, str]) -> str:
+    if not isinstance(answer, Mapping):
+        raise Unreadable(f"this needs a dict, log -> fault; what came is of type {type(answer).__name__}.")
+    if missing := [name for name in truth if name not in answer]:
+        raise Unreadable(f"there is no answer for {', '.join(missing)}.")
+    if strange := [str(answer[name]) for name in truth if answer[name] not in CASES]:
+        raise Unreadable(f"there is no fault called {', '.join(strange)}; there are {', '.join(CASES)}.")
+    wrong = [name for name in truth if answer[name] != truth[name]]
+    why = {
+        "rate": "a rate that is too high throws the boxes away: Ô falls.",
+        "anchors": "anchors that fit nothing have no positives: positives_loc is 0, whatever there is to find.",
+        "classes": "with classes mixed up everything in the log looks well, Ô too, except mAP.",
+        "overfitting": "a network that learns by heart is good on what it has seen, train_map, and only there.",
+    }
+    return f"{', '.join(wrong)}: look again; {why[truth[wrong[0]]]}" if wrong else ""
+
+
+EXERCISES = Exercises(
+    {
+        "schedule": Exercise(
+            "replace None by your function rate(step, steps, lr, power, warmup).",
+            f"it agrees with learning_rate on {len(nasty_schedules())} schedules, the odd ones too.",
+            "two factors: min(1, (step + 1) / warmup), or 1 without a warm-up; and (1 - step / steps) ** power.",
+            _schedule,
+        ),
+        "patience": Exercise(
+            "replace None by your function stops(maps, patience).",
+            "it ends every one of some hundred trainings where `lapnet train --patience` does.",
+            "keep two numbers, which one is the best so far and how many have come since; only `>` is better.",
+            _patience,
+        ),
+        "diagnosis": Exercise(
+            f"replace each ... by one of {', '.join(CASES)}.",
+            "you have read four logs that nobody had labelled. It is what one does when a training fails.",
+            "ask in this order: are there positives? does Ô rise? is train_map high? is val_map, too?",
+            _diagnosis,
+        ),
+    }
+)
+check, judge = EXERCISES.check, EXERCISES.judge
