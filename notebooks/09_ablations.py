@@ -25,7 +25,7 @@
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | no training: reads the recorded ones | 27 s (two cores) | 0.8 GB | nothing |
 # | laptop | `laptop` | and trains two rows of table 2a on scenes | 4 minutes (estimate) | 1.2 GB (estimate) | 20 MB |
-# | full | `full` | as laptop; section 9 has the command for a GPU | 2.3 minutes a training, 16 on one H200 | | 3 MB a training |
+# | full | `full` | as laptop; see section 9 for a GPU | 2.3 minutes a training (shared H200) | | 3 MB a training |
 # <!-- /records -->
 #
 # You should know what PONO is ([02](02_pono.ipynb)), what AMS does ([03](03_ambiguity.ipynb)), and what the balance
@@ -177,9 +177,9 @@ for metric in ("ap50", "ap75"):
 # %% [markdown]
 # **Notice** the difference between the two metrics. AP50 counts a box as right from an IoU of .5, AP75 from .75. At
 # AP50 two claims are reproduced and one is refuted. At AP75 two are undecided, with wide intervals: the three seeds of
-# PONO are far apart there (pick AP75 in section 8). But the *size* of the loss is another, too: at AP50 AMS takes a
-# quarter of PONO's AP, at AP75 nothing that one could see. Does AMS cost found objects rather than well-placed boxes?
-# That is a trace to follow.
+# PONO are far apart there (pick AP75 in section 8). But the *size* of the loss is another, too: at AP50 AMS takes more
+# than a fifth of PONO's AP, at AP75 nothing that one could see. Does AMS cost found objects rather than well-placed
+# boxes? That is a trace to follow.
 #
 # A warning, too. With three seeds one has at most three values to draw from, so these intervals are a bit too narrow
 # (in theory by a factor of $\sqrt{2/3}$ in the part that the seeds add). An interval that only just leaves 0 out should
