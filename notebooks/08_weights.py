@@ -25,7 +25,7 @@
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | recorded runs; weights walk on a toy | 45 s (two cores) | 0.9 GB | nothing |
-# | laptop | `laptop` | and trains on scenes with both rules | 4 minutes (estimate) | 1.5 GB (estimate) | nothing |
+# | laptop | `laptop` | and trains on scenes with both rules | 6 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | as laptop; `lapnet ablate` repeats the recorded runs | as laptop | as laptop | nothing |
 # <!-- /records -->
 #

@@ -303,6 +303,8 @@ def test_charts_hold_the_numbers_and_can_be_filtered() -> None:
     weights = run.weights("loc")
     expected = weights[2] / np.exp(np.log(weights).mean())
     np.testing.assert_allclose(dog.y, expected, rtol=1e-3)
+    assert list(shown.layout.xaxis.tickvals) == [300, 1000, 3000, 10000, 30000]
+    assert list(shown.layout.yaxis.ticktext) == ["0.2", "0.5", "1", "2", "5", "10"]
     logs = {rule: study.loss_weights(rule, ams=False) for rule in ("learned", "steady")}
     shown = drawn_by(figures.loss_weights(logs, ""))
     assert len(shown.data) == 12

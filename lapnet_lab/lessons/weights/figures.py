@@ -1,6 +1,6 @@
 """Learned weights: charts to hover over, filter and zoom into, and the picture of one moment for the panel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,9 @@ def weights_by_area(run: Run, shown: Sequence[str], text: str) -> Chart:
         shown: classes that are drawn at first; a click in the legend shows the others.
     """
     traces = []
+    relatives = {which: run.weights(which) / np.exp(np.log(run.weights(which)).mean()) for which in LOSSES}
     for which, loss in LOSSES.items():
-        weight = run.weights(which)
-        relative = weight / np.exp(np.log(weight).mean())
+        relative = relatives[which]
         for c, name in enumerate(run.class_names):
             sizes = [f"{w:.0f} × {h:.0f} px" for w, h in run.shapes[c]]
             traces.append(
@@ -46,7 +46,7 @@ def weights_by_area(run: Run, shown: Sequence[str], text: str) -> Chart:
                     hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
                 )
             )  # fmt: skip
-    axes = {"xaxis_type": "log", "yaxis_type": "log"}
+    axes = {**_log_axis("x", _ticks(run.area, (1, 3))), **_log_axis("y", _ticks(relatives.values(), (1, 2, 5)))}
     title = f"{run.name}: weight of an anchor, over the mean of its loss"
     return Chart(chart(traces, title=title, x="area of the anchor, px²", y="λ[c, a] / mean", height=420, **axes), text)
 
@@ -150,9 +150,20 @@ def _compared(
                 hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>", **bars,
             )
         )  # fmt: skip
-    axis = {"type": "log", "tickvals": list(ticks), "ticktext": [f"{tick:g}" for tick in ticks]}
-    axes = {f"{letter}axis_{name}": value for letter in "xy" for name, value in axis.items()}
+    axes = {**_log_axis("x", ticks), **_log_axis("y", ticks)}
     return Chart(chart(traces, title=title, x=x, y=y, height=430, **axes), text)
+
+
+def _log_axis(letter: str, ticks: Sequence[float]) -> dict[str, Any]:
+    axis = {"type": "log", "tickvals": list(ticks), "ticktext": [f"{tick:,g}" for tick in ticks]}
+    return {f"{letter}axis_{name}": value for name, value in axis.items()}
+
+
+def _ticks(values: Iterable[Any], leading: Sequence[int]) -> list[float]:
+    """1, 2 and 5, or so, times each power of ten, as far as the values go."""
+    every = np.concatenate([np.ravel(each) for each in values])
+    ticks = [float(f"{digit}e{power}") for power in range(-6, 9) for digit in leading]
+    return [tick for tick in ticks if every.min() <= tick <= every.max()]
 
 
 @styled
