@@ -380,7 +380,7 @@ if lab.tier == "tiny":
 else:
     for rule in ("learned", "steady"):
         mine = study.train_watched(rule, progress=lab.progress)
-        display(figures.weights_by_area(mine, ("person", "bus"), f"{rule}: λ_loc {np.exp(-mine.s['loc'][-1]):.3g}"))
+        display(figures.weights_by_area(mine, ("person", "dog"), f"{rule}: λ_loc {np.exp(-mine.s['loc'][-1]):.3g}"))
 
 # %% [markdown]
 # ## 9. Exercises
