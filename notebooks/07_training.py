@@ -23,7 +23,7 @@
 # <!-- records: training.tiers -->
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | scenes at 96 px, 200 steps; a shipped detector | 64 s (two cores) | 1.3 GB | 20 MB |
+# | tiny | `tiny`, the default | scenes at 96 px, 200 steps; a shipped detector | 64 s (two cores) | 1 GB | 20 MB |
 # | laptop | `laptop` | the preset of the data; scenes: 1500 steps | 8 minutes (estimate) | 1.5 GB (estimate) | 20 MB |
 # | full | `full` | as laptop; for VOC and COCO the paper's schedule | days on GPUs (not measured) | | VOC, COCO |
 # <!-- /records -->
