@@ -327,7 +327,7 @@ def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric:
 
 
 def _rounded(values: Any) -> Any:
-    return np.round(values.float().cpu().numpy().astype(float), 3).tolist()
+    return np.vectorize(lambda x: float(f"{x:.4g}"))(values.float().cpu().numpy()).tolist()
 
 
 def _short(value: Any) -> Any:

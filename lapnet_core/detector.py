@@ -58,7 +58,7 @@ class Detector:
     def save(self, path: str | Path, note: dict[str, Any] | None = None, half: bool = False) -> None:
         """Write state and metadata; atomic, so that an interruption leaves the older file whole, as does a
         FloatingPointError where the state is not finite. `note`, plain values, is what `note_of` reads. `half` writes
-        weights of convolutions as float16, half the size; `load` makes float32 of them, and detections hardly differ."""
+        weights of convolutions as float16, half the size; `load` makes float32 of them; detections hardly differ."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.method.state_dict().items()}
         if half:
             tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}

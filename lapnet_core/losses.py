@@ -84,8 +84,8 @@ class LapNetLoss(nn.Module):
     lambda_loc and lambda_cls rise without end, the active grids' weights fall, and held grids are carried up. Steady
     gives the loss weight the same wish: its regularisation counts k/(C*A), and it hears only grids with a positive. Its
     gradient is then the sum of theirs, so that under plain steps s_loc / rate - sum over (c, a) of s[c, a] / rate never
-    changes; with the default rates (`method.balance_multipliers`) a loss weight stays the geometric mean of its
-    anchor weights. A grid that is held moves with the mean of the others.
+    changes; at the rates that `method.balance_multipliers` derives, where neither is raised to 1, a loss weight
+    stays the geometric mean of its anchor weights. A grid that is held moves with the mean of the others.
     """
 
     seen_loc: Tensor
