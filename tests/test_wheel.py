@@ -88,7 +88,8 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     for needed in (
         "lapnet_core/py.typed", "lapnet_lab/py.typed", "lapnet_core/assets/anchors/voc0712_512.json",
         "lapnet_core/assets/anchors/coco_512.json", "lapnet_core/assets/models/scenes.safetensors",
-        "lapnet_core/assets/models/photographs.safetensors", "lapnet_core/peers/torchvision.py", "lapnet_core/cli/train.py",
+        "lapnet_core/assets/models/photographs.safetensors", "lapnet_core/peers/torchvision.py",
+        "lapnet_core/cli/train.py",
         "lapnet_core/scenes/painters.py", "lapnet_lab/explorer/explorer.js", "lapnet_lab/explorer/explorer.css",
         "lapnet_lab/lessons/pono/study.py",
     ):  # fmt: skip
