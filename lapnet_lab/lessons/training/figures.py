@@ -52,10 +52,11 @@ def curves(log: Sequence[Line], names: Mapping[str, str], title: str, log_scale:
 
 
 def map_chart(named: Mapping[str, tuple[Sequence[int], Sequence[float]]], stops: Mapping[str, Stop] = {}) -> Chart:
-    """mAP over the steps; a stop is marked where it would end the training.
+    """mAP over the steps.
 
     Args:
         named: name -> (steps, mAP).
+        stops: marked where they end, the first in the colour of the first curve.
     """
     traces, told = [], []
     for k, (name, (steps, values)) in enumerate(named.items()):
@@ -63,7 +64,7 @@ def map_chart(named: Mapping[str, tuple[Sequence[int], Sequence[float]]], stops:
         best = int(np.argmax(values))
         told.append(f"{name}: best {values[best]:.3f} at step {steps[best]}, last {values[-1]:.3f}")
     for k, (name, stop) in enumerate(stops.items()):
-        mark = {"symbol": "x", "size": 13, "color": LOOKS[k + 1][0]}
+        mark = {"symbol": "x", "size": 13, "color": LOOKS[k % len(LOOKS)][0]}
         at = go.Scatter(x=[stop.ended], y=[round(stop.val_map, 4)], name=name, mode="markers", marker=mark)
         traces.append(at)
     figure = chart(traces, title="mAP at IoU .5", x="step", yaxis_rangemode="tozero")
