@@ -17,7 +17,7 @@ from toys import Squares
 from lapnet_core.checkpoint import BEST, LAST
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import DataError, Skipped
+from lapnet_core.data import DataError, Skipped, named
 from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
 from lapnet_core.options import LapNetOptions
@@ -436,14 +436,15 @@ def test_without_tensorboard_a_sentence_helps(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_end_says_what_came_of_it(tmp_path, capsys):
+def test_the_end_says_what_came_of_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(named.SCENE_COUNTS, "val", 12)
     flags = ["train", "--data", "scenes", "--steps", "2", "--batch-size", "2", "--image-size", "64", "64"]
     folder = tmp_path / "run"
     assert main([*flags, "--val-every", "1", "--out", str(folder)]) == 0
     told, following = capsys.readouterr().out.splitlines()[-2:]
     note = note_of(folder / BEST)
     assert re.fullmatch(
-        rf"trained in \d+ seconds; best mAP on val {note['val_map']:.3f}, at step {note['step']}: {folder / BEST}"
+        rf"trained in \d+ (seconds|minutes); best mAP on val {note['val_map']:.3f}, at step {note['step']}: {folder / BEST}"
         "( .the last state.*)?",
         told,
     )
