@@ -444,8 +444,8 @@ def test_the_end_says_what_came_of_it(tmp_path, capsys, monkeypatch):
     told, following = capsys.readouterr().out.splitlines()[-2:]
     note = note_of(folder / BEST)
     assert re.fullmatch(
-        rf"trained in \d+ (seconds|minutes); best mAP on val {note['val_map']:.3f}, at step {note['step']}: {folder / BEST}"
-        "( .the last state.*)?",
+        rf"trained in \d+ (seconds|minutes); best mAP on val {note['val_map']:.3f}, at step {note['step']}: "
+        rf"{folder / BEST}( .the last state.*)?",
         told,
     )
     assert f"lapnet evaluate {folder / BEST} --data scenes" in following
