@@ -470,8 +470,8 @@ check("least_fit", least, overlap=0.8)
 # | ☑ | [04_balance](04_balance.ipynb) | What do the learned weights do for rare and small objects? |
 # | ☑ | [05_model](05_model.ipynb) | What happens between the image and the scores? |
 # | ☐ | `06_detections` | How do scores become boxes, and boxes a mark? |
-# | ☑ | [07_training](07_training.ipynb) | How does one train on one's own pictures, and what to do when it fails? *Watch it learn.* |
+# | ☑ | [07_training](07_training.ipynb) | How does one train on one's own pictures, and what if it fails? |
 # | ☑ | [08_weights](08_weights.ipynb) | Which weights does a training learn, and why do two of them rise without end? |
-# | ☑ | [09_ablations](09_ablations.ipynb) | Which of the paper's claims do we see again on photographs, and how sure can one be? |
+# | ☑ | [09_ablations](09_ablations.ipynb) | Which claims of the paper do we see again, and how sure is one? |
 # | ☐ | `10_speed_accuracy` | What does LapNet cost, beside other detectors (fig. 1)? |
 # | ☐ | `11_bug_hunt` | Something is wrong: where? |

@@ -77,7 +77,7 @@ panels.architecture_panel()
 # VOC.
 
 # %%
-for backbone in model.WIDTHS:
+for backbone in study.BACKBONES:
     found = study.anatomy(backbone, (512, 512), num_classes=20)
     maps = ", ".join(f"{name} {'×'.join(map(str, found.maps[name]))}" for name in ("C3", "C4", "C5", "fused"))
     print(f"{backbone:20}{found.parameters / 1e6:5.1f} M parameters, {found.macs / 1e9:5.1f} GMAC; {maps}")
@@ -302,7 +302,7 @@ for number, stage in enumerate(net.backbone.encoder.stages):
             r, j = r + (layer.kernel_size[0] - 1) * j, j * layer.stride[0]
     print(f"stage {number}: a cell for {j:2} pixels sees {r:3} pixels", f"= C{number + 1}" if number >= 2 else "")
 
-print(study.as_table({backbone: receptive.receptive_fields(backbone) for backbone in model.WIDTHS}))
+print(study.as_table({backbone: receptive.receptive_fields(backbone) for backbone in study.BACKBONES}))
 
 # %% [markdown]
 # **Notice** that C3, C4 and C5 of the light network are those of the little recurrence. And that a cell of the output

@@ -12,7 +12,7 @@ from lapnet_core.boxes import decode, paired_iou
 from lapnet_core.model import WIDTHS
 from lapnet_lab.lessons.model import diagrams, figures
 from lapnet_lab.lessons.model.receptive import side_with
-from lapnet_lab.lessons.model.study import Anatomy, anatomy, yolov3_macs
+from lapnet_lab.lessons.model.study import BACKBONES, Anatomy, anatomy, yolov3_macs
 from lapnet_lab.panel import FigurePanel
 
 WIDE = {"description_width": "initial"}
@@ -44,7 +44,7 @@ def architecture_panel(backbone: str = "light") -> FigurePanel:
         return diagrams.architecture(found.maps, found.stacks, found.macs_by_part, parameters, title)
 
     controls = {
-        "backbone": ipywidgets.Dropdown(options=list(WIDTHS), value=backbone, description="backbone"),
+        "backbone": ipywidgets.Dropdown(options=list(BACKBONES), value=backbone, description="backbone"),
         "size": _slider(256, 64, 1024, 32, "image, pixels"),
         "classes": _slider(7, 1, 100, 1, "classes C"),
         "anchors": _slider(10, 1, 20, 1, "anchors per class A"),

@@ -29,6 +29,8 @@ PARTS = {
 }  # fmt: skip
 """What the parts of fig. 2 are called -> attribute of `LapNet`. Resizing and concatenation lie before the heads."""
 
+BACKBONES = ("light", "darknet53", "inception_resnet_v2")
+"""Ours for two cores, and the paper's two."""
 YOLOV3_MACS_416 = 65.86e9 / 2
 """YOLOv3-416 with 80 classes is published with 65.86 billion operations (Redmon & Farhadi, 2018), two to a MAC."""
 
