@@ -16,7 +16,7 @@ lab: $(STAMP)  ## open the walkthrough in JupyterLab
 	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too.
 	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
-quick: $(STAMP)  ## after every edit: lint, types and the tests that take no training, in less than a minute on two cores
+quick: $(STAMP)  ## after every edit: lint, types and the tests that take no training, in little over a minute on two cores
 	@# Two at a time, the longest first; each one's output stays together where this make can do that.
 	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-Otarget) lint quick-lab types quick-core
 

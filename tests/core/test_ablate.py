@@ -59,6 +59,7 @@ def test_with_every_image_once_it_is_voc_map(sample, threshold):
     np.testing.assert_allclose(got, [expected, expected], rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(samples(), st.integers(0, 3))
 @settings(max_examples=60)
 def test_a_draw_that_leaves_images_out_is_the_map_of_the_others(sample, seed):
@@ -72,6 +73,7 @@ def test_a_draw_that_leaves_images_out_is_the_map_of_the_others(sample, seed):
     np.testing.assert_allclose(got, [expected, expected], rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(samples())
 @settings(max_examples=50)
 def test_a_class_alone(sample):

@@ -531,6 +531,7 @@ def saved(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 @given(st.sampled_from(KEYS), JSON)
 @settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")

@@ -298,6 +298,7 @@ def moved(balance, batches, steps, lr=0.01):
     return loss
 
 
+@pytest.mark.slow
 def test_learned_weights_drift_and_steady_ones_do_not():
     """Batches that hold one class of two at a time: the paper's rule lifts lambda_loc for ever, ours stands still."""
     drifting = [moved("learned", [0, 1], steps).s_loc.item() for steps in (150, 300, 600)]
@@ -308,6 +309,7 @@ def test_learned_weights_drift_and_steady_ones_do_not():
         torch.testing.assert_close(s, dict(steady[1].named_parameters())[name], rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=6))
 @settings(max_examples=10, deadline=None)
 def test_a_steady_loss_weight_stays_the_geometric_mean_of_its_anchor_weights(batches):
@@ -318,6 +320,7 @@ def test_a_steady_loss_weight_stays_the_geometric_mean_of_its_anchor_weights(bat
     assert loss.s_cls.item() == pytest.approx(loss.s_cls_anchor.mean().item(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_equilibrium_of_steady_weights_is_an_equal_part_for_each_active_grid():
     loss = moved("steady", [0], 800)
     loss.zero_grad()

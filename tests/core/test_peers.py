@@ -204,6 +204,7 @@ def test_in_evaluation_mode_a_loss_changes_nothing(config, batch):
     assert all(torch.equal(before[name], value) for name, value in method.state_dict().items())
 
 
+@pytest.mark.slow
 def test_each_option_of_detect_does_what_it_says(config, batch):
     config = replace(config, steps=8)
     method = fresh(config).train()
