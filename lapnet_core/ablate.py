@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def _row(**changes: Any) -> dict[str, Any]:
     return PAPER | changes
 
 
+OURS = _row(balance="steady", ams=False)
+"""What small_photos trains."""
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "2a": {
         "AO": _row(overlap="ao", ams=False),
@@ -58,36 +61,23 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "loss weights": _row(balance="loss"),
         "loss and anchor weights": _row(),
     },
-    "2b without AMS": {
-        "ones": _row(balance="ones", ams=False),
-        "R": _row(balance="retina", ams=False),
-        "R, focal loss": _row(balance="focal", ams=False),
-        "loss weights": _row(balance="loss", ams=False),
-        "loss and anchor weights": _row(ams=False),
-        "steady (ours)": _row(balance="steady", ams=False),
-    },
     "ams": {
-        "none": _row(balance="steady", ams=False),
+        "none": OURS,
         "paper's": _row(balance="steady"),
         "annealed (ours)": _row(balance="steady", ams_rule="annealed"),
         "relative (ours)": _row(balance="steady", ams_rule="relative"),
         "ignore (ours)": _row(balance="steady", ams_rule="ignore"),
         "from the second half on": _row(balance="steady", ams_from=0.5),
     },
-    "anchors": {f"{a} a class": _row(balance="steady", ams=False, anchors_per_class=a) for a in (3, 5, 10, 20)},
+    "anchors": {f"{a} a class": OURS | {"anchors_per_class": a} for a in (3, 5, 10, 20)},
     "peers": {method: {"method": method, "lr": TUNED[method]} for method in METHODS if method != "lapnet"},
-    "schedule": {
-        "none": _row(balance="steady", ams=False),
-        "paper's": _row(balance="steady"),
-        "annealed (ours)": _row(balance="steady", ams_rule="annealed"),
-    },
-    "tune": {
-        f"{method}, lr {lr}": _row(balance="steady", ams=False) | {"method": method, "lr": lr}
-        for method in METHODS
-        for lr in LEARNING_RATES
-    },
+    "tune": {f"{method}, lr {lr}": OURS | {"method": method, "lr": lr} for method in METHODS for lr in LEARNING_RATES},
 }
 """What `lapnet ablate` runs: by table, by row, the changes to the config."""
+TABLES["2b without AMS"] = {row: changes | {"ams": False} for row, changes in TABLES["2b"].items()}
+TABLES["2b without AMS"]["steady (ours)"] = OURS
+TABLES["schedule"] = {row: TABLES["ams"][row] for row in ("none", "paper's", "annealed (ours)")}
+"""The rules of AMS for a longer training, by --steps."""
 ONLY_VAL = ("tune",)
 """Tables by which something is chosen: test is not looked at."""
 
@@ -110,12 +100,15 @@ class Job:
         return ("val",) if self.table in ONLY_VAL else ("val", "test")
 
 
+def decisive(config: TrainConfig) -> dict[str, Any]:
+    """All that decides the result, as JSON has it. LapNet's switches decide nothing for a peer."""
+    kept = {name: value for name, value in json.loads(config.to_json()).items() if name not in NOT_PART}
+    return kept if config.method == "lapnet" else {name: kept[name] for name in kept if name != "lapnet"}
+
+
 def key_of(config: TrainConfig) -> str:
     """A short name of all that decides the result."""
-    decisive = {name: value for name, value in asdict(config).items() if name not in NOT_PART}
-    if config.method != "lapnet":
-        del decisive["lapnet"]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def jobs(tables: Sequence[str], base: TrainConfig, seeds: int, out: Path) -> list[Job]:
@@ -166,29 +159,29 @@ def ablate(
 
 def done(job: Job, out: Path) -> bool:
     """Whether a line of the results is of this training, and measured on all that is wanted."""
-    return any(fits(line, job.config) and set(job.splits) <= set(line) for line in results(out))
+    return any(set(job.splits) <= set(line) for line in fitting(results(out), job.config))
 
 
-def fits(line: dict[str, Any], config: TrainConfig) -> bool:
-    """Whether a line is of a training with this config, as far as the line tells it: shortened records, and lines of
-    versions that knew fewer options, stay of use."""
-    wanted = json.loads(config.to_json())
-    told = line["config"]
-    if config.method != "lapnet":
-        told = {name: value for name, value in told.items() if name != "lapnet"}
-    options = told.get("lapnet", {})
-    return (
-        line["seed"] == config.seed
-        and line["data"] == Path(config.data).name
-        and all(wanted[name] == value for name, value in told.items() if name not in ("lapnet", "data", "seed"))
-        and all(wanted["lapnet"][name] == value for name, value in options.items())
-    )
+def fitting(lines: Sequence[dict[str, Any]], config: TrainConfig) -> list[dict[str, Any]]:
+    """The lines of trainings with this config, as far as they tell theirs: shortened records, and lines of versions
+    that knew fewer options, stay of use."""
+    wanted = decisive(config)
+    wanted["data"] = Path(config.data).name  # wherever it lay
+    options = wanted.get("lapnet", {})
+
+    def fits(line: dict[str, Any]) -> bool:
+        told = {**line["config"], "data": line["data"], "seed": line["seed"]}
+        switches = told.pop("lapnet", {})
+        return all(wanted[name] == value for name, value in told.items()) and (
+            not options or all(options[name] == value for name, value in switches.items())
+        )
+
+    return [line for line in lines if fits(line)]
 
 
 def _line(job: Job) -> dict[str, Any]:
-    config = {name: value for name, value in json.loads(job.config.to_json()).items() if name not in NOT_PART}
     return {
-        "key": job.key, "data": Path(job.config.data).name, "seed": job.config.seed, "config": config,
+        "key": job.key, "data": Path(job.config.data).name, "seed": job.config.seed, "config": decisive(job.config),
         "torch": torch.__version__, "machine": machine_name(job.config.device), "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
@@ -281,16 +274,11 @@ class Watch:
 
 def results(out: Path) -> list[dict[str, Any]]:
     """The lines of `out`/results.jsonl; one that was cut in half, as on a full disk, is left out."""
-    return list(_lines(out / "results.jsonl"))
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(text)
-            except json.JSONDecodeError:
-                continue
+    path, found = out / "results.jsonl", []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(text))
+    return found
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
@@ -310,9 +298,8 @@ def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric:
     seeds = sorted({line["seed"] for line in lines})
     found: dict[str, list[dict[str, Any]]] = {}
     for row, changes in TABLES[name].items():
-        configs = [base.with_options(**changes, seed=seed) for seed in seeds]
-        fitting = [next((line for line in lines if fits(line, config)), None) for config in configs]
-        found[row] = [line for line in fitting if line and "replicates" in line.get("test", {})]
+        each = [fitting(lines, base.with_options(**changes, seed=seed))[:1] for seed in seeds]
+        found[row] = [line for first in each for line in first if "replicates" in line.get("test", {})]
     rows, last = [], None
     for row in reversed(found):
         if not found[row]:

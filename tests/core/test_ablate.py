@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lapnet_core import ablate
-from lapnet_core.ablate import TABLES, Job, fits, jobs, results, table
+from lapnet_core.ablate import TABLES, Job, fitting, jobs, results, table
 from lapnet_core.checkpoint import run_folder
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig, small_photos
@@ -184,6 +184,10 @@ def test_a_training_that_diverges_is_a_line_not_an_end(tmp_path, monkeypatch):
     (line,) = results(tmp_path)
     assert line["failed"] == "step 2: the loss is inf"
     assert line["test"]["ap50"] == 0
+
+
+def fits(line, config):
+    return fitting([line], config) == [line]
 
 
 def test_a_line_fits_the_config_that_it_tells():
