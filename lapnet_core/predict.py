@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
@@ -55,13 +55,22 @@ def detect(
         chosen = image_offsets[label, anchor, :, row, column]
         right += [~best[:1].isnan().any(), chosen.isfinite().all()]  # nan is sorted first
         boxes = decode(chosen, shapes[label, anchor], row, column, stride)
-        boxes = clip_boxes_to_image(boxes, (height * stride, width * stride))
-        # An anchor may be moved out of the image altogether; nothing is left of its box then.
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        boxes, probability, label = boxes[inside], best[inside].sigmoid(), label[inside]
-        keep = batched_nms(boxes, probability, label, nms_iou)[:max_detections]
-        detections.append({"boxes": boxes[keep], "scores": probability[keep], "labels": label[keep]})
+        size = (height * stride, width * stride)
+        detections.append(suppress(boxes, best.sigmoid(), label, size, nms_iou, max_detections))
     if not bool(torch.stack(right).all()):
         refuse_sizes(shapes)
         raise ValueError("scores or offsets are not finite: either the images are not, or the model is damaged")
     return detections
+
+
+def suppress(
+    boxes: Float[Tensor, "K 4"], probability: Float[Tensor, " K"], labels: Int[Tensor, " K"],
+    image_size: tuple[int, int], nms_iou: float, max_detections: int,
+) -> Detection:  # fmt: skip
+    """Clips the candidates of an image of (height, width), and keeps of each class what no better one covers."""
+    boxes = clip_boxes_to_image(boxes, image_size)
+    # A box may lie out of the image altogether; nothing is left of it then. What is not finite passes: callers tell it.
+    inside = (boxes[:, 2:] <= boxes[:, :2]).any(1).logical_not_()
+    boxes, probability, labels = boxes[inside], probability[inside], labels[inside]
+    keep = batched_nms(boxes, probability, labels, nms_iou)[:max_detections]
+    return Detection(boxes=boxes[keep], scores=probability[keep], labels=labels[keep])

@@ -104,7 +104,7 @@ MAY_SEE = {
     "scenes": {"data"},
     "data": {"files", "scenes"},
     "method": {"anchors", "config", "data", "losses", "model", "predict"},
-    "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method"},
+    "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method", "predict"},
     "detector": {"data", "files", "inputs", "losses", "method", "peers", "processes"},
     "checkpoint": {"config", "files"},
     "evaluate": {"boxes", "data", "files", "inputs"},

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from lapnet_core.data.types import Detection, Target
-from lapnet_core.evaluate.inputs import flatten_images, names_of
-from lapnet_core.evaluate.voc import judge
+from lapnet_core.evaluate.inputs import names_of
+from lapnet_core.evaluate.voc import in_order, judge
 
 REPLICATES = 200
 """Draws of the images; every model measured on the same images gets the same draws, so that differences are paired."""
@@ -74,9 +74,7 @@ def verdicts(
             matches one is ignored, and so is one of another area that matches none.
     """
     names_of(detections, targets, num_classes, None)
-    objects = flatten_images(targets, num_classes, key="difficult")
-    found = flatten_images(detections, num_classes, key="scores")
-    found = found.take(np.lexsort((-found.values, found.labels)))
+    found, objects = in_order(detections, targets, num_classes)
 
     def outside(boxes: np.ndarray) -> np.ndarray:
         size = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

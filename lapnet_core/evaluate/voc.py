@@ -100,10 +100,7 @@ def voc_map(
         raise ValueError("iou_threshold must be above 0, or a box that touches no object would match it")
     names = names_of(detections, targets, num_classes, class_names)
 
-    objects = flatten_images(targets, num_classes, key="difficult")
-    found = flatten_images(detections, num_classes, key="scores")
-    # By class, then by falling score; lexsort is stable, which settles ties by image and row.
-    found = found.take(np.lexsort((-found.values, found.labels)))
+    found, objects = in_order(detections, targets, num_classes)
     hit, counted = judge(found, objects, num_classes, iou_threshold)
 
     num_objects = np.bincount(objects.labels[~objects.values], minlength=num_classes)
@@ -126,6 +123,16 @@ def voc_map(
         precision=tuple(torch.from_numpy(curve) for curve in precision),
         recall=tuple(torch.from_numpy(curve) for curve in recall),
     )  # fmt: skip
+
+
+def in_order(
+    detections: Sequence[Detection], targets: Sequence[Target], num_classes: int
+) -> tuple[FlatBoxes, FlatBoxes]:
+    """The detections as they are taken, by class, then by falling score, and the objects."""
+    objects = flatten_images(targets, num_classes, key="difficult")
+    found = flatten_images(detections, num_classes, key="scores")
+    # lexsort is stable, which settles ties by image and row.
+    return found.take(np.lexsort((-found.values, found.labels))), objects
 
 
 def judge(

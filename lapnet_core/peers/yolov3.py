@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image
+from torchvision.ops import box_iou
 
 from lapnet_core.anchors import cluster_anchors
 from lapnet_core.backbones import STRIDES, Backbone, ConvNormAct
@@ -25,6 +25,7 @@ from lapnet_core.data.named import Images, object_sizes
 from lapnet_core.data.types import Detection
 from lapnet_core.method import Method
 from lapnet_core.peers.peer import PYRAMID_WIDTH, Peer, Pyramid
+from lapnet_core.predict import suppress
 
 PER_LEVEL = 3
 """Anchors on each stride."""
@@ -229,11 +230,8 @@ class YOLOv3Method(Peer):
             passing = (probability <= score_threshold).logical_not_().nonzero().flatten()  # not >: nan passes
             best, order = probability[passing].topk(min(candidates, len(passing)))
             slot, label = passing[order] // self.num_classes, passing[order] % self.num_classes
-            boxes = clip_boxes_to_image(decode(raw[slot, :4], Slots(*(x[slot] for x in where))), size)
-            inside = (boxes[:, 2:] <= boxes[:, :2]).any(1).logical_not_()
-            boxes, best, label = boxes[inside], best[inside], label[inside]
-            keep = batched_nms(boxes, best, label, nms_iou)[:max_detections]
-            detections.append(Detection(boxes=boxes[keep], scores=best[keep], labels=label[keep]))
+            boxes = decode(raw[slot, :4], Slots(*(x[slot] for x in where)))
+            detections.append(suppress(boxes, best, label, size, nms_iou, max_detections))
         return detections
 
 
