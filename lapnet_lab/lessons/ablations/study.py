@@ -1,9 +1,7 @@
 """The recorded trainings, by table and row: means over seeds, intervals, differences, verdicts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +9,8 @@ from jaxtyping import Float
 
 from lapnet_core.ablate import SIZES, TABLES, TUNED
 from lapnet_core.evaluate.bootstrap import interval, of_seeds
-from lapnet_lab.records import DATA
+from lapnet_lab.runs import matching, options, runs
 
-RUNS = DATA / "runs" / "ablations_voc_animals.jsonl"
 STEPS = 1500
 """Of every training but those that say so: 4.5 epochs."""
 LONG = 3 * STEPS
@@ -100,38 +97,13 @@ def difference(first: Row, second: Row, metric: str = "ap50") -> Difference:
     return Difference(first.mean(metric) - second.mean(metric), *interval(drawn), seeds)
 
 
-def runs(path: Path = RUNS) -> list[dict[str, Any]]:
-    """Every recorded training, one a line of the file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-
-
-def options(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's config tells, LapNet's own beside the rest."""
-    config = dict(run["config"])
-    return config | (config.pop("lapnet", None) or {} if config["method"] == "lapnet" else {})
-
-
-def row(name: str, wanted: Mapping[str, Any], among: Sequence[Mapping[str, Any]]) -> Row:
-    """The runs that have what is wanted as far as they tell it, one a seed, the last that was recorded.
-
-    A peer has none of LapNet's options, whatever is wanted of them.
-    """
-    found: dict[int, Mapping[str, Any]] = {}
-    for run in among:
-        told = options(run)
-        if all(told.get(key, value) == value for key, value in wanted.items()):
-            found[run["seed"]] = run
-    return Row(name, tuple(found[seed] for seed in sorted(found)))
-
-
 def table(name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Row]:
     """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name."""
     among = runs() if among is None else among
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
         wanted = {"method": "lapnet", "lr": TUNED["lapnet"], "steps": steps, **changes}
-        found = row(label, wanted, among)
-        tested = tuple(run for run in found.runs if "replicates" in run.get("test", {}))
+        tested = tuple(run for run in matching(wanted, among) if "replicates" in run.get("test", {}))
         if tested:
             rows[label] = Row(label, tested)
     return rows
@@ -184,7 +156,7 @@ def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None) -> list
     found = []
     for lr in rates:
         wanted = {"method": method, "lr": lr, "steps": STEPS, **base}
-        at_zero = [run for run in row("", wanted, among).runs if run["seed"] == 0]
+        at_zero = [run for run in matching(wanted, among) if run["seed"] == 0]
         found += [Try(lr, run["val"]["ap50"], run["test"]["ap50"]) for run in at_zero]
     return found
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from lapnet_core.ablate import Watch
+from lapnet_core.ablate import PAPER, Watch
 from lapnet_core.config import TrainConfig, paper_voc_darknet53, tiny_scenes
 from lapnet_core.evaluate.bootstrap import interval, of_seeds
 from lapnet_core.losses import Balance
@@ -22,6 +22,7 @@ from lapnet_core.step import learning_rate
 from lapnet_core.train import train
 from lapnet_lab.lessons.weights.drift import climb, too_loud
 from lapnet_lab.records import DATA, value
+from lapnet_lab.runs import RUNS, matching, runs
 
 Which = Literal["loc", "cls"]
 LOSSES: dict[Which, str] = {"loc": "localisation", "cls": "classification"}
@@ -220,18 +221,11 @@ class Measured:
         return f"{self.mean:.1f} ({', '.join(f'{x:.1f}' for x in self.each)})"
 
 
-def _kept(data: Path, **wanted: Any) -> list[dict[str, Any]]:
-    """The lines of the ablations on voc_animals, by seed, whose LapNet is the paper's with 1500 steps but for these."""
-    options = {"overlap": "pono", "ams_rule": "paper", "ams_from": 0.0, "anchors_per_class": 10, **wanted}
-    text = (data / "runs" / "ablations_voc_animals.jsonl").read_text("utf-8")
-    found = {}
-    for line in map(json.loads, text.splitlines()):
-        config = line["config"]
-        if config["method"] != "lapnet" or config["steps"] != 1500 or config["lr"] != RATE.lr or not line.get("test"):
-            continue
-        if all(config["lapnet"].get(name) == each for name, each in options.items()):
-            found[line["seed"]] = line
-    return [found[seed] for seed in sorted(found)]
+def _kept(data: Path, **wanted: Any) -> tuple[Mapping[str, Any], ...]:
+    """The ablations on voc_animals, by seed, whose LapNet is the paper's with 1500 steps but for these."""
+    paper = {**PAPER, "anchors_per_class": 10, "method": "lapnet", "steps": 1500, "lr": RATE.lr}
+    tested = [run for run in runs(data / "runs" / RUNS.name) if run.get("test")]
+    return matching({**paper, **wanted}, tested)
 
 
 def loss_weights(balance: str, ams: bool, data: Path = DATA) -> list[dict[str, list[float]]]:
