@@ -1,7 +1,9 @@
 """The exercises of a notebook as they stand in its text."""
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -13,3 +15,21 @@ def exercises_of(notebook: str) -> list[tuple[str, str, str]]:
     checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
     assert len(solutions) == len(checks)
     return [(solution, *check) for solution, check in zip(solutions, checks, strict=True)]
+
+
+def check_solutions(
+    notebook: str, exercises: Iterable[str], judge: Callable[..., Any], given: Callable[[str], dict[str, Any]],
+    known: Callable[[], dict[str, Any]] = dict,
+) -> None:  # fmt: skip
+    """Every exercise of the lesson is in its notebook, in order, and its folded solution is judged right.
+
+    Args:
+        given: what `check` hands to the judge of an exercise.
+        known: the names that the notebook has by then.
+    """
+    found = exercises_of(notebook)
+    assert [name for _, name, _ in found] == list(exercises)
+    for solution, name, variable in found:
+        names = known()
+        exec(solution, names)
+        assert judge(name, names[variable], **given(name)).done is True, name

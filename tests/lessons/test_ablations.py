@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exercises import exercises_of
+from exercises import check_solutions
 
 from lapnet_core import ablate, config
 from lapnet_core.evaluate.bootstrap import interval
@@ -416,7 +416,5 @@ def test_wrong_classes_are_told_apart() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    for code, name, variable in exercises_of("09_ablations"):
-        scope: dict[str, Any] = {"np": np, "peers": study.peers(), "classes": study.class_names()}
-        exec(code, scope)
-        assert judge(name, scope[variable], **GIVEN[name]).done is True, name
+    known = {"np": np, "peers": study.peers(), "classes": study.class_names()}
+    check_solutions("09_ablations", EXERCISES, judge, GIVEN.__getitem__, known.copy)

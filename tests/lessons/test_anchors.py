@@ -10,7 +10,7 @@ from typing import Any
 import oracles
 import pytest
 import torch
-from exercises import exercises_of
+from exercises import check_solutions
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -381,13 +381,11 @@ def test_answers_are_told_apart(boxes: tuple[Tensor, Tensor]) -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right(boxes: tuple[Tensor, Tensor]) -> None:
-    exercises = exercises_of("01_anchors")
-    assert [name for _, name, _ in exercises] == list(EXERCISES)
     start = {"few_sizes": few()["sizes"], "two_centers": few()["centers"], "sizes": boxes[0], "classes": boxes[1]}
-    for solution, name, variable in exercises:
-        names: dict[str, Any] = {"torch": torch, "study": study, "boxes": core_boxes, **start}
-        exec(solution, names)
-        assert judge(name, names[variable], **given(name, boxes)).done is True, name
+    check_solutions(
+        "01_anchors", EXERCISES, judge, lambda name: given(name, boxes),
+        lambda: {"torch": torch, "study": study, "boxes": core_boxes, **start},
+    )  # fmt: skip
 
 
 # The anchor files that ship

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from exercises import exercises_of
+from exercises import check_solutions
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -527,9 +527,4 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    exercises = exercises_of("05_model")
-    assert [name for _, name, _ in exercises] == list(EXERCISES)
-    for solution, name, variable in exercises:
-        names: dict[str, Any] = {}
-        exec(solution, names)
-        assert judge(name, names[variable], **GIVEN[name]).done is True, name
+    check_solutions("05_model", EXERCISES, judge, GIVEN.__getitem__)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from drawing import draws_and_leaves_everything_else_alone
-from exercises import exercises_of
+from exercises import check_solutions
 from matplotlib.figure import Figure
 
 from lapnet_core.anchors import anchor_boxes
@@ -223,9 +223,7 @@ def test_unknown_exercises_and_missing_inputs_do_not_raise() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right(tiny: dict[str, Any]) -> None:
-    exercises = exercises_of("00_start_here")
-    assert [name for _, name, _ in exercises] == list(EXERCISES)
-    for solution, name, variable in exercises:
-        names: dict[str, Any] = {"torch": torch, "ao": assign(**tiny, overlap="ao"), "bird": 0}
-        exec(solution, names)
-        assert judge(name, names[variable], **given(name, tiny)).done is True, name
+    check_solutions(
+        "00_start_here", EXERCISES, judge, lambda name: given(name, tiny),
+        lambda: {"torch": torch, "ao": assign(**tiny, overlap="ao"), "bird": 0},
+    )  # fmt: skip

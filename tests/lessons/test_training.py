@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from drawing import draws_and_leaves_everything_else_alone
-from exercises import exercises_of
+from exercises import check_solutions
 from matplotlib.figure import Figure
 
 from lapnet_core import cli, train
@@ -455,9 +455,4 @@ def test_wrong_diagnoses_say_where_to_look() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    found = exercises_of("07_training")
-    assert [name for _, name, _ in found] == list(EXERCISES)
-    for solution, name, variable in found:
-        names: dict[str, Any] = {}
-        exec(solution, names)
-        assert judge(name, names[variable], **GIVEN[name]).done is True, name
+    check_solutions("07_training", EXERCISES, judge, GIVEN.__getitem__)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exercises import exercises_of
+from exercises import check_solutions
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -452,9 +452,4 @@ def test_steps_that_nearly_work(how: str, reason: str) -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    found = exercises_of("08_weights")
-    assert [name for _, name, _ in found] == list(EXERCISES)
-    for solution, name, variable in found:
-        names: dict[str, Any] = {}
-        exec(solution, names)
-        assert judge(name, names[variable], **GIVEN[name]).done is True, name
+    check_solutions("08_weights", EXERCISES, judge, GIVEN.__getitem__)
