@@ -1,7 +1,29 @@
-"""Data sets small enough to be learned in seconds."""
+"""Data sets small enough to be learned in seconds, and a training that is over in one."""
 
 import torch
 from torchvision import tv_tensors
+
+from lapnet_core.config import TrainConfig
+from lapnet_core.options import LapNetOptions
+
+TINY = TrainConfig(
+    image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
+    lapnet=LapNetOptions(anchors_per_class=3),
+)  # fmt: skip
+
+
+class Stop(Exception):
+    """Ends a training from within."""
+
+
+def stop_at(last: int):
+    """An `on_step` that does so after step `last`."""
+
+    def stop(step, _method):
+        if step == last:
+            raise Stop
+
+    return stop
 
 
 class Squares:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import Squares
+from toys import TINY, Squares, Stop, stop_at
 
 from lapnet_core import checkpoint
 from lapnet_core.checkpoint import LAST, PREVIOUS, load_checkpoint, save_checkpoint
@@ -23,25 +23,7 @@ from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError, Skipped
 from lapnet_core.detector import Detector
-from lapnet_core.options import LapNetOptions
 from lapnet_core.train import train
-
-TINY = TrainConfig(
-    image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
-    lapnet=LapNetOptions(anchors_per_class=3),
-)  # fmt: skip
-
-
-class Stop(Exception):
-    """Ends a training from within."""
-
-
-def stop_at(last: int):
-    def stop(step, _method):
-        if step == last:
-            raise Stop
-
-    return stop
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import Squares
+from toys import TINY, Squares
 
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
@@ -18,16 +18,11 @@ from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
 from lapnet_core.method import MAX_S_STEP, LapNetMethod, balance_multipliers, find_anchors
 from lapnet_core.model import LapNet
-from lapnet_core.options import LapNetOptions
 from lapnet_core.scenes import Scenes
 from lapnet_core.step import learning_rate, make_optimizer, train_step
 from lapnet_core.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = TrainConfig(
-    image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
-    lapnet=LapNetOptions(anchors_per_class=3),
-)  # fmt: skip
 
 
 def untrained(side=16.0):

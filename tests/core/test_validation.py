@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from toys import Squares
+from toys import TINY, Squares, Stop, stop_at
 
 from lapnet_core.checkpoint import BEST, LAST
 from lapnet_core.cli import main
@@ -20,29 +20,12 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError, Skipped, named
 from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
-from lapnet_core.options import LapNetOptions
 from lapnet_core.train import Training, train
 from lapnet_core.validation import Average, Best, Validation
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = TrainConfig(
-    image_size=(64, 64), batch_size=2, steps=6, log_every=1, save_every=2, lr=0.01,
-    lapnet=LapNetOptions(anchors_per_class=3),
-)  # fmt: skip
 VAL = Squares(20)
 WATCHED = replace(TINY, val_every=2, ema=0.9)
-
-
-class Stop(Exception):
-    """Ends a training from within."""
-
-
-def stop_at(last: int):
-    def stop(step, _method):
-        if step == last:
-            raise Stop
-
-    return stop
 
 
 def same(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
