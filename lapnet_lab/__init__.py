@@ -2,5 +2,6 @@
 
 from lapnet_lab.explorer.widget import Explorer
 from lapnet_lab.notebook import Lab, setup
+from lapnet_lab.predict import Predict
 
-__all__ = ["Explorer", "Lab", "setup"]
+__all__ = ["Explorer", "Lab", "Predict", "setup"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lapnet_core.evaluate.bootstrap import interval
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
 from lapnet_lab.lessons.ablations.study import Row, Try, apart
 
@@ -142,4 +142,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
 
 
@@ -83,4 +83,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

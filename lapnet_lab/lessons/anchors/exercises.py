@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lapnet_core.anchors import cluster_anchors, next_centers
 from lapnet_core.boxes import shape_iou
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
 from lapnet_lab.lessons.anchors.study import best_overlap, euclidean
 
@@ -88,4 +88,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

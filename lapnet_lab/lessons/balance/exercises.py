@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lapnet_core.losses import LapNetLoss
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
 from lapnet_lab.lessons.balance.fixed import FixedBatch
 from lapnet_lab.lessons.balance.study import parts
@@ -84,4 +84,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

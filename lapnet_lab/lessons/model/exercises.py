@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lapnet_core.model import stack
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
 from lapnet_lab.lessons.model.receptive import follow
 from lapnet_lab.lessons.model.study import anatomy
@@ -88,4 +88,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

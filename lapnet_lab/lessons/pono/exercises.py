@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lapnet_core.assign import assign
 from lapnet_core.boxes import STRIDE, grid_iou
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
 from lapnet_lab.lessons.pono.study import shifted_object
 
@@ -97,4 +97,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

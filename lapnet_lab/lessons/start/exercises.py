@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels, assign
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
 
 
@@ -75,4 +75,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

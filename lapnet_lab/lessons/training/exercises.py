@@ -7,7 +7,7 @@ from typing import Any
 
 from lapnet_core.config import TrainConfig
 from lapnet_core.step import learning_rate
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable
 from lapnet_lab.lessons.training.failures import CASES
 from lapnet_lab.lessons.training.study import stop
@@ -147,4 +147,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

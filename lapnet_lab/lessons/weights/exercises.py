@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lapnet_lab.checks import Exercises
+from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
 from lapnet_lab.lessons.weights.drift import steady_step, sum_at_rest, too_loud
 
@@ -152,4 +152,4 @@ EXERCISES = Exercises(
         ),
     }
 )
-check, judge = EXERCISES.check, EXERCISES.judge
+check, judge = Check(EXERCISES), EXERCISES.judge

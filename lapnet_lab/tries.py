@@ -1,0 +1,209 @@
+"""A learner's function is tried on many small inputs; what there is to say about it is one sentence, never a traceback.
+
+The sentence comes with the smallest example on which the function fails.
+"""
+
+import copy
+import inspect
+import linecache
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lapnet_lab.exercise import Example, FunctionExercise
+
+SECONDS = 5.0
+"""That one call may take; the examples are small."""
+
+
+class TooSlow(BaseException):
+    """The call took longer than it may. Not an Exception, so that a learner's `except Exception` does not catch it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, and where it shows. `got` and `expected` are None where the function returned nothing usable."""
+
+    message: str
+    example: Example | None = None
+    expected: Any = None
+    got: Any = None
+    begun: bool = True
+
+
+def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
+    """The first thing to say about a function; None where it is right.
+
+    The examples are the same in every call, smallest first.
+    """
+    if function is None or function is ...:
+        return Finding("", begun=False)
+    if not callable(function):
+        return Finding(f"this needs the function itself: check.{exercise.name}({exercise.name}), without brackets.")
+    asked = list(inspect.signature(exercise.solution).parameters)
+    if (wanted := _arguments(function, len(asked))) is not None:
+        return Finding(f"your function takes {wanted}; it is called with {len(asked)}: {', '.join(asked)}.")
+    examples = sorted(exercise.examples(torch.Generator().manual_seed(0)), key=_size)
+    for example in examples:
+        expected = exercise.solution(*copied(example))
+        given = copied(example)
+        try:
+            with at_most(SECONDS):
+                got = function(*given)
+        except TooSlow:
+            return Finding(f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?", example)
+        except Exception as problem:
+            return Finding(_where(function, problem), example, expected)
+        if got is None:
+            return Finding("it returns nothing: is there a `return`?", example, expected, begun=not _is_stub(function))
+        if not all(same(before, after) for before, after in zip(example, given, strict=True)):
+            return Finding("it changes its arguments, which others still need: work on a copy (`x.clone()`).", example)
+        if problem := kind(expected, got):
+            return Finding(_mistake(exercise, function, examples) or problem, example, expected)
+        if not same(expected, got, exercise.tolerance):
+            message = _mistake(exercise, function, examples) or "this is not the value that it should be."
+            return Finding(message, example, expected, got)
+    try:
+        with at_most(SECONDS):
+            more = exercise.also(function)
+    except TooSlow:
+        more = f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?"
+    except Exception as problem:
+        more = _where(function, problem)
+    return Finding(more) if more else None
+
+
+def copied(example: Example) -> Example:
+    """Arguments that nobody else holds."""
+    return tuple(copy.deepcopy(value) for value in example)
+
+
+def same(expected: Any, got: Any, tolerance: float = 0.0) -> bool:
+    """Whether two values are equal, floats within the tolerance; NaN equals NaN only."""
+    if isinstance(expected, Tensor) and isinstance(got, Tensor):
+        if expected.shape != got.shape:
+            return False
+        if expected.is_floating_point() or got.is_floating_point():
+            a, b = expected.detach().double(), got.detach().double()
+            return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+        return torch.equal(expected, got.to(expected.dtype))
+    if isinstance(expected, Tensor) or isinstance(got, Tensor):
+        return same(torch.as_tensor(expected), torch.as_tensor(got), tolerance)
+    if isinstance(expected, int | float) and isinstance(got, int | float):
+        return same(torch.tensor(float(expected)), torch.tensor(float(got)), tolerance)
+    return expected == got
+
+
+def kind(expected: Any, got: Any) -> str:
+    """What is wrong with the type, the shape or the dtype of a value; nothing where they fit."""
+    if not isinstance(expected, Tensor):
+        number = isinstance(got, int | float) or (isinstance(got, Tensor) and got.numel() == 1)
+        return "" if number else f"it should return one number; yours returns {_called(got)}."
+    if not isinstance(got, Tensor):
+        return f"it should return a tensor; yours returns {_called(got)}: torch.tensor(...) or torch.stack(...) helps."
+    if got.shape != expected.shape:
+        return f"it should return the shape {tuple(expected.shape)} here; yours returns {tuple(got.shape)}."
+    if expected.dtype == torch.bool and got.dtype != torch.bool:
+        return f"it should return True and False (torch.bool); yours returns {got.dtype}."
+    whole = not expected.is_floating_point()
+    if whole and expected.dtype != torch.bool and (got.is_floating_point() or got.dtype == torch.bool):
+        return f"it should return whole numbers (torch.int64); yours returns {got.dtype}."
+    if not whole and not bool(got.isfinite().all()) and bool(expected.isfinite().all()):
+        return "a value is not finite (nan or inf): where do you divide by 0, or take the exponential of much?"
+    return ""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TooSlow where the body takes longer. Only the main thread of a system with alarms can; elsewhere it waits."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _size(example: Example) -> int:
+    return sum(value.numel() if isinstance(value, Tensor) else 1 for value in example)
+
+
+def _arguments(function: Callable[..., Any], count: int) -> str | None:
+    """How many arguments it takes, in words, where they are not `count`."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return None
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return f"{len(signature.parameters)} argument" + "s" * (len(signature.parameters) != 1)
+    return None
+
+
+def _is_stub(function: Callable[..., Any]) -> bool:
+    """Whether nothing but the docstring and `...` or `pass` is written: its code uses no name at all."""
+    code = getattr(function, "__code__", None)
+    return code is not None and not code.co_names and set(code.co_consts) <= {None, ..., function.__doc__}
+
+
+def _where(function: Callable[..., Any], problem: Exception) -> str:
+    """An exception as a sentence, with the line of the learner's code in which it came up."""
+    text = f"{type(problem).__name__}: {str(problem).strip().splitlines()[0] if str(problem).strip() else 'no words'}"
+    code = getattr(function, "__code__", None)
+    inside = [
+        frame for frame in traceback.extract_tb(problem.__traceback__) if code and frame.filename == code.co_filename
+    ]
+    if not code or not inside:
+        return f"it stops with {text}."
+    number = inside[-1].lineno or 0
+    line = linecache.getline(code.co_filename, number).strip()
+    return f"it stops in line {number - code.co_firstlineno + 1}, `{line}`, with {text}."
+
+
+def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> str:
+    """The sentence of the first known mistake that returns what this function does, on every example."""
+    answers = [_answer(function, example) for example in examples]
+    for mistake in exercise.mistakes:
+        wrong = (_answer(mistake.wrong, example) for example in examples)
+        if all(_alike(a, b, exercise.tolerance) for a, b in zip(wrong, answers, strict=True)):
+            return mistake.says
+    return ""
+
+
+def _answer(function: Callable[..., Any], example: Example) -> Any:
+    """What it returns, or the type of exception that it stops with."""
+    try:
+        with at_most(SECONDS):
+            return function(*copied(example))
+    except (Exception, TooSlow) as problem:
+        return type(problem)
+
+
+def _alike(a: Any, b: Any, tolerance: float) -> bool:
+    if isinstance(a, type) or isinstance(b, type):
+        return isinstance(a, type) and isinstance(b, type)
+    try:
+        return same(a, b, tolerance)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+
+
+def _called(value: Any) -> str:
+    return f"a {type(value).__name__}" + (f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else "")
