@@ -45,7 +45,7 @@ class Predict(ipywidgets.VBox):
         self.said.value = f'<div aria-live="polite"><b>{html.escape(verdict)}</b>: {html.escape(self.because)}</div>'
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
+        bundle: Any = super()._repr_mimebundle_(**kwargs)
         data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
         listed = "".join(f"<li>{html.escape(choice)}</li>" for choice in self.options)
         answer = f"“{html.escape(self.options[self.answer])}”: {html.escape(self.because)}"

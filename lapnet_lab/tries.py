@@ -123,7 +123,7 @@ def kind(expected: Any, got: Any) -> str:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raise TooSlow where the body takes longer. Only the main thread of a system with alarms can; elsewhere it waits."""
+    """Raise TooSlow where the body takes longer; only where there are alarms, and in the main thread."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
