@@ -278,8 +278,7 @@ def test_the_panel_follows_every_control() -> None:
         control.value = before
     assert panel.describe(panel.numbers) == first
     for state in panel.states:
-        for name, value in state.items():
-            panel.controls[name].value = value
+        panel.show(state)
         assert panel.error == ""
 
 

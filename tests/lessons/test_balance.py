@@ -381,8 +381,7 @@ def test_panels_follow_every_control(make: Any) -> None:
         assert panel.describe(panel.numbers) == first
         assert len(said) >= 2 or control.description.startswith("a step"), control.description
     for state in panel.states:
-        for name, value in state.items():
-            panel.controls[name].value = value
+        panel.show(state)
         assert panel.error == ""
     assert panel.describe(panel.numbers) != first
 

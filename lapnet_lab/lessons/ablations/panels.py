@@ -69,7 +69,9 @@ def results_panel() -> FigurePanel:
         return still(figures.rows_of(picked.rows, picked.metric, picked.objects, f"{picked.title}; {what}"))
 
     names = list(offered)
-    states = ({"table": names[2], "metric": "ap75"}, {"table": names[-1], "objects": "sheep"})
-    panel = FigurePanel(controls, compute, describe, draw, states)
-    panel.picture.layout.align_self = "flex-start"  # as large as it is: stretched to the page it is blurred
-    return panel
+    states = {
+        "table 2a": {},
+        "rules of AMS, AP75": {"table": names[2], "metric": "ap75"},
+        "LapNet and the peers, sheep": {"table": names[-1], "objects": "sheep"},
+    }
+    return FigurePanel(controls, compute, describe, draw, states)

@@ -78,7 +78,12 @@ def approach_panel(shapes: Float[Tensor, "C A 2"], label: int = 0) -> FigurePane
             AMBIGUOUS, min=0.5, max=0.95, step=0.05, description="ambiguous from a ratio of", **WIDE
         ),
     }
-    return FigurePanel(controls, compute, describe, draw, ({"distance": 8}, {"distance": 8, "smaller": 40}))
+    states = {
+        "half a width apart": {},
+        "close together": {"distance": 8},
+        "close, one smaller": {"distance": 8, "smaller": 40},
+    }
+    return FigurePanel(controls, compute, describe, draw, states)
 
 
 def training_panel(record: Record, scenes: Mapping[str, UInt8[Tensor, "3 H W"]]) -> FigurePanel:
@@ -123,4 +128,5 @@ def training_panel(record: Record, scenes: Mapping[str, UInt8[Tensor, "3 H W"]])
             options=steps, value=steps[len(steps) // 2], description="step", continuous_update=False
         ),
     }
-    return FigurePanel(controls, compute, describe, draw, ({"step": steps[0]}, {"step": steps[-1]}))
+    states = {"before training": {"step": steps[0]}, "halfway": {}, "after training": {"step": steps[-1]}}
+    return FigurePanel(controls, compute, describe, draw, states)

@@ -97,7 +97,7 @@ def kmeans_panel(
         "seed": ipywidgets.IntSlider(value=0, min=0, max=MOST_SEEDS - 1, description="seed", **wide),
         "step": ipywidgets.IntSlider(value=0, min=0, max=MOST_STEPS, description="step", **wide),
     }
-    states = ({"step": k - 1}, {"step": MOST_STEPS})
+    states = {"first centre": {}, "end of the seeding": {"step": k - 1}, "last step": {"step": MOST_STEPS}}
     return FigurePanel(controls, compute, describe_kmeans, draw_kmeans, states)
 
 

@@ -61,7 +61,12 @@ def one_weight_panel() -> FigurePanel:
         return figures.weight_paths({paths.title: both}, rest=1 / paths.loss)
 
     far = {"loss": 1.0, "lr": 0.1, "start": 1000.0}
-    states = ({"loss": 0.01, "lr": 0.1, "start": 1.0}, far, {**far, "limit": True})
+    states = {
+        "large loss": {},
+        "small loss": {"loss": 0.01, "lr": 0.1, "start": 1.0},
+        "first λ too large": far,
+        "first λ too large, steps limited": {**far, "limit": True},
+    }
     return FigurePanel(controls, compute, describe, draw, states)
 
 
@@ -125,4 +130,9 @@ def gradient_panel() -> FigurePanel:
         }
         return figures.gradient_shares(list(BALANCES.values()), shares.size, panels, shares.title)
 
-    return FigurePanel(controls, compute, describe, draw, ({"negative": 0.02}, {"rare": 16, "negative": 0.0002}))
+    states = {
+        "toy batch": {},
+        "loud background": {"negative": 0.02},
+        "silent background, no rare class": {"rare": 16, "negative": 0.0002},
+    }
+    return FigurePanel(controls, compute, describe, draw, states)

@@ -25,7 +25,7 @@ def _slider(value: int, low: int, high: int, step: int, description: str) -> ipy
     )
 
 
-def architecture_panel(backbone: str = "light") -> FigurePanel:
+def architecture_panel() -> FigurePanel:
     """Fig. 2 of any LapNet: backbone, input size, classes and anchors -> shapes, operations, parameters by part."""
 
     def compute(backbone: str, size: int, classes: int, anchors: int) -> Anatomy:
@@ -44,12 +44,12 @@ def architecture_panel(backbone: str = "light") -> FigurePanel:
         return diagrams.architecture(found.maps, found.stacks, found.macs_by_part, parameters, title)
 
     controls = {
-        "backbone": ipywidgets.Dropdown(options=list(BACKBONES), value=backbone, description="backbone"),
+        "backbone": ipywidgets.Dropdown(options=list(BACKBONES), value="light", description="backbone"),
         "size": _slider(256, 64, 1024, 32, "image, pixels"),
         "classes": _slider(7, 1, 100, 1, "classes C"),
         "anchors": _slider(10, 1, 20, 1, "anchors per class A"),
     }
-    states = ({"backbone": "darknet53", "size": 512, "classes": 20},)
+    states = {"light network": {}, "DarkNet-53, as in the paper": {"backbone": "darknet53", "size": 512, "classes": 20}}
     return FigurePanel(controls, compute, describe, draw, states)
 
 
@@ -75,7 +75,8 @@ def width_panel() -> FigurePanel:
         "head": _slider(256, 32, 256, 32, "head channels"),
         "classes": _slider(80, 1, 100, 1, "classes C"),
     }
-    return FigurePanel(controls, compute, describe, draw, ({"level": level, "head": head},))
+    states = {"256 channels everywhere": {}, "our choice": {"level": level, "head": head}}
+    return FigurePanel(controls, compute, describe, draw, states)
 
 
 def offset_panel(
@@ -107,7 +108,8 @@ def offset_panel(
         name: ipywidgets.FloatSlider(0.0, min=-1.0, max=1.0, step=0.02, description=name, readout_format=".2f")
         for name in ("dx", "dy", "dw", "dh")
     }
-    return FigurePanel(controls, compute, describe, draw, ({"dx": 0.4, "dw": 0.6},))
+    states = {"anchor as it is": {}, "moved and widened": {"dx": 0.4, "dw": 0.6}}
+    return FigurePanel(controls, compute, describe, draw, states)
 
 
 def receptive_panel(
@@ -147,4 +149,6 @@ def receptive_panel(
         "through": ipywidgets.Dropdown(options=list(fields), description="through"),
         "label": ipywidgets.Dropdown(options=classes, description="class"),
     }
-    return FigurePanel(controls, compute, describe, draw, ({"through": list(fields)[1]},))
+    first, second, *_ = fields
+    states = {first: {}, second: {"through": second}}
+    return FigurePanel(controls, compute, describe, draw, states)

@@ -55,7 +55,11 @@ def shift_panel() -> FigurePanel:
             options=list(DIRECTIONS), value="along the diagonal", description="move it", layout={"width": "260px"}
         ),
     }
-    states = ({"width": 32, "height": 32}, {"width": 32, "height": 32, "factor": 1.5})
+    states = {
+        "16 px, exact anchor": {},
+        "32 px, exact anchor": {"width": 32, "height": 32},
+        "32 px, anchor too large": {"width": 32, "height": 32, "factor": 1.5},
+    }
     return FigurePanel(controls, compute, describe, draw, states)
 
 
@@ -105,7 +109,8 @@ def save_ao_panel(
             options=[0.5, 0.7, 1.0, 1.4, 2.0], value=1.0, description="anchors times", **WIDE
         ),
     }
-    return FigurePanel(controls, compute, describe, draw, ({"threshold": 0.2}, {"stride": 4}))
+    states = {"AO as it is": {}, "low threshold": {"threshold": 0.2}, "fine grid": {"stride": 4}}
+    return FigurePanel(controls, compute, describe, draw, states)
 
 
 def _range(counts: Tensor) -> str:

@@ -66,5 +66,10 @@ def over_time_panel(runs: Mapping[str, Run], classes: tuple[str, str] = ("dog", 
     def draw(moment: Moment) -> Figure:
         return figures.moment(moment.run, moment.which, moment.at, moment.classes)
 
-    states = ({"run": list(runs)[-1]}, {"at": 0})
+    one, *_, other = runs
+    states = {
+        f"{one}: the end": {},
+        f"{other}: the end": {"run": other},
+        f"{one}: the beginning": {"at": 0},
+    }
     return FigurePanel(controls, compute, describe, draw, states)
