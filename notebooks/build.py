@@ -1,19 +1,29 @@
 """Build the notebooks: `python notebooks/build.py [names]`; `--check` only looks whether they are built.
 
-The .py beside a notebook is its source, the side that people edit and review. Building renders the recorded numbers in
-it (lapnet_lab.records), makes the .ipynb of it, executes that in the tiny tier, and removes what would make the file
-heavy. What ships is not paired with the .py: what a student saves stays in the .ipynb.
+The .py beside a notebook is its one source, the side that people edit and review. Two notebooks are generated from it:
+
+- solved/NAME.ipynb, with the solutions of its exercises in their cells, is executed in the tiny tier; nbval runs it;
+- NAME.ipynb, the learner's, has stubs there, and everything else with its outputs from the solved one. `solutions.py`
+  says how, and makes sure that no other cell depends on a solution.
+
+Building renders the recorded numbers (lapnet_lab.records), adds the lines that lead to the neighbours, and removes what
+would make the files heavy. What ships is not paired with the .py: what a student saves stays in the .ipynb.
 """
 
 import argparse
+import atexit
 import base64
+import copy
 import io
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +34,14 @@ from PIL import Image
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))  # the repository's packages, installed or not
 
-from lapnet_lab import records
+sys.path.insert(0, str(FOLDER))
+import prose
+import solutions
 
+from lapnet_lab import mine, records
+
+SOLVED = "solved"
+"""The folder of the solved notebooks, beside the learner's."""
 NOTEBOOKS = (
     "00_start_here",
     "01_anchors",
@@ -33,13 +49,18 @@ NOTEBOOKS = (
     "03_ambiguity",
     "04_balance",
     "05_model",
+    "06_detections",
     "07_training",
     "08_weights",
     "09_ablations",
+    "11_bug_hunt",
+    "12_your_lapnet",
 )
 """Every notebook, in reading order; the tests run these, and fail on an .ipynb that is not among them."""
 
-CELLS = range(25, 46)
+CELLS = range(25, 51)
+MOST_WORDS = 1800
+"""To read, in a notebook, beside what is folded away."""
 LONGEST_CELL = 25
 SHORT_CELL = 8
 LONG_CELLS = {"00_start_here": 1, "01_anchors": 1, "02_pono": 2, "03_ambiguity": 1, "04_balance": 4, "05_model": 1}
@@ -51,20 +72,47 @@ ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
+@cache
+def written_solutions() -> Path:
+    """A folder with every function that the exercises ask for, as if a learner had written them all."""
+    folder = Path(tempfile.mkdtemp(prefix="my_lapnet_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    mine.write_solutions(folder)
+    return folder
+
+
 def kernel_environment() -> dict[str, str]:
     """The environment of a kernel: the repository's packages are found whether they are installed or not.
 
     OMP_WAIT_POLICY: idle threads of torch sleep, unless you say otherwise; spinning ones stall another kernel's.
+    LAPNET_MINE: the solutions are the learner's functions, and nothing is written beside the notebook.
     """
     path = os.pathsep.join(filter(None, (str(FOLDER.parent), os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path, "LAPNET_MINE": str(written_solutions())}
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment
 
 
-def source_of(name: str) -> Any:
-    """The notebook that the .py describes, without outputs."""
-    return jupytext.read(FOLDER / f"{name}.py")
+def source_of(name: str, solved: bool = False) -> Any:
+    """The notebook that the .py describes, without outputs: the learner's, or the solved one."""
+    notebook = solutions.expand(jupytext.read(FOLDER / f"{name}.py"), solved)
+    lead(notebook, name, solved)
+    return notebook
+
+
+def lead(notebook: Any, name: str, solved: bool) -> None:
+    """Write the way to the neighbours, the time it takes and the tiers under the title, and the way on at the end."""
+    at = NOTEBOOKS.index(name) if name in NOTEBOOKS else 0
+    before = f"[◂ {NOTEBOOKS[at - 1]}]({NOTEBOOKS[at - 1]}.ipynb)" if at else ""
+    after = f"[{NOTEBOOKS[at + 1]} ▸]({NOTEBOOKS[at + 1]}.ipynb)" if at + 1 < len(NOTEBOOKS) else ""
+    other = f"[without solutions](../{name}.ipynb)" if solved else f"[with solutions]({SOLVED}/{name}.ipynb)"
+    read, do = prose.minutes(notebook)
+    time_ = f"{read} minutes to read and run" + (f", {do} with all exercises" if do > read else "")
+    way = " · ".join(filter(None, (before, after, other)))
+    line = f"{way}\n\n<!--given-->*{time_}. Larger runs: set `LAPNET_TIER=laptop` before `make lab`.*<!--/given-->"
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"{title}\n\n{line}\n{rest}"
+    notebook.cells[-1].source += f"\n\n---\n{way}"
 
 
 def merge(source: Any, built: Any | None) -> Any:
@@ -114,15 +162,21 @@ def lengths(notebook: Any) -> str:
     return f"{long_cells(notebook)} of {len(code_cells(notebook))} code cells are over {SHORT_CELL} lines"
 
 
+def read(path: Path) -> Any | None:
+    """A built notebook, if it is there."""
+    return nbformat.read(path, 4) if path.exists() else None
+
+
 def build(name: str) -> None:
-    """Render, execute, strip."""
+    """Render, execute the solved one, strip, and derive the learner's from it."""
     from nbclient import NotebookClient
 
-    path = FOLDER / f"{name}.ipynb"
-    records.stale(path.with_suffix(".py"), write=True)
-    notebook = merge(source_of(name), nbformat.read(path, 4) if path.exists() else None)
+    path = FOLDER / SOLVED / f"{name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    records.stale(FOLDER / f"{name}.py", write=True)
+    notebook = merge(source_of(name, solved=True), read(path))
     started = time.perf_counter()
-    here = {"metadata": {"path": str(FOLDER)}}
+    here = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=here, record_timing=False)
     client.execute(env=kernel_environment())
     for cell in notebook.cells:
@@ -130,12 +184,27 @@ def build(name: str) -> None:
             data = output.get("data", {})
             if "image/png" in data:
                 data["image/png"] = lighter(data["image/png"])
+            if "image/png" in data or "text/html" in data:
                 data.pop(WIDGET, None)  # without its kernel a widget is an error message; its picture is not
     nbformat.write(notebook, path)
     strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
     subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
     seconds, size = time.perf_counter() - started, path.stat().st_size
-    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB; {lengths(notebook)}")
+    derive(name)
+    print(f"{name}: {len(notebook.cells)} cells in {seconds:.0f} s, {size // 1000} kB; {lengths(notebook)}; "
+          f"{prose.words(source_of(name))} words")  # fmt: skip
+
+
+def derive(name: str) -> None:
+    """Write the learner's notebook from the solved one."""
+    path = FOLDER / f"{name}.ipynb"
+    nbformat.write(learners(name, read(FOLDER / SOLVED / f"{name}.ipynb")), path)
+
+
+def learners(name: str, solved: Any) -> Any:
+    """The learner's notebook with the outputs of the solved one, but for its exercises."""
+    notebook = merge(source_of(name), read(FOLDER / f"{name}.ipynb"))
+    return solutions.with_outputs(notebook, copy.deepcopy(solved), solutions.of_lesson(name))
 
 
 def problems(source: Any, built: Any) -> Iterator[str]:
@@ -163,11 +232,18 @@ def problems(source: Any, built: Any) -> Iterator[str]:
 
 def check(name: str) -> list[str]:
     """Problems of one notebook, each with its name."""
-    path = FOLDER / f"{name}.ipynb"
-    if not path.exists():
+    path, solved = FOLDER / f"{name}.ipynb", read(FOLDER / SOLVED / f"{name}.ipynb")
+    if not path.exists() or solved is None:
         return [f"{name}: not built; run `make notebooks`"]
     built = nbformat.read(path, 4)
-    found = list(problems(source_of(name), built))
+    found = [f"{SOLVED}: {problem}" for problem in problems(source_of(name, solved=True), solved)]
+    found += problems(source_of(name), built)
+    if not found and learners(name, solved) != built:
+        found.append(f"it is not what {SOLVED}/{name}.ipynb gives: run `make notebooks`")
+    found += solutions.used_elsewhere(source_of(name, solved=True))
+    found += map(str, prose.unheld(solved))
+    if (count := prose.words(built)) > MOST_WORDS:
+        found.append(f"{count} words to read; {MOST_WORDS} is the most")
     if long_cells(built) > (most := LONG_CELLS.get(name, LONG_CELLS_OF_OTHERS)):
         found.append(f"{lengths(built)}; {most} is the most")
     try:
