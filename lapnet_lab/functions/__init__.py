@@ -5,7 +5,15 @@ library does with the same arguments is tested against it.
 """
 
 from lapnet_lab.exercise import FunctionExercise
-from lapnet_lab.functions.overlap import CLUSTERS, PONO
+from lapnet_lab.functions.clustering import KMEANS_STEP
+from lapnet_lab.functions.detections import AVERAGE_PRECISION, MATCH, NMS
+from lapnet_lab.functions.geometry import DECODE, IOU
+from lapnet_lab.functions.losses import AMS_LABELS, HELD_UPDATE, WEIGHTED_CROSS_ENTROPY
+from lapnet_lab.functions.overlap import CLUSTERS, PONO, RESCUE
+from lapnet_lab.functions.schedule import LEARNING_RATE
 
-ALL: tuple[FunctionExercise, ...] = (CLUSTERS, PONO)
+ALL: tuple[FunctionExercise, ...] = (
+    IOU, KMEANS_STEP, CLUSTERS, PONO, RESCUE, AMS_LABELS, WEIGHTED_CROSS_ENTROPY, HELD_UPDATE, DECODE, NMS, MATCH,
+    AVERAGE_PRECISION, LEARNING_RATE,
+)  # fmt: skip
 FUNCTIONS = {exercise.name: exercise for exercise in ALL}

@@ -1,0 +1,112 @@
+"""Overlap and boxes: IoU (notebook 00), and the decoding of offsets (paper 3.1, notebook 05)."""
+
+import torch
+from torch import Generator, Tensor
+
+from lapnet_lab.exercise import Example, FunctionExercise
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU, intersection over union: the area that two boxes share, over the area that they cover together.
+
+    a: (N, 4), boxes as (x1, y1, x2, y2) in pixels, with x1 < x2 and y1 < y2; a width is x2 - x1. N can be 0
+    b: (M, 4), likewise
+    returns: (N, M), in row n and column m the IoU of a[n] and b[m], from 0 (they share nothing) to 1 (they are equal)
+    """
+    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = (bottom_right - top_left).clamp(min=0)
+    shared = sides[..., 0] * sides[..., 1]
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    return shared / (area_a[:, None] + area_b[None, :] - shared)
+
+
+def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
+    """The boxes that the network means by its offsets, as Faster R-CNN decodes them (paper 3.1).
+
+    cx = cx_a + dx * w_a,  cy = cy_a + dy * h_a,  w = w_a * exp(dw),  h = h_a * exp(dh)
+
+    offsets: (P, 4), (dx, dy, dw, dh); a dw or dh above log(62.5) = 4.135167 counts as that much
+    anchors: (P, 4), (cx_a, cy_a, w_a, h_a): centre and size in pixels
+    returns: (P, 4), (x1, y1, x2, y2) in pixels. P can be 0
+    """
+    center = anchors[:, :2] + offsets[:, :2] * anchors[:, 2:]
+    size = anchors[:, 2:] * offsets[:, 2:].clamp(max=4.135167).exp()
+    return torch.cat([center - size / 2, center + size / 2], dim=1)
+
+
+def some_boxes(generator: Generator, count: int, side: int = 12) -> Tensor:
+    """(count, 4) xyxy: whole numbers, so that areas are exact however they are computed."""
+    corner = torch.randint(0, side, (count, 2), generator=generator)
+    size = torch.randint(1, side, (count, 2), generator=generator)
+    return torch.cat([corner, corner + size], dim=1).float()
+
+
+def _iou_examples(generator: Generator) -> list[Example]:
+    none, unit = torch.zeros(0, 4), torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    one = torch.tensor([[2.0, 3.0, 6.0, 9.0]])
+    others = [
+        [2.0, 3.0, 6.0, 9.0],  # equal
+        [4.0, 3.0, 8.0, 9.0],  # half of it
+        [6.0, 3.0, 9.0, 9.0],  # touches with an edge
+        [6.0, 9.0, 8.0, 12.0],  # touches with a corner
+        [8.0, 11.0, 10.0, 14.0],  # beyond in both directions: two negative sides
+        [8.0, 3.0, 10.0, 9.0],  # beyond in one
+        [3.0, 4.0, 5.0, 6.0],  # inside
+        [-4.0, -2.0, 4.0, 5.0],  # partly out of the picture
+        [3.5, 0.0, 4.5, 20.0],  # a cross
+    ]
+    examples = [(none, one), (one, none), (unit, unit), (unit, 1 + unit), (unit, unit * 100)]
+    examples += [(one, torch.tensor([other])) for other in others]
+    examples += [(torch.tensor(others[1:4]), one), (torch.tensor(others[6:]), torch.tensor(others[:2]))]
+    for k in range(18):
+        examples.append((some_boxes(generator, 1 + k % 3), some_boxes(generator, 1 + k % 4)))
+    return examples
+
+
+def _decode_examples(generator: Generator) -> list[Example]:
+    anchor = [20.0, 12.0, 8.0, 4.0]
+    by_hand = [
+        [0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.7, 0.0], [0.0, 0.0, 0.0, -0.7],
+        [0.25, -0.5, -1.0, 1.0], [0.0, 0.0, 6.0, 0.0], [0.0, 0.0, 0.0, 100.0], [0.0, 0.0, -6.0, -8.0],
+    ]  # fmt: skip
+    examples = [(torch.zeros(0, 4), torch.zeros(0, 4))]
+    examples += [(torch.tensor([offsets]), torch.tensor([anchor])) for offsets in by_hand]
+    for k in range(12):
+        offsets = torch.randn(1 + k % 4, 4, generator=generator)
+        center = torch.rand(1 + k % 4, 2, generator=generator) * 64
+        size = 2 + torch.rand(1 + k % 4, 2, generator=generator) * 30
+        examples.append((offsets, torch.cat([center, size], dim=1)))
+    return examples
+
+
+IOU = FunctionExercise(
+    iou,
+    title="IoU",
+    task="How well do two boxes agree? Write `iou`, for every box of one list with every box of another at once.",
+    praise="everything that follows is measured with it: anchors, assignment, loss and evaluation.",
+    hints=(
+        "What two boxes share is a box again: from the larger of the two x1 to the smaller of the two x2. "
+        "And if the first of these lies right of the second?",
+        "`a[:, None]` has the shape (N, 1, 4), `b[None]` has (1, M, 4): together they give (N, M, ...). "
+        "The union is both areas less the shared one, which would be counted twice.",
+    ),
+    difficulty=1,
+    minutes=10,
+    examples=_iou_examples,
+)
+DECODE = FunctionExercise(
+    decode,
+    title="From offsets to boxes",
+    task="The network says how a box differs from its anchor. Write `decode`, which says where the box is.",
+    praise="four numbers at an anchor have become a box, and none is larger than 62.5 anchors.",
+    hints=(
+        "Centre first, then size, both for all boxes at once: `anchors[:, :2]` and `anchors[:, 2:]`.",
+        "`clamp(max=...)` comes before `exp()`. A corner is half a size away from the centre.",
+    ),
+    difficulty=2,
+    minutes=10,
+    examples=_decode_examples,
+    tolerance=1e-3,  # log(62.5) may be written with three digits
+)
