@@ -5,13 +5,17 @@ The sentence comes with the smallest example on which the function fails.
 
 import copy
 import inspect
+import io
 import linecache
 import signal
 import threading
+import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from numbers import Real
 from types import FrameType
 from typing import Any
 
@@ -42,7 +46,8 @@ class Finding:
 def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
     """The first thing to say about a function; None where it is right.
 
-    The examples are the same in every call, smallest first.
+    The examples are the same in every call, smallest first. What the function prints is not shown: it is called a
+    hundred times.
     """
     if function is None or function is ...:
         return Finding("", begun=False)
@@ -51,6 +56,11 @@ def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
     asked = list(inspect.signature(exercise.solution).parameters)
     if (wanted := _arguments(function, len(asked))) is not None:
         return Finding(f"your function takes {wanted}; it is called with {len(asked)}: {', '.join(asked)}.")
+    with _quiet():
+        return _first_finding(exercise, function)
+
+
+def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> Finding | None:
     examples = sorted(exercise.examples(torch.Generator().manual_seed(0)), key=_size)
     for example in examples:
         expected = exercise.solution(*copied(example))
@@ -63,7 +73,7 @@ def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
         except Exception as problem:
             return Finding(_where(function, problem), example, expected)
         if got is None:
-            return Finding("it returns nothing: is there a `return`?", example, expected, begun=not _is_stub(function))
+            return Finding("it returns nothing: is there a `return`?", example, expected, begun=not is_stub(function))
         if not all(same(before, after) for before, after in zip(example, given, strict=True)):
             return Finding("it changes its arguments, which others still need: work on a copy (`x.clone()`).", example)
         if problem := kind(expected, got):
@@ -95,18 +105,25 @@ def same(expected: Any, got: Any, tolerance: float = 0.0) -> bool:
             a, b = expected.detach().double(), got.detach().double()
             return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
         return torch.equal(expected, got.to(expected.dtype))
+    if isinstance(expected, Real) and isinstance(got, Tensor) and got.numel() == 1:
+        got = got.item()
     if isinstance(expected, Tensor) or isinstance(got, Tensor):
         return same(torch.as_tensor(expected), torch.as_tensor(got), tolerance)
-    if isinstance(expected, int | float) and isinstance(got, int | float):
-        return same(torch.tensor(float(expected)), torch.tensor(float(got)), tolerance)
-    return expected == got
+    if isinstance(expected, Real) and isinstance(got, Real):
+        a, b = (torch.tensor(float(value), dtype=torch.float64) for value in (expected, got))
+        return same(a, b, tolerance)
+    return bool(expected == got)
 
 
 def kind(expected: Any, got: Any) -> str:
     """What is wrong with the type, the shape or the dtype of a value; nothing where they fit."""
     if not isinstance(expected, Tensor):
-        number = isinstance(got, int | float) or (isinstance(got, Tensor) and got.numel() == 1)
+        number = isinstance(got, Real) or (isinstance(got, Tensor) and got.numel() == 1 and not got.is_complex())
         return "" if number else f"it should return one number; yours returns {_called(got)}."
+    if expected.ndim == 0 and isinstance(got, Real):
+        return (
+            "it should return a tensor of shape (), through which a gradient flows; `float(...)` and `.item()` cut it."
+        )
     if not isinstance(got, Tensor):
         return f"it should return a tensor; yours returns {_called(got)}: torch.tensor(...) or torch.stack(...) helps."
     if got.shape != expected.shape:
@@ -132,12 +149,23 @@ def at_most(seconds: float) -> Iterator[None]:
         raise TooSlow
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    began = time.monotonic()
+    left, again = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:  # somebody else's alarm was set, as pytest-timeout's is
+            signal.setitimer(signal.ITIMER_REAL, max(1e-3, left - (time.monotonic() - began)), again)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a learner's function prints or warns of is nowhere."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _size(example: Example) -> int:
@@ -157,7 +185,7 @@ def _arguments(function: Callable[..., Any], count: int) -> str | None:
     return None
 
 
-def _is_stub(function: Callable[..., Any]) -> bool:
+def is_stub(function: Callable[..., Any]) -> bool:
     """Whether nothing but the docstring and `...` or `pass` is written: its code uses no name at all."""
     code = getattr(function, "__code__", None)
     return code is not None and not code.co_names and set(code.co_consts) <= {None, ..., function.__doc__}
@@ -167,22 +195,27 @@ def _where(function: Callable[..., Any], problem: Exception) -> str:
     """An exception as a sentence, with the line of the learner's code in which it came up."""
     text = f"{type(problem).__name__}: {str(problem).strip().splitlines()[0] if str(problem).strip() else 'no words'}"
     code = getattr(function, "__code__", None)
-    inside = [
-        frame for frame in traceback.extract_tb(problem.__traceback__) if code and frame.filename == code.co_filename
-    ]
+    # Only the function's own lines: a helper of the same notebook cell can stand above it.
+    inside = [line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code is code]
     if not code or not inside:
         return f"it stops with {text}."
-    number = inside[-1].lineno or 0
+    number = inside[-1]
     line = linecache.getline(code.co_filename, number).strip()
     return f"it stops in line {number - code.co_firstlineno + 1}, `{line}`, with {text}."
 
 
 def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> str:
-    """The sentence of the first known mistake that returns what this function does, on every example."""
-    answers = [_answer(function, example) for example in examples]
+    """The sentence of the first known mistake that returns what this function does, on every example on which it
+    returns anything: that it also stops on some will be told when this is mended."""
+    answers: list[tuple[Example, Any]] = []
+    for example in examples:
+        answer = _answer(function, example)
+        if answer is TooSlow:  # and so it may be on each of the others
+            return ""
+        if not isinstance(answer, type):
+            answers.append((example, answer))
     for mistake in exercise.mistakes:
-        wrong = (_answer(mistake.wrong, example) for example in examples)
-        if all(_alike(a, b, exercise.tolerance) for a, b in zip(wrong, answers, strict=True)):
+        if all(_alike(_answer(mistake.wrong, example), answer, exercise.tolerance) for example, answer in answers):
             return mistake.says
     return ""
 
@@ -197,8 +230,8 @@ def _answer(function: Callable[..., Any], example: Example) -> Any:
 
 
 def _alike(a: Any, b: Any, tolerance: float) -> bool:
-    if isinstance(a, type) or isinstance(b, type):
-        return isinstance(a, type) and isinstance(b, type)
+    if isinstance(a, type):
+        return False
     try:
         return same(a, b, tolerance)
     except (TypeError, ValueError, RuntimeError):

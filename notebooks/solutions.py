@@ -2,7 +2,8 @@
 
 In a .py an exercise that asks for a function is a code cell with the line `# exercise: NAME`; all else of it is in
 `lapnet_lab.functions`. One that asks for a value is a text cell with a folded solution, and a code cell in which
-`answer = None` is handed to `check("name", answer)`. The solved notebook has the solution in that place.
+`answer = None` is handed to `check("name", answer)`, or a stub is, `def answer(...):` with a docstring and `...` in its
+last line. The solved notebook has the solution in that place.
 """
 
 import ast
@@ -41,9 +42,12 @@ def expand(notebook: Any, solved: bool) -> Any:
             continue
         if solved and cell.cell_type == "code" and (asked := CHECK.search(cell.source)) and asked[4]:
             solutions = SOLUTION.findall(cells[-1].source) if cells and cells[-1].cell_type == "markdown" else []
-            parts = re.split(rf"^{asked[4]} = None.*$", cell.source, maxsplit=1, flags=re.MULTILINE)
+            unanswered = rf"^(?:{asked[4]} = None.*|def {asked[4]}\((?:.*\n)+?    \.\.\.)$"
+            parts = re.split(unanswered, cell.source, maxsplit=1, flags=re.MULTILINE)
             if len(solutions) != 1 or len(parts) != 2:
-                raise ValueError(f'{asked[0]}: it wants one folded solution above it, and "{asked[4]} = None"')
+                raise ValueError(
+                    f'{asked[0]}: it wants one folded solution above it, and "{asked[4]} = None" or a stub'
+                )
             cell.source = solutions[0].rstrip().join(parts)
         cells.append(cell)
     notebook.cells = cells
