@@ -65,7 +65,8 @@ LONGEST_CELL = 25
 SHORT_CELL = 8
 LONG_CELLS = {"00_start_here": 1, "01_anchors": 1, "02_pono": 2, "03_ambiguity": 1, "04_balance": 4, "05_model": 1}
 LONG_CELLS_OF_OTHERS = 2
-"""So many code cells of a notebook, the imports among them, may be longer than SHORT_CELL lines."""
+"""So many code cells of a notebook, the imports among them, may be longer than SHORT_CELL lines; exercises apart, whose
+contract is as long as it has to be."""
 LARGEST_FILE = 1_500_000
 ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
 """Under which the reference outputs are made and compared."""
@@ -153,8 +154,8 @@ def length(cell: Any) -> int:
 
 
 def long_cells(notebook: Any) -> int:
-    """How many code cells are longer than SHORT_CELL lines."""
-    return sum(length(cell) > SHORT_CELL for cell in code_cells(notebook))
+    """How many code cells that are no exercise are longer than SHORT_CELL lines."""
+    return sum(length(cell) > SHORT_CELL and not solutions.asked(cell) for cell in code_cells(notebook))
 
 
 def lengths(notebook: Any) -> str:
@@ -226,7 +227,7 @@ def problems(source: Any, built: Any) -> Iterator[str]:
             yield f"cell {number} was not executed; nbval would pass it, whatever it prints"
         if any(output.output_type == "error" for output in cell.outputs):
             yield f"cell {number} shows an error"
-        if length(cell) > LONGEST_CELL:
+        if length(cell) > LONGEST_CELL and not solutions.asked(cell):
             yield f"cell {number} has {length(cell)} lines; {LONGEST_CELL} is the most"
 
 
