@@ -1,62 +1,42 @@
 // The explorer in the browser: boxes in SVG over a picture, the map on a canvas, mouse and keyboard.
 // State lives in the model's traits. `objects` is the copy that is drawn while one drags; Python follows as fast as it
-// can, with one update under way at a time.
-
-const PATIENCE = 1500; // ms until the explorer says that Python does not answer
+// can.
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
   const trained = () => get("layers").some(([name]) => name === "ams");
   const root = make("div", { class: "lx", "data-lm-suppress-shortcuts": "true" }, el);
   const ui = build(root);
-  let objects = { boxes: [], labels: [] };
+  const objects = { boxes: [], labels: [] };
   let maps = null; // of the last reply
   let painted = {};
-  let drag = null;
   let cursor = null; // [row, column] that is looked at
   let frame = 0; // of requestAnimationFrame
-  let sent = 0, sentAt = 0, waiting = false, queued = false, own = false, alive = true;
+  let alive = true;
+  let copying = false; // the state, as soon as Python has answered
   const times = [];
 
   // ---- to Python and back -------------------------------------------------------------------------------------------
 
-  // Sends the objects and whatever else was set on the model since the last time.
-  function push() {
-    if (waiting && performance.now() - sentAt < 4 * PATIENCE) {
-      queued = true;
-      return;
-    }
-    own = true;
-    try {
-      model.set("boxes", objects.boxes.map((box) => box.map((v) => Math.round(v * 10) / 10)));
-      model.set("labels", [...objects.labels]);
-      sent = (get("seq") || 0) + 1;
-      model.set("seq", sent);
-      model.save_changes();
-    } catch (problem) {
-      notice(`This explorer has lost its kernel (${problem.message}). Run the cell again.`);
-    }
-    own = false;
-    queued = false;
-    waiting = true;
-    sentAt = performance.now();
-  }
-
-  function onReply() {
-    const reply = get("reply");
-    if (!reply) return;
-    maps = readReply(reply) || maps;
-    ui.error.textContent = reply.error ? `Python: ${reply.error}` : "";
-    if (waiting && reply.seq >= sent) {
-      waiting = false;
-      notice("");
-      times.push([performance.now(), performance.now() - sentAt]);
+  const link = connect(model, objects, {
+    notice,
+    painted(reply) {
+      maps = readReply(reply) || maps;
+      ui.error.textContent = reply.refused || (reply.error ? `Python: ${reply.error}` : "");
+      schedule();
+    },
+    replaced() {
+      take();
+      history.tidy();
+    },
+    answered(reply, ms) {
+      times.push([performance.now(), ms]);
       while (times.length > 40) times.shift();
       status();
-      if (queued) push();
-    }
-    schedule();
-  }
+      if (copying && link.settled()) copy();
+    },
+  });
+  const { push } = link;
 
   function status() {
     const recent = times.filter(([at]) => performance.now() - at < 1500);
@@ -64,15 +44,10 @@ function render({ model, el }) {
     const span = recent.length > 1 ? (recent[recent.length - 1][0] - recent[0][0]) / 1000 : 0;
     const rate = span ? `${((recent.length - 1) / span).toFixed(0)} maps/s, ` : "";
     ui.status.textContent = `${rate}answer of Python after ${trip.toFixed(0)} ms`;
-    root.dataset.answered = String(sent);
+    root.dataset.answered = String(link.sent);
     root.dataset.trip = trip.toFixed(1);
     root.dataset.maps = String((Number(root.dataset.maps) || 0) + 1);
   }
-
-  const watch = setInterval(() => {
-    if (waiting && performance.now() - sentAt > PATIENCE)
-      notice("No answer from Python yet. It may be busy with a cell; after a restart of the kernel, run this cell again.");
-  }, 400);
 
   function notice(text) {
     ui.notice.textContent = text;
@@ -124,6 +99,30 @@ function render({ model, el }) {
 
   // ---- changes of the objects ---------------------------------------------------------------------------------------
 
+  const state = () => ({
+    preset: get("preset"),
+    boxes: objects.boxes.map((box) => [...box]),
+    labels: [...objects.labels],
+  });
+
+  const history = makeHistory(state, show, (back, forth) => {
+    ui.undo.disabled = !back;
+    ui.redo.disabled = !forth;
+  });
+
+  // A state of the history, on its own picture.
+  function show({ preset, boxes, labels }) {
+    hands.end();
+    if (preset !== get("preset")) {
+      link.order({ command: { kind: "show", preset, boxes, labels } });
+      return;
+    }
+    Object.assign(objects, { boxes: boxes.map((box) => [...box]), labels: [...labels] });
+    if (get("selected") >= boxes.length) model.set("selected", -1);
+    draw();
+    push();
+  }
+
   function change(n, box) {
     objects.boxes[n] = box;
     schedule();
@@ -147,139 +146,112 @@ function render({ model, el }) {
     return n;
   }
 
+  // The next object is then the selected one, so that Delete can be pressed again; drawBoxes keeps the focus near.
   function remove(n) {
+    if (n < 0 || n >= objects.boxes.length) return;
+    hands.end();
+    history.record();
     objects.boxes.splice(n, 1);
     objects.labels.splice(n, 1);
-    model.set("selected", -1);
-    schedule();
+    const next = Math.min(n, objects.boxes.length - 1);
+    model.set("selected", next);
+    if (next >= 0) model.set("label", objects.labels[next]);
+    draw();
     push();
   }
 
   function reclass(n, label) {
+    history.record();
     objects.labels[n] = label;
     model.set("label", label);
     schedule();
     push();
   }
 
-  function addInTheMiddle() {
-    const [height, width] = get("extent");
-    const n = add([0.4 * width, 0.35 * height, 0.6 * width, 0.65 * height]);
+  function addNew() {
+    history.record();
+    const n = add(freeBox(objects.boxes, get("extent")));
     ui.boxes.children[n].focus();
   }
 
-  // ---- mouse --------------------------------------------------------------------------------------------------------
-
-  function at(event, svg) {
-    const frame = svg.getBoundingClientRect();
-    const [height, width] = get("extent");
-    return [((event.clientX - frame.left) / frame.width) * width, ((event.clientY - frame.top) / frame.height) * height];
+  // What Python replaces; it can be undone, unless it is refused.
+  function replace(values) {
+    hands.end();
+    history.record();
+    link.order(values);
   }
 
-  // [object, handle or -1] that the mouse takes. The selected object's handles come first, even under another box.
-  function held(point, target) {
-    const reach = (6 * get("extent")[1]) / (ui.stage.clientWidth || 400); // image pixels of 6 on the screen
-    const selected = get("selected");
-    if (objects.boxes[selected]) {
-      const grip = handleAt(objects.boxes[selected], point, reach);
-      if (grip >= 0) return [selected, grip];
-    }
-    const group = target.closest("g.lx-object");
-    if (group && target.classList.contains("lx-handle"))
-      return [[...ui.boxes.children].indexOf(group), [...group.children].indexOf(target) - 4];
-    return [under(point), -1];
-  }
+  // ---- looking at cells ---------------------------------------------------------------------------------------------
 
-  // Of boxes on top of each other the one that is selected, or else the smallest: so that each can be had.
-  function under([x, y]) {
-    const inside = ([x1, y1, x2, y2]) => x >= x1 && x <= x2 && y >= y1 && y <= y2;
-    const size = (n) => (objects.boxes[n][2] - objects.boxes[n][0]) * (objects.boxes[n][3] - objects.boxes[n][1]);
-    const found = objects.boxes.map((_, n) => n).filter((n) => inside(objects.boxes[n]));
-    return found.includes(get("selected")) ? get("selected") : found.sort((a, b) => size(a) - size(b))[0] ?? -1;
-  }
-
-  ui.stage.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    const start = at(event, ui.stage);
-    const [n, handle] = held(start, event.target);
-    ui.stage.setPointerCapture(event.pointerId);
-    if (n >= 0) {
-      drag = { n, handle, start, box: [...objects.boxes[n]] };
-      ui.boxes.children[n].focus({ preventScroll: true });
-      select(n);
-    } else {
-      drag = { n: -1, start };
-    }
-    event.preventDefault();
-  });
-
-  ui.stage.addEventListener("pointermove", (event) => {
-    if (!drag) return;
-    const [x, y] = at(event, ui.stage);
-    const [dx, dy] = [x - drag.start[0], y - drag.start[1]];
-    if (drag.n < 0 && Math.max(Math.abs(dx), Math.abs(dy)) > 2 * LEAST_SIDE) {
-      drag = { n: add([...drag.start, drag.start[0] + LEAST_SIDE, drag.start[1] + LEAST_SIDE]), handle: 4, start: drag.start };
-      drag.box = [...objects.boxes[drag.n]];
-    }
-    if (drag.n < 0) return;
-    change(drag.n, drag.handle < 0 ? moved(drag.box, dx, dy, get("extent")) : resized(drag.box, HANDLES[drag.handle], dx, dy, get("extent")));
-  });
-
-  const drop = () => {
-    if (drag && drag.n < 0) select(-1);
-    drag = null;
-  };
-  ui.stage.addEventListener("pointerup", drop);
-  ui.stage.addEventListener("pointercancel", drop);
-
-  ui.map.addEventListener("pointermove", (event) => {
-    const [x, y] = at(event, ui.map);
-    cursor = [Math.max(0, Math.floor(y / get("stride"))), Math.max(0, Math.floor(x / get("stride")))];
+  function look(cell) {
+    cursor = cell;
     schedule();
-  });
-  ui.map.addEventListener("pointerleave", () => {
-    if (document.activeElement === ui.map) return;
-    cursor = null;
-    schedule();
-  });
-  ui.map.addEventListener("pointerdown", () => {
-    if (cursor && maps) select(maps.owner[cursor[0] * maps.width + cursor[1]]);
-  });
-
-  // ---- keyboard -----------------------------------------------------------------------------------------------------
-
-  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-  function onKey(event) {
-    event.stopPropagation(); // Delete and the letters are commands of the notebook, too
-    const group = event.target.closest && event.target.closest("g.lx-object");
-    if (event.target === ui.map) return mapKey(event);
-    if (!group) return;
-    const n = [...ui.boxes.children].indexOf(group);
-    const arrow = ARROWS[event.key];
-    const step = event.ctrlKey || event.altKey ? get("stride") : 1;
-    if (arrow && event.shiftKey) change(n, resized(objects.boxes[n], [1, 1], arrow[0] * step, arrow[1] * step, get("extent")));
-    else if (arrow) change(n, moved(objects.boxes[n], arrow[0] * step, arrow[1] * step, get("extent")));
-    else if (event.key === "Delete" || event.key === "Backspace") remove(n);
-    else if (event.key === "c") reclass(n, (objects.labels[n] + 1) % get("class_names").length);
-    else if (event.key === "n") addInTheMiddle();
-    else if (event.key === "Escape") select(-1);
-    else return;
-    event.preventDefault();
   }
 
-  function mapKey(event) {
-    const arrow = ARROWS[event.key];
-    if (!arrow || !maps) return;
+  function lookOn([right, down]) {
+    if (!maps) return;
     const [i, j] = cursor || [Math.floor(maps.height / 2), Math.floor(maps.width / 2)];
     const clamp = (value, count) => Math.min(Math.max(value, 0), count - 1);
-    cursor = [clamp(i + arrow[1], maps.height), clamp(j + arrow[0], maps.width)];
-    event.preventDefault();
-    schedule();
+    look([clamp(i + down, maps.height), clamp(j + right, maps.width)]);
   }
-  root.addEventListener("keydown", onKey);
+
+  function pick(cell) {
+    if (maps && cell[0] < maps.height && cell[1] < maps.width) select(maps.owner[cell[0] * maps.width + cell[1]]);
+  }
+
+  // ---- the line of Python, and photographs --------------------------------------------------------------------------
+
+  function openLine(text, what) {
+    ui.lineRow.hidden = false;
+    ui.lineLabel.textContent = what;
+    ui.line.value = text;
+    ui.apply.hidden = text !== "";
+    ui.line.focus();
+    ui.line.select();
+  }
+
+  function closeLine() {
+    const back = ui.apply.hidden ? ui.copy : ui.paste;
+    ui.lineRow.hidden = true;
+    back.focus();
+  }
+
+  async function copy() {
+    copying = !link.settled();
+    if (copying) return; // once Python has answered, with what it then says
+    const line = get("reply").line || "";
+    try {
+      await navigator.clipboard.writeText(line);
+      notice("Copied as one line of Python: run it in a cell, or paste it here.");
+    } catch {
+      openLine(line, "Copy with Ctrl and c"); // a browser may keep its clipboard to itself
+    }
+  }
+
+  function paste() {
+    const text = ui.line.value;
+    closeLine();
+    if (text.trim()) replace({ command: { kind: "paste", text } });
+  }
+
+  async function usePhotograph(file) {
+    try {
+      const { bytes, about } = await letterboxed(file, get("extent"));
+      if (alive) replace({ upload: bytes, command: { kind: "photograph", ...about } });
+    } catch (problem) {
+      ui.error.textContent = problem.message;
+    }
+  }
 
   // ---- controls -----------------------------------------------------------------------------------------------------
+
+  const act = {
+    state, record: history.record, undo: history.undo, redo: history.redo, select, change, add, remove, reclass, addNew,
+    look, lookOn, pick, paste, closeLine,
+  };
+  const hands = useMouse(ui, get, objects, act);
+  useKeys(root, ui, get, objects, act);
+  takeFiles(root, ui, usePhotograph);
 
   function controls() {
     const names = get("class_names");
@@ -321,23 +293,29 @@ function render({ model, el }) {
   ui.threshold.addEventListener("input", () => choose("threshold", Number(ui.threshold.value)));
   ui.size.addEventListener("input", () => choose("size", 2 ** Number(ui.size.value)));
   ui.reclass.addEventListener("change", () => reclass(get("selected"), Number(ui.reclass.value)));
-  ui.add.addEventListener("click", addInTheMiddle);
+  ui.add.addEventListener("click", addNew);
   ui.remove.addEventListener("click", () => remove(get("selected")));
-  // These two change the objects in Python; ours must not be sent along.
-  const restart = (name, value) => {
-    model.set(name, value);
-    model.set("seq", (get("seq") || 0) + 1);
-    model.save_changes();
-  };
-  ui.preset.addEventListener("change", () => restart("preset", ui.preset.value));
-  ui.reset.addEventListener("click", () => restart("resets", get("resets") + 1));
+  ui.undo.addEventListener("click", history.undo);
+  ui.redo.addEventListener("click", history.redo);
+  ui.copy.addEventListener("click", copy);
+  ui.paste.addEventListener("click", () => openLine("", "A line of Python, as Copy state makes it"));
+  ui.apply.addEventListener("click", paste);
+  ui.cancel.addEventListener("click", closeLine);
+  ui.preset.addEventListener("change", () => replace({ preset: ui.preset.value }));
+  ui.reset.addEventListener("click", () => replace({ resets: get("resets") + 1 }));
 
   // ---- changes from Python, or from another view --------------------------------------------------------------------
 
-  function takeObjects() {
-    if (own || drag) return;
-    objects = { boxes: get("boxes").map((box) => [...box]), labels: [...get("labels")] };
+  function take() {
+    Object.assign(objects, { boxes: get("boxes").map((box) => [...box]), labels: [...get("labels")] });
     schedule();
+  }
+
+  // What is dragged stays in the hand, unless its picture goes.
+  function onObjects() {
+    if (link.mine() || (hands.held() && !link.ordered())) return;
+    hands.end();
+    take();
   }
 
   function takePicture() {
@@ -348,6 +326,7 @@ function render({ model, el }) {
       image.hidden = !bytes || bytes.byteLength === 0;
       if (!image.hidden) image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
     }
+    ui.stages.style.setProperty("--lx-aspect", width / height);
     for (const svg of [ui.stage, ui.map]) {
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       svg.parentElement.style.aspectRatio = `${width} / ${height}`;
@@ -356,13 +335,13 @@ function render({ model, el }) {
   }
 
   const listeners = {
-    "change:reply": onReply,
-    "change:boxes": takeObjects,
-    "change:labels": takeObjects,
+    "change:reply": link.onReply,
+    "change:boxes": onObjects,
+    "change:labels": onObjects,
     "change:picture": takePicture,
     "change:extent": takePicture,
   };
-  for (const name of ["label", "anchor", "layer", "threshold", "size", "selected", "preset", "about", "shapes"])
+  for (const name of ["label", "anchor", "layer", "threshold", "size", "selected", "preset", "presets", "about", "shapes"])
     listeners[`change:${name}`] = () => {
       controls();
       schedule();
@@ -371,13 +350,14 @@ function render({ model, el }) {
   const sizes = new ResizeObserver(schedule);
   sizes.observe(ui.map);
   takePicture();
-  takeObjects();
+  take();
   controls();
-  onReply();
+  history.tidy();
+  link.onReply();
 
   return () => {
     alive = false;
-    clearInterval(watch);
+    link.stop();
     cancelAnimationFrame(frame);
     sizes.disconnect();
     for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels, assign
+from lapnet_core.assign import POSITIVE_THRESHOLD, Assignment, ams_labels, assign
 from lapnet_core.boxes import STRIDE, decode, paired_iou
 from lapnet_core.detector import Detector
 from lapnet_core.method import LapNetMethod
@@ -37,9 +37,9 @@ class ObjectNumbers:
     """What became of one object."""
 
     best_iou: float
-    """AO of its best anchor; 0 where its cluster is empty."""
+    """AO of its best anchor; where it was rescued, of the anchor that it was given, and 0 where none was left."""
     cluster: int
-    """Anchors that belong to it, of all shapes and cells."""
+    """Anchors that belong to it under PONO, of all shapes and cells."""
     positives_ao: int
     positives_pono: int
     rescued: bool
@@ -127,7 +127,7 @@ def explore(
         kept = at.object_index[fits].bincount(minlength=count)
     above = plain.positives(threshold).object_index.bincount(minlength=count)
     numbers = zip(
-        plain.peaks.tolist(),
+        _best(plain.peaks, normalised, shapes, boxes, labels, stride),
         normalised.plane_object[normalised.plane_object >= 0].bincount(minlength=count).tolist(),
         above.tolist(),
         at.object_index.bincount(minlength=count).tolist(),
@@ -146,6 +146,24 @@ def explore(
         which = torch.full((1, *grid_size), anchor)
     ao, pono, fit, owner = (values.gather(0, which)[0] for values in (ao, pono, fit, owner))
     return Maps(ao, pono, fit, owner, which[0], tuple(ObjectNumbers(*line) for line in numbers))
+
+
+def _best(
+    peaks: Float[Tensor, " G"],
+    normalised: Assignment,
+    shapes: Float[Tensor, "C A 2"],
+    boxes: Float[Tensor, "G 4"],
+    labels: Int[Tensor, " G"],
+    stride: int,
+) -> list[float]:
+    """The peaks of AO, and in place of a rescued object's 0 its IoU with the one anchor that it was given."""
+    best = peaks.tolist()
+    for n in normalised.rescued.nonzero().flatten().tolist():
+        for _, anchor, row, column in (normalised.plane_object == n).nonzero().tolist():
+            size = shapes[labels[n], anchor]
+            centre = size.new_tensor([column + 0.5, row + 0.5]) * stride
+            best[n] = paired_iou(torch.cat((centre - size / 2, centre + size / 2))[None], boxes[n][None].float()).item()
+    return best
 
 
 def _plane(

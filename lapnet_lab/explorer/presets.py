@@ -1,12 +1,15 @@
-"""The situations of the paper, to start from."""
+"""The situations of the paper, to start from, and photographs: annotated ones, and the learner's own."""
 
+import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int, UInt8
+from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
 from lapnet_core.data.collate import flatten_targets
 from lapnet_core.data.download import data_dir
@@ -19,7 +22,8 @@ from lapnet_lab.models import PHOTOGRAPHS, unseen_photographs
 class Preset:
     """A picture with objects, and what to look at in it."""
 
-    image: UInt8[Tensor, "3 H W"]
+    image: UInt8[Tensor, "3 H W"] | None
+    """None is an empty ground."""
     boxes: Float[Tensor, "G 4"]
     labels: Int[Tensor, " G"]
     about: str
@@ -34,6 +38,10 @@ ABOUT = {
 }
 PHOTOGRAPH = "photograph"
 """Names of photographs begin so; a number follows."""
+OWN = "my_photograph"
+"""Names of the learner's own photographs begin so; a number follows."""
+MOST_OWN, MOST_BYTES = 8, 16_000_000
+"""So many of them are kept; the browser sends a PNG, and none of the size that is asked for is larger than this."""
 SHOWN, OBJECTS = 8, range(2, 7)
 """So many photographs are offered, with so many objects in each: few have nothing to divide, many are not seen."""
 SCENES = {"equal_boxes": "tiny_object", "nested_boxes": "tiny_object"}
@@ -92,3 +100,31 @@ def _chosen(folder: Path) -> tuple[Images, list[int]]:
     assert dataset is not None  # `photographs` has looked
     fits = [k for k in range(len(dataset)) if len(flatten_targets([dataset.target(k)])[0]) in OBJECTS]
     return dataset, fits[:SHOWN]
+
+
+def own_photograph(png: bytes, extent: tuple[int, int], name: str, size: tuple[int, int]) -> Preset:
+    """A photograph of the learner's own, without objects yet.
+
+    Args:
+        png: as the browser made it: of the explorer's (height, width), the aspect kept, and grey bars where the
+            photograph does not reach.
+        name, size: of its file, with (width, height) in pixels as it was.
+
+    Raises:
+        ValueError: that is no such picture.
+    """
+    height, width = extent
+    if len(png) > MOST_BYTES:
+        raise ValueError(f"The picture has {len(png) / 1e6:.0f} MB; {MOST_BYTES / 1e6:.0f} MB is the most.")
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            if image.size != (width, height):  # before any pixel is read: a small file can hold a huge picture
+                raise ValueError(f"The picture has {image.width} x {image.height} pixels, not {width} x {height}.")
+            pixels = v2.functional.pil_to_tensor(image.convert("RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        raise ValueError(f'"{name}" is no picture.') from None
+    about = (
+        f'Your photograph "{name}", {size[0]} x {size[1]} pixels, made to fit into {width} x {height}. '
+        "Drag on it: draw a box around each object."
+    )
+    return Preset(pixels, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), about)

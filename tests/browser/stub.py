@@ -4,14 +4,18 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from lapnet_lab.explorer.page import Page
 from lapnet_lab.explorer.widget import Explorer
 
 HERE = Path(__file__).parent
-SENT_BACK = ("reply", "boxes", "labels", "label", "picture", "extent", "about", "selected")
+SENT_BACK = (
+    "reply", "boxes", "labels", "label", "anchor", "layer", "threshold", "size", "picture", "extent", "about", "selected",
+    "preset", "presets", "class_names", "shapes",
+)  # fmt: skip
 
 
 def encoded(value: Any) -> Any:
-    """A trait for JSON."""
+    """A trait for JSON; `decoded` is the way back."""
     if isinstance(value, bytes):
         return {"__bytes__": base64.b64encode(value).decode()}
     if isinstance(value, dict):
@@ -19,9 +23,15 @@ def encoded(value: Any) -> Any:
     return value
 
 
+def decoded(value: Any) -> Any:
+    if isinstance(value, dict) and "__bytes__" in value:
+        return memoryview(base64.b64decode(value["__bytes__"]))  # as Jupyter hands it over
+    return value
+
+
 def state_of(explorer: Explorer) -> dict[str, Any]:
     """All that the browser gets when the widget is shown."""
-    names = [name for name in Explorer.class_own_traits() if Explorer.class_own_traits()[name].metadata.get("sync")]
+    names = [name for name, trait in Page.class_own_traits().items() if trait.metadata.get("sync")]
     return {name: encoded(getattr(explorer, name)) for name in names}
 
 
@@ -44,6 +54,7 @@ class Stub:
         page.wait_for_function("document.querySelector('.lx').dataset.frames > 0")
 
     def _python(self, name: str, sent: dict[str, Any]) -> dict[str, Any]:
+        sent = {trait: decoded(value) for trait, value in sent.items()}
         self.sent.append((name, sent))
         explorer = self.explorers[name]
         before = {trait: getattr(explorer, trait) for trait in SENT_BACK}

@@ -122,7 +122,7 @@ def test_drawing_on_empty_ground_adds_an_object_of_the_class_shown(hug: Stub) ->
     drag(hug.page, (frame["x"] + 10 * unit, frame["y"] + 20 * unit), (40 * unit, 50 * unit))
     hug.settle()
     explorer = hug.explorers["first"]
-    assert explorer.boxes[2] == pytest.approx([10, 20, 50 + 3, 70 + 3], abs=1.5)
+    assert explorer.boxes[2] == pytest.approx([10, 20, 50, 70], abs=1.5)
     assert explorer.labels == [0, 0, 0]
     assert hug.page.locator(".lx tbody tr").count() == 3
 
@@ -230,17 +230,17 @@ def test_every_control_reaches_python(hug: Stub) -> None:
             hug.settle()
             assert getattr(explorer, name) == pytest.approx(expected)
             assert explorer.error == ""
-    page.locator(".lx select").nth(1).select_option("1")
+    page.get_by_label("class", exact=True).select_option("1")
     hug.settle()
     assert explorer.label == 1
-    page.locator(".lx select").nth(2).select_option("3")
+    page.get_by_label("anchor", exact=True).select_option("3")
     hug.settle()
     assert explorer.anchor == 3
 
 
 def test_presets_and_starting_again(hug: Stub) -> None:
     page, explorer = hug.page, hug.explorers["first"]
-    page.locator(".lx select").first.select_option("nested_boxes")
+    page.get_by_label("situation").select_option("nested_boxes")
     hug.settle()
     page.wait_for_function("document.querySelectorAll('g.lx-object').length === 2")
     assert explorer.preset == "nested_boxes"
@@ -249,7 +249,7 @@ def test_presets_and_starting_again(hug: Stub) -> None:
     drag(page, middle(page, ".lx-grip"), (-90, 0))
     hug.settle()
     assert explorer.boxes != boxes
-    page.get_by_role("button", name="start again").click()
+    page.get_by_role("button", name="Start again").click()
     hug.settle()
     assert explorer.boxes == boxes
     x, y = (float(page.locator(".lx-box").first.get_attribute(name)) for name in ("x", "y"))
@@ -258,14 +258,14 @@ def test_presets_and_starting_again(hug: Stub) -> None:
 
 def test_buttons_add_delete_and_reclass(hug: Stub) -> None:
     page, explorer = hug.page, hug.explorers["first"]
-    assert page.get_by_role("button", name="delete it").is_disabled()
-    page.get_by_role("button", name="add an object").click()
+    assert page.get_by_role("button", name="Delete").is_disabled()
+    page.get_by_role("button", name="New").click()
     hug.settle()
     assert len(explorer.boxes) == 3
-    page.locator(".lx select").nth(3).select_option("2")
+    page.get_by_label("its class").select_option("2")
     hug.settle()
     assert explorer.labels == [0, 0, 2]
-    page.get_by_role("button", name="delete it").click()
+    page.get_by_role("button", name="Delete").click()
     hug.settle()
     assert explorer.labels == [0, 0]
     for _ in range(2):
@@ -345,7 +345,7 @@ def test_without_an_image(page: Any) -> None:
     stub.settle()
     assert page.locator(".lx img:visible").count() == 0
     assert any(pixel[:3] == VIRIDIS_ENDS[1] for pixel in stub.pixels())
-    assert page.locator(".lx select").first.is_hidden()  # the presets are those of the embedded scenes
+    assert page.get_by_label("situation").is_hidden()  # the presets are those of the embedded scenes
 
 
 def test_with_a_model_there_are_fit_product_and_ams(page: Any) -> None:

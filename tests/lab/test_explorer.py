@@ -19,7 +19,8 @@ from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_core.timing import seconds_each
 from lapnet_lab.explorer.maps import LAYERS, TRAINED, explore, predict_offsets
 from lapnet_lab.explorer.presets import ABOUT, preset
-from lapnet_lab.explorer.widget import SIZE_RANGE, Explorer
+from lapnet_lab.explorer.state import SIZE_RANGE
+from lapnet_lab.explorer.widget import Explorer
 from lapnet_lab.models import ANIMALS, shipped
 
 CLASSES, SHAPES_EACH = len(SCENE_CLASSES), 4
