@@ -6,10 +6,11 @@ library does with the same arguments is tested against it.
 
 from lapnet_lab.exercise import FunctionExercise
 from lapnet_lab.functions.clustering import KMEANS_STEP
-from lapnet_lab.functions.detections import AVERAGE_PRECISION, MATCH, NMS
+from lapnet_lab.functions.detections import MATCH, NMS
 from lapnet_lab.functions.geometry import DECODE, IOU
 from lapnet_lab.functions.losses import AMS_LABELS, HELD_UPDATE, WEIGHTED_CROSS_ENTROPY
 from lapnet_lab.functions.overlap import CLUSTERS, PONO, RESCUE
+from lapnet_lab.functions.precision import AVERAGE_PRECISION
 from lapnet_lab.functions.schedule import LEARNING_RATE
 
 ALL: tuple[FunctionExercise, ...] = (

@@ -1,10 +1,13 @@
-"""From boxes to a score of the detector: suppression, matching, average precision (paper 4). Notebook 06."""
+"""Suppression, and which detections are hits (paper 4): notebook 06."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise
-from lapnet_lab.functions.geometry import some_boxes
+from lapnet_lab.exercise import Example, FunctionExercise, Mistake
+from lapnet_lab.functions import drawing
+from lapnet_lab.functions.geometry import iou, some_boxes
 
 
 def nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
@@ -54,22 +57,6 @@ def match(ious: Tensor, threshold: float) -> Tensor:
     return hit
 
 
-def average_precision(hits: Tensor, num_objects: int) -> float:
-    """AP, PASCAL VOC's average precision: the area under the curve of precision over recall (paper 4).
-
-    After k detections, precision is hits so far / k, and recall is hits so far / num_objects. Before the area is taken,
-    the precision at each point is raised to the largest one at that point or later. The area then is the sum, over the
-    hits, of this precision times 1 / num_objects, by which recall grows there.
-
-    hits: (D,) bool, whether each detection is a hit; they come by falling score. D can be 0
-    num_objects: how many objects there are, at least 1
-    returns: between 0 and 1; 0 without a hit
-    """
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    best_from_here = precision.flip(0).cummax(0).values.flip(0)
-    return float(best_from_here[hits].sum() / num_objects)
-
-
 def _nms_examples(generator: Generator) -> list[Example]:
     square, beside, far = [0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0], [8.0, 8.0, 12.0, 12.0]
     by_hand = [
@@ -109,17 +96,163 @@ def _match_examples(generator: Generator) -> list[Example]:
     return examples
 
 
-def _average_precision_examples(generator: Generator) -> list[Example]:
-    by_hand = [
-        ([], 2), ([True], 1), ([True], 4), ([False], 1), ([False, True], 1), ([True, False], 1), ([True, False], 3),
-        ([False, False, True], 2), ([True, True, False, True], 3), ([False, True, True, True], 3),
-        ([True, False, True, False, True], 6), ([False, True, False, True, True, True, False], 5),
-    ]  # fmt: skip
-    examples: list[Example] = [(torch.tensor(hits, dtype=torch.bool), objects) for hits, objects in by_hand]
-    for k in range(16):
-        hits = torch.rand(2 + k % 9, generator=generator) < 0.6
-        examples.append((hits, max(1, int(hits.sum()) + k % 3)))
-    return examples
+def _suppressed(
+    boxes: Tensor, scores: Tensor, threshold: float, *, order: Tensor | None = None,
+    covers: Callable[[Tensor, float], Tensor] = torch.gt, by_all: bool = False, by_last: bool = False,
+) -> Tensor:  # fmt: skip
+    """`nms`, with one thing changed: the order, when a box covers another, or who may remove.
+
+    by_all: boxes that are removed remove others too. by_last: only the box that was kept last removes.
+    """
+    covered = covers(iou(boxes, boxes), threshold)
+    kept: list[int] = []
+    seen: list[int] = []
+    for n in (scores.argsort(descending=True) if order is None else order).tolist():
+        rivals = seen if by_all else kept[-1:] if by_last else kept
+        if not any(bool(covered[n, rival]) for rival in rivals):
+            kept.append(n)
+        seen.append(n)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+def _places_in_order(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    order = scores.argsort(descending=True)
+    return _suppressed(boxes[order], scores[order], threshold)
+
+
+def _mask(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    mask = torch.zeros(len(boxes), dtype=torch.bool)
+    mask[nms(boxes, scores, threshold)] = True
+    return mask
+
+
+def _removed(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    order = scores.argsort(descending=True)
+    return order[~_mask(boxes, scores, threshold)[order]]
+
+
+_NMS_MISTAKES = (
+    Mistake(
+        _mask,
+        "this is a mask, True for what is kept: how do you get the numbers of those, the best first?",
+    ),
+    Mistake(
+        _removed,
+        "these are the boxes that go: which ones are asked for?",
+    ),
+    Mistake(
+        lambda b, s, t: nms(b, s, t).sort().values,
+        "the right boxes are kept, but they come in the order of their rows: in which order should they?",
+    ),
+    Mistake(
+        lambda b, s, t: nms(b, s, t).flip(0),
+        "the right boxes are kept, but the weakest comes first: in which order should they?",
+    ),
+    Mistake(
+        _places_in_order,
+        "these are places in the sorted list: which row was the first of it before you sorted?",
+    ),
+    Mistake(
+        lambda b, s, t: s.argsort(descending=True),
+        "nothing is removed: what happens to a box that a better one covers?",
+    ),
+    Mistake(
+        lambda b, s, t: s.argsort(descending=True)[:1],
+        "only the best box of all is left: does it cover those that lie elsewhere?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, order=torch.arange(len(b))),
+        "you take the boxes as they are listed: whose turn is it first?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, order=s.argsort()),
+        "you begin with the lowest score, so the weakest box of a crowd stays: where does your sorting begin?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, by_all=True),
+        "in a chain of three the middle one goes, and in yours it takes the last one with it: who may remove a box?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, by_last=True),
+        "each box is compared with the one kept just before; what of those that were kept earlier?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, covers=torch.ge),
+        "an IoU of exactly the threshold removes a box in yours: is it `>` or `>=`?",
+    ),
+    Mistake(
+        lambda b, s, t: _suppressed(b, s, t, covers=torch.lt),
+        "yours removes what lies elsewhere and keeps the crowd: on which side of the threshold is a double?",
+    ),
+)
+
+
+def _matched(
+    ious: Tensor, threshold: float, *, free_only: bool = False, first: bool = False, strict: bool = False,
+    always_take: bool = False, once: bool = True, last: bool = False,
+) -> Tensor:  # fmt: skip
+    """`match`, with one thing changed.
+
+    free_only: a detection looks only at objects that are free. first: at the first free one above the threshold.
+    strict: the IoU has to be above the threshold. always_take: an object is taken however small the IoU.
+    once: an object can be hit once. last: of equal objects the last is looked at.
+    """
+    hit = torch.zeros(len(ious), dtype=torch.bool)
+    taken = torch.zeros(ious.shape[1], dtype=torch.bool)
+    for d, row in enumerate(ious if ious.shape[1] else []):
+        row = torch.where(taken, -1.0, row) if free_only or first else row
+        best = int((row >= threshold).int().argmax() if first else row.argmax())
+        best = len(row) - 1 - int(row.flip(0).argmax()) if last else best
+        enough = bool(row[best] > threshold if strict else row[best] >= threshold)
+        hit[d] = enough and not (once and bool(taken[best]))
+        taken[best] |= enough or always_take
+    return hit
+
+
+def _best_of_each_object(ious: Tensor, threshold: float) -> Tensor:
+    hit = torch.zeros(len(ious), dtype=torch.bool)
+    if ious.numel():
+        best, who = ious.max(0)
+        hit[who[best >= threshold]] = True
+    return hit
+
+
+_MATCH_MISTAKES = (
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, once=False),
+        "two detections hit one object: what is the second one by VOC's rule?",
+    ),
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, strict=True),
+        "an IoU of exactly the threshold is a false alarm in yours: is it `>` or `>=`?",
+    ),
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, free_only=True),
+        "a detection whose object is taken goes to its second best, as in COCO: what does VOC make of it?",
+    ),
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, first=True),
+        "a detection takes any free object that it overlaps enough: which one may it look at?",
+    ),
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, always_take=True),
+        "a false alarm has taken an object from the next detection: when is an object taken?",
+    ),
+    Mistake(
+        lambda ious, threshold: _matched(ious, threshold, last=True),
+        "of two objects with one IoU you look at the last: at which one does VOC look?",
+    ),
+    Mistake(
+        _best_of_each_object,
+        "each object takes the detection that fits it best; who chooses by VOC's rule, and in which order?",
+    ),
+    Mistake(
+        lambda ious, threshold: (
+            _matched(ious, threshold, once=False) & (_matched(ious, threshold, once=False).cumsum(0) <= 1)
+        ),
+        "there is one hit and no more: can other objects be hit as well?",
+    ),
+)
 
 
 NMS = FunctionExercise(
@@ -136,6 +269,8 @@ NMS = FunctionExercise(
     difficulty=2,
     minutes=20,
     examples=_nms_examples,
+    mistakes=_NMS_MISTAKES,
+    draw=drawing.kept,
 )
 MATCH = FunctionExercise(
     match,
@@ -149,18 +284,5 @@ MATCH = FunctionExercise(
     difficulty=2,
     minutes=15,
     examples=_match_examples,
-)
-AVERAGE_PRECISION = FunctionExercise(
-    average_precision,
-    title="Average precision",
-    task="One number for a whole curve. Write `average_precision`, the area under precision over recall.",
-    praise="the mean of it over the classes is the mAP of every table in this course.",
-    hints=(
-        "`hits.cumsum(0)` counts the hits so far. Divide it by 1, 2, 3, ... for the precision.",
-        "Go from the back: each precision becomes the larger of itself and the one behind it. Then add those of the "
-        "hits, and divide by the number of objects.",
-    ),
-    difficulty=2,
-    minutes=15,
-    examples=_average_precision_examples,
+    mistakes=_MATCH_MISTAKES,
 )

@@ -3,7 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.exercise import Example, FunctionExercise, Mistake
+from lapnet_lab.functions import drawing
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -65,6 +66,160 @@ def _iou_examples(generator: Generator) -> list[Example]:
     return examples
 
 
+def _sides(a: Tensor, b: Tensor, pixel: float = 0.0) -> Tensor:
+    """(N, M, 2): of the shared box, below 0 where there is none."""
+    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
+    return torch.minimum(a[:, None, 2:], b[None, :, 2:]) - top_left + pixel
+
+
+def _areas(a: Tensor, b: Tensor, pixel: float = 0.0) -> tuple[Tensor, Tensor]:
+    sides = (boxes[:, 2:] - boxes[:, :2] + pixel for boxes in (a, b))
+    first, second = (side.prod(1) for side in sides)
+    return first[:, None].expand(-1, len(b)), second[None, :].expand(len(a), -1)
+
+
+def _over(shared: Tensor, a: Tensor, b: Tensor, pixel: float = 0.0) -> Tensor:
+    first, second = _areas(a, b, pixel)
+    return shared / (first + second - shared)
+
+
+def _hull_iou(a: Tensor, b: Tensor) -> Tensor:
+    hull = torch.maximum(a[:, None, 2:], b[None, :, 2:]) - torch.minimum(a[:, None, :2], b[None, :, :2])
+    return _sides(a, b).clamp(min=0).prod(-1) / hull.prod(-1)
+
+
+def _from_center(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], dim=1)
+
+
+def _from_corner(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+
+
+_IOU_MISTAKES = (
+    Mistake(
+        lambda a, b: iou(b, a),
+        "rows belong to the boxes of a and columns to those of b; which of the two comes first in yours?",
+    ),
+    Mistake(
+        lambda a, b: _sides(a, b).clamp(min=0).prod(-1),
+        "this is the area that they share, in square pixels; what do you divide it by, so that two equal boxes get 1?",
+    ),
+    Mistake(
+        lambda a, b: _sides(a, b).clamp(min=0).prod(-1) / sum(_areas(a, b)),
+        "two equal boxes get 0.5 instead of 1: how often does the sum of both areas count what they share?",
+    ),
+    Mistake(
+        lambda a, b: _over(_sides(a, b).prod(-1), a, b),
+        "boxes that lie apart get a value other than 0: what is `min(x2) - max(x1)` for them, and what comes of it?",
+    ),
+    Mistake(
+        lambda a, b: _over(_sides(a, b).prod(-1).clamp(min=0), a, b),
+        "boxes that lie apart both in x and in y seem to share something: what is the product of two negative sides?",
+    ),
+    Mistake(
+        lambda a, b: _over(_sides(a, b, 1).clamp(min=0).prod(-1), a, b, 1),
+        "boxes that only touch share something in yours: from x1 = 0 to x2 = 1, how wide is a box here?",
+    ),
+    Mistake(
+        lambda a, b: _sides(a, b).clamp(min=0).prod(-1) / torch.minimum(*_areas(a, b)),
+        "a small box inside a large one gets 1, as if they were equal: which area do you divide by?",
+    ),
+    Mistake(
+        lambda a, b: _sides(a, b).clamp(min=0).prod(-1) / torch.maximum(*_areas(a, b)),
+        "you divide by the larger of the two areas; do two boxes that cross cover no more than that together?",
+    ),
+    Mistake(
+        lambda a, b: _sides(a, b).clamp(min=0).prod(-1) / _areas(a, b)[0],
+        "swap a and b, and yours changes; whose area is missing in what you divide by?",
+    ),
+    Mistake(
+        _hull_iou,
+        "you divide by the smallest box around both; do they cover all of it?",
+    ),
+    Mistake(
+        lambda a, b: iou(_from_center(a), _from_center(b)),
+        "you read the boxes as centre and size; what do the third and the fourth number mean here?",
+    ),
+    Mistake(
+        lambda a, b: iou(_from_corner(a), _from_corner(b)),
+        "you read the boxes as a corner and a size; is the third number a width here?",
+    ),
+)
+
+
+def _corners(center: Tensor, size: Tensor) -> Tensor:
+    return torch.cat([center - size / 2, center + size / 2], dim=1)
+
+
+def _scale(offsets: Tensor) -> Tensor:
+    return offsets[:, 2:].clamp(max=4.135167).exp()
+
+
+def _center(offsets: Tensor, anchors: Tensor) -> Tensor:
+    return anchors[:, :2] + offsets[:, :2] * anchors[:, 2:]
+
+
+def _decode_from_corners(offsets: Tensor, anchors: Tensor) -> Tensor:
+    size = anchors[:, 2:] - anchors[:, :2]
+    center = (anchors[:, 2:] + anchors[:, :2]) / 2 + offsets[:, :2] * size
+    return _corners(center, size * _scale(offsets))
+
+
+_EXPLODES = "one large dw makes a box without measure: at which value does the contract stop dw and dh?"
+_DECODE_MISTAKES = (
+    Mistake(
+        lambda o, a: torch.cat([_center(o, a), a[:, 2:] * _scale(o)], dim=1),
+        "this is centre and size; which four numbers does the contract return?",
+    ),
+    Mistake(
+        lambda o, a: torch.cat([_center(o, a), _center(o, a) + a[:, 2:] * _scale(o)], dim=1),
+        "your boxes begin at the centre; how far is it from there to the left edge?",
+    ),
+    Mistake(
+        lambda o, a: torch.cat([_center(o, a) - a[:, 2:] * _scale(o), _center(o, a) + a[:, 2:] * _scale(o)], dim=1),
+        "your boxes are twice as wide and high as they should be: how far is an edge from the centre?",
+    ),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * _scale(o))[:, [0, 2, 1, 3]],
+        "the numbers are right, their order is not: (x1, y1, x2, y2), or (x1, x2, y1, y2)?",
+    ),
+    Mistake(lambda o, a: _corners(_center(o, a), a[:, 2:] * o[:, 2:].exp()), _EXPLODES),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * o[:, 2:].exp().clamp(max=4.135167)),
+        "a box can grow to 62.5 anchors, and yours stops at 4.1: what does the limit apply to, dw or exp(dw)?",
+    ),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * o[:, 2:].clamp(-4.135167, 4.135167).exp()),
+        "very small boxes come out too large: does the contract limit dw from below?",
+    ),
+    Mistake(
+        lambda o, a: _corners(a[:, :2] + o[:, :2] * 8, a[:, 2:] * _scale(o)),
+        "you move the centre by cells of 8 pixels; in which unit does the contract count dx?",
+    ),
+    Mistake(
+        lambda o, a: _corners(a[:, :2] + o[:, :2], a[:, 2:] * _scale(o)),
+        "you move the centre by dx pixels; how far should it go for a large anchor, and for a small one?",
+    ),
+    Mistake(
+        lambda o, a: _corners(a[:, :2] + o[:, :2] * a[:, 2:] * _scale(o), a[:, 2:] * _scale(o)),
+        "the centre moves by the size of the predicted box; by whose size should it?",
+    ),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * o[:, 2:].clamp(max=4.135167)),
+        "an offset of 0 should leave the anchor as it is, and yours has no width there: which function is 1 at 0?",
+    ),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * (1 + o[:, 2:])),
+        "for small dw it is nearly right, but dw = -1 gives a box without width: what does the equation say for w?",
+    ),
+    Mistake(
+        _decode_from_corners,
+        "you read the anchors as corners; what do the third and the fourth number mean here?",
+    ),
+)
+
+
 def _decode_examples(generator: Generator) -> list[Example]:
     anchor = [20.0, 12.0, 8.0, 4.0]
     by_hand = [
@@ -95,6 +250,8 @@ IOU = FunctionExercise(
     difficulty=1,
     minutes=10,
     examples=_iou_examples,
+    mistakes=_IOU_MISTAKES,
+    draw=drawing.overlaps,
 )
 DECODE = FunctionExercise(
     decode,
@@ -108,5 +265,7 @@ DECODE = FunctionExercise(
     difficulty=2,
     minutes=10,
     examples=_decode_examples,
+    mistakes=_DECODE_MISTAKES,
+    draw=drawing.decoded,
     tolerance=1e-3,  # log(62.5) may be written with three digits
 )

@@ -1,9 +1,11 @@
 """AMS and the weighted loss (paper 3.3): notebooks 03 and 04."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.exercise import Example, FunctionExercise, Mistake
 
 
 def ams_labels(overlap: Tensor, predicted_iou: Tensor) -> Tensor:
@@ -100,6 +102,185 @@ def _held_examples(generator: Generator) -> list[Example]:
     return examples
 
 
+_AMS_MISTAKES = (
+    Mistake(
+        lambda overlap, fit: fit > 0.5,
+        "you ask the network alone: which anchors may it choose from?",
+    ),
+    Mistake(
+        lambda overlap, fit: overlap > 0.5,
+        "these are the positives without AMS: what has the network to say?",
+    ),
+    Mistake(
+        lambda overlap, fit: overlap * fit >= 0.5,
+        "a product of exactly 0.5 counts in yours: is the comparison of eq. 3 strict?",
+    ),
+    Mistake(
+        lambda overlap, fit: overlap * fit,
+        "this is the product itself, and a gradient flows back through it: which question does a label answer?",
+    ),
+    Mistake(
+        lambda overlap, fit: (overlap > 0.5) & (fit > 0.5),
+        "two times just above .5 is positive in yours: what is their product?",
+    ),
+    Mistake(
+        lambda overlap, fit: torch.maximum(overlap, fit) > 0.5,
+        "one of the two is enough in yours: what does a product ask of both?",
+    ),
+    Mistake(
+        lambda overlap, fit: (overlap + fit) / 2 > 0.5,
+        "you take the mean of both, so that one makes up for the other: how does eq. 3 join them?",
+    ),
+    Mistake(
+        lambda overlap, fit: overlap * fit < 0.5,
+        "your positives are the rejected ones: on which side of 0.5 is a good anchor?",
+    ),
+)
+
+
+def _no_gradient(function: Callable[..., Tensor]) -> str:
+    overlap, fit = torch.tensor([0.9, 0.7]), torch.tensor([0.8, 0.6], requires_grad=True)
+    label = function(overlap, fit)
+    return "a gradient flows back through your labels: where do you cut it?" if label.requires_grad else ""
+
+
+def _log_of(chance: Tensor, labels: Tensor) -> Tensor:
+    """CE of probabilities, as it is written in the equation."""
+    return -torch.where(labels, chance.log(), (1 - chance).log())
+
+
+def _each(scores: Tensor, labels: Tensor) -> Tensor:
+    return torch.nn.functional.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="none")
+
+
+def _multiplied(chance: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    y = labels.to(chance.dtype)
+    return (weights[:, None] * -(y * chance.log() + (1 - y) * (1 - chance).log())).mean()
+
+
+_OVERFLOWS = "a score of 1000 gives inf or nan: what is 1 - sigmoid(1000) to a computer, and what its logarithm?"
+_PROBABILITIES = "you take the logarithm of the scores: are they probabilities already?"
+_POSITIVES = "you divide by the number of positives, which can be 0: by how many does the contract divide?"
+_CROSS_ENTROPY_MISTAKES = (
+    Mistake(
+        lambda s, y, w: _each(s, y).mean(),
+        "the weights play no part: by what is each row multiplied?",
+    ),
+    Mistake(
+        lambda s, y, w: _each(s, y) * w[:, None],
+        "these are the losses of all anchors; how do they become one number?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, y) * w[:, None]).sum(),
+        "this is the sum; on a larger map it would be larger. By what does the contract divide?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, y).mean(1) * w).sum(),
+        "you divide by N, the cells: over how many slots do you add up?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, y).sum(1) * w).mean(),
+        "you divide by K, the slots: over how many cells do you add up in each?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, y) * torch.where(y, w[:, None], 1)).mean(),
+        "your weights act on the positives alone: which anchors of a slot does its weight multiply?",
+    ),
+    Mistake(lambda s, y, w: (_each(s, y) * w[:, None]).sum() / y.sum(), _POSITIVES),
+    Mistake(lambda s, y, w: (_each(s, y) * w[:, None]).sum() / y.sum().clamp(min=1), _POSITIVES),
+    Mistake(
+        lambda s, y, w: (_each(s, y) * w[:, None]).sum() / w.sum() / s.shape[1],
+        "you divide by the sum of the weights, so that doubling all of them changes nothing; by what should it be?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, y) * (-w).exp()[:, None]).mean(),
+        "you take exp(-w) of the weights: are they s or lambda here?",
+    ),
+    Mistake(
+        lambda s, y, w: (_each(s, ~y) * w[:, None]).mean(),
+        "a high score costs much where the label is True: which of the two logarithms belongs to a positive?",
+    ),
+    Mistake(
+        lambda s, y, w: -(_each(s, y) * w[:, None]).mean(),
+        "your loss is below 0: which sign has the logarithm of a probability?",
+    ),
+    Mistake(
+        lambda s, y, w: (torch.nn.functional.softplus(-s) * y * w[:, None]).mean(),
+        "an anchor whose label is False costs nothing in yours: what is its CE?",
+    ),
+    Mistake(lambda s, y, w: (_log_of(s.sigmoid(), y) * w[:, None]).mean(), _OVERFLOWS),
+    Mistake(lambda s, y, w: _multiplied(s.sigmoid(), y, w), _OVERFLOWS),
+    Mistake(lambda s, y, w: (_log_of(1 / (1 + (-s).exp()), y) * w[:, None]).mean(), _OVERFLOWS),
+    Mistake(lambda s, y, w: _multiplied(1 / (1 + (-s).exp()), y, w), _OVERFLOWS),
+    Mistake(
+        lambda s, y, w: (_log_of(s.sigmoid(), y).clamp(max=100) * w[:, None]).mean(),
+        "a score of 1000 on the wrong side costs just 100: who cuts the logarithm, and is there another way?",
+    ),
+    Mistake(lambda s, y, w: (_log_of(s, y) * w[:, None]).mean(), _PROBABILITIES),
+    Mistake(lambda s, y, w: _multiplied(s, y, w), _PROBABILITIES),
+)
+
+
+def _gradient_flows(function: Callable[..., Tensor]) -> str:
+    """Through the scores and the weights, as much as in the solution, and finite also where scores are large."""
+    found = []
+    labels = torch.tensor([[True, False, False], [False, True, True]])
+    for loss in (function, weighted_cross_entropy):
+        scores = torch.tensor([[1.0, -2.0, 1000.0], [0.5, -1000.0, 1000.0]], requires_grad=True)
+        weights = torch.tensor([0.5, 2.0], requires_grad=True)
+        value = loss(scores, labels, weights)
+        if not value.requires_grad:
+            return "no gradient flows back: do you leave the tensors on the way, by float, `.item()` or `torch.tensor`?"
+        found.append(torch.autograd.grad(value, (scores, weights), allow_unused=True))
+    for name, own, right in zip(("scores", "weights"), *found, strict=True):
+        if own is None:
+            return f"no gradient flows back to the {name}: where do you leave it, by `detach` or `torch.tensor`?"
+        if not bool(own.isfinite().all()):
+            return f"the value is right, but its gradient for the {name} is nan at a score of 1000: where is inf * 0?"
+        if not torch.allclose(own, right, rtol=1e-4, atol=1e-5):
+            return f"the value is right, but its gradient for the {name} is not: is a part of it cut off?"
+    return ""
+
+
+_HELD_MISTAKES = (
+    Mistake(
+        lambda s, g, has, rate: s.clone(),
+        "nothing moves: how does a slot with a positive learn?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: s - rate * g,
+        "a slot without a positive has moved: where does `has_positive` come in?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: (s - rate * g) * has,
+        "a slot without a positive falls to 0, a lambda of 1: where should it stay?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, s + rate * g, s),
+        "you go with the gradient, so that the loss rises: which way does it fall?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, s, s - rate * g),
+        "just those with a positive stand still: which ones should be held?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, s - g, s),
+        "the step is too long: what is `rate` for?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, -rate * g, 0),
+        "this is the step alone; where does a slot stand after it?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, s - rate * g, s - rate * g.mean()),
+        "a held slot goes along with the mean of all; how far should it go?",
+    ),
+    Mistake(
+        lambda s, g, has, rate: torch.where(has, s * (1 - rate * g), s),
+        "your step is longer where s is large, and there is none at s = 0: what is subtracted from s?",
+    ),
+)
+
 AMS_LABELS = FunctionExercise(
     ams_labels,
     title="AMS",
@@ -109,6 +290,8 @@ AMS_LABELS = FunctionExercise(
     difficulty=1,
     minutes=5,
     examples=_ams_examples,
+    mistakes=_AMS_MISTAKES,
+    also=_no_gradient,
 )
 WEIGHTED_CROSS_ENTROPY = FunctionExercise(
     weighted_cross_entropy,
@@ -123,6 +306,8 @@ WEIGHTED_CROSS_ENTROPY = FunctionExercise(
     difficulty=2,
     minutes=15,
     examples=_cross_entropy_examples,
+    mistakes=_CROSS_ENTROPY_MISTAKES,
+    also=_gradient_flows,
 )
 HELD_UPDATE = FunctionExercise(
     held_update,
@@ -136,4 +321,5 @@ HELD_UPDATE = FunctionExercise(
     difficulty=1,
     minutes=5,
     examples=_held_examples,
+    mistakes=_HELD_MISTAKES,
 )

@@ -1,9 +1,12 @@
 """Clusters, PONO and the rescue (paper 3.2): notebook 02."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.exercise import Example, FunctionExercise, Mistake
+from lapnet_lab.functions import drawing
 
 
 def clusters(ious: Tensor) -> Tensor:
@@ -81,7 +84,9 @@ def _clusters_examples(generator: Generator) -> list[Example]:
 
 
 def _pono_examples(generator: Generator) -> list[Example]:
-    return [(ious, clusters(ious)) for ious in some_ious(generator)]
+    maps = some_ious(generator)
+    rescued = [torch.tensor([[0.6, 0.5], [0.4, 0.3]]), *(ious for ious in maps if len(ious) > 2)]
+    return [*((ious, clusters(ious)) for ious in maps), *((ious, rescue(ious, clusters(ious))) for ious in rescued)]
 
 
 def _rescue_examples(generator: Generator) -> list[Example]:
@@ -93,7 +98,7 @@ def _rescue_examples(generator: Generator) -> list[Example]:
         [[0.4, 0.3], [0.4, 0.3]],  # equal objects
         [[0.8, 0.7, 0.6], [0.5, 0.4, 0.3], [0.4, 0.35, 0.1]],  # two rescues
         [[0.8, 0.7], [0.5, 0.4], [0.4, 0.35]],  # more objects than anchors
-        [[0.8, 0.0, 0.0], [0.5, 0.0, 0.2]],  # nobody's anchors are free too
+        [[0.8, 0.0, 0.0], [0.5, 0.0, 0.2]],  # what it alone overlaps is its own: no rescue
         [[0.8, 0.0, 0.6], [0.5, 0.3, 0.4]],  # it has an anchor already
         [[0.8, 0.7, 0.3], [0.5, 0.4, 0.6], [0.2, 0.2, 0.5]],
         # Object 1 overlaps anchor 0 or 1 most, but these are object 0's: the best that it has is anchor 2.
@@ -108,6 +113,202 @@ def _rescue_examples(generator: Generator) -> list[Example]:
     return [(ious, clusters(ious)) for ious in maps]
 
 
+def _best_only(ious: Tensor) -> Tensor:
+    owner = torch.full((ious.shape[1],), -1)
+    for n in range(len(ious)):
+        if ious[n].max() > 0:
+            owner[ious[n].argmax()] = n
+    return owner
+
+
+_CLUSTERS_MISTAKES = (
+    Mistake(
+        lambda ious: ious.argmax(0),
+        "an anchor that overlaps nobody is given to object 0: what is `argmax` of zeros, and whose is the anchor?",
+    ),
+    Mistake(
+        lambda ious: len(ious) - 1 - ious.flip(0).argmax(0),
+        "an anchor that overlaps nobody is given to the last object: what is the largest of zeros, and whose is it?",
+    ),
+    Mistake(
+        lambda ious: torch.where(ious.amax(0) > 0, len(ious) - 1 - ious.flip(0).argmax(0), -1),
+        "of two objects with one IoU the first gets the anchor: does yours replace it by one that is no better?",
+    ),
+    Mistake(
+        lambda ious: torch.where(ious.amax(0) > 0.5, ious.argmax(0), -1),
+        "you leave out what overlaps by less than .5, as AO does: how much must an anchor of a cluster overlap?",
+    ),
+    Mistake(
+        lambda ious: torch.where(ious.amax(0) >= 0.5, ious.argmax(0), -1),
+        "you ask an anchor to overlap by half its object, as AO does: how much must one of a cluster overlap?",
+    ),
+    Mistake(
+        lambda ious: torch.where(ious.amax(0) > 0, ious.argmax(0) + 1, 0),
+        "your objects are counted from 1, and 0 is nobody: from where does the contract count?",
+    ),
+    Mistake(
+        lambda ious: ious.argmax(1),
+        "you found an anchor for each object; asked is an object for each anchor: along which dimension do you look?",
+    ),
+    Mistake(
+        lambda ious: ious.amax(0),
+        "this is how much each anchor overlaps its object; asked is which object that is: what else does `max` return?",
+    ),
+    Mistake(
+        _best_only,
+        "each object has its best anchor only: to whom do the other anchors belong that overlap it?",
+    ),
+)
+
+
+def _own(ious: Tensor, owner: Tensor) -> Tensor:
+    """The IoU of each anchor with its object; 0 for nobody's."""
+    return torch.where(owner >= 0, ious.gather(0, owner.clamp(min=0)[None])[0], 0)
+
+
+def _within(ious: Tensor, owner: Tensor, divide: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """`divide` gets an object's row of IoUs and the mask of its cluster, and returns what is O there."""
+    overlap = torch.zeros_like(ious[0])
+    for n in range(len(ious)):
+        if (owner == n).any():
+            overlap[owner == n] = divide(ious[n], owner == n)
+    return overlap
+
+
+def _last_for_nobody(ious: Tensor, owner: Tensor) -> Tensor:
+    peaks = torch.stack([torch.where(owner == n, row, 0).max() for n, row in enumerate(ious)])
+    return ious[owner, torch.arange(len(owner))] / peaks[owner]
+
+
+_PICTURE = "you divide all by one number, the largest of the picture; by which maximum does eq. 1 divide?"
+_PONO_MISTAKES = (
+    Mistake(
+        lambda ious, owner: _own(ious, owner),
+        "this is the plain overlap; by what does eq. 1 divide it, so that each cluster peaks at 1?",
+    ),
+    Mistake(
+        lambda ious, owner: torch.where(owner >= 0, ious.amax(0), 0),
+        "this is the largest overlap of each anchor; by what does eq. 1 divide?",
+    ),
+    Mistake(lambda ious, owner: _own(ious, owner) / ious.max(), _PICTURE),
+    Mistake(lambda ious, owner: _own(ious, owner) / ious.max().clamp(min=1e-9), _PICTURE),
+    Mistake(lambda ious, owner: ious.amax(0) / ious.max(), _PICTURE),
+    Mistake(lambda ious, owner: torch.where(owner >= 0, ious.amax(0) / ious.max().clamp(min=1e-9), 0), _PICTURE),
+    Mistake(
+        lambda ious, owner: _within(ious, owner, lambda row, mine: row[mine] / row.max()),
+        "a cluster does not peak at 1 where a rival has its object's best anchor: among which anchors is your maximum?",
+    ),
+    Mistake(
+        lambda ious, owner: torch.nan_to_num(ious / ious.amax(1, keepdim=True)).amax(0),
+        "you divide before it is settled to whom an anchor belongs: does its own object still win? Use `owner`.",
+    ),
+    Mistake(
+        lambda ious, owner: _within(ious, owner, lambda row, mine: torch.ones_like(row[mine])),
+        "every anchor of a cluster gets 1: are they all as good as its best?",
+    ),
+    Mistake(
+        lambda ious, owner: _within(ious, owner, lambda row, mine: row[mine] / row[mine].sum()),
+        "your clusters add up to 1; what should be 1 in each of them?",
+    ),
+    Mistake(
+        lambda ious, owner: torch.where(owner >= 0, _within(ious, owner, lambda r, m: r[m] / r[m].max()), 1),
+        "an anchor that belongs to nobody is no object's best: what is its O?",
+    ),
+    Mistake(
+        _last_for_nobody,
+        "nobody's anchors have the owner -1, as an index the last object, which may have no cluster: what is 0 / 0?",
+    ),
+    Mistake(
+        lambda ious, owner: pono(ious, clusters(ious)),
+        "you look for the owners again; after a rescue they are others: which ones are handed to you?",
+    ),
+)
+
+
+def _rescued(
+    ious: Tensor, owner: Tensor, *, protect: str = "peaks", claim: bool = True, everyone: bool = False,
+    least: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """`rescue`, with one thing changed.
+
+    protect: what of the others is not free: "peaks", "nothing", or "rows", the best of the whole row.
+    claim: what a rescue has taken is no longer free.
+    everyone: objects that have a cluster are rescued too.
+    least: the IoU has to be above this; below 0 an object that touches nothing takes the first free anchor.
+    """
+    before, owner = owner, owner.clone()
+    free = torch.ones(len(owner), dtype=torch.bool)
+    for n in range(len(ious)):
+        if protect != "nothing" and (before == n).any():
+            best = ious[n] if protect == "rows" else torch.where(before == n, ious[n], 0)
+            free[best.argmax()] = False
+    for n in range(len(ious)):
+        own = torch.where(free, ious[n], -0.5)
+        best = own.argmax()
+        if (everyone or not (before == n).any()) and own[best] > least:
+            owner[best] = n
+            free[best] = not claim
+    return owner
+
+
+def _free(ious: Tensor, owner: Tensor) -> Tensor:
+    free = torch.ones(len(owner), dtype=torch.bool)
+    for n in range(len(ious)):
+        if (owner == n).any():
+            free[torch.where(owner == n, ious[n], 0).argmax()] = False
+    return free
+
+
+def _all_that_is_free(ious: Tensor, owner: Tensor) -> Tensor:
+    moved, free = owner.clone(), _free(ious, owner)
+    for n in range(len(ious)):
+        if not (owner == n).any():
+            moved[free & (ious[n] > 0)] = n
+            free &= ious[n] <= 0
+    return moved
+
+
+def _anything(ious: Tensor, owner: Tensor) -> Tensor:
+    """Takes the best free anchor, and anchor 0 where that is none."""
+    moved, free = owner.clone(), _free(ious, owner)
+    for n in range(len(ious)):
+        if not (owner == n).any():
+            best = torch.where(free, ious[n], 0).argmax()
+            moved[best], free[best] = n, False
+    return moved
+
+
+_RIVAL = "a rescued object took the best anchor of another: for whom is an anchor not free?"
+_NOTHING = "an object was given an anchor that it does not overlap: what is its largest IoU with a free one?"
+_RESCUE_MISTAKES = (
+    Mistake(
+        lambda ious, owner: owner.clone(),
+        "nothing has changed: all that such an object overlaps belongs to rivals; which of it can they spare?",
+    ),
+    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing", claim=False), _RIVAL),
+    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing", claim=False, least=-1), _RIVAL),
+    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing"), _RIVAL),
+    Mistake(
+        lambda ious, owner: _rescued(ious, owner, claim=False),
+        "two rescued objects wanted one anchor, and the second took it from the first: is it still free by then?",
+    ),
+    Mistake(
+        lambda ious, owner: _rescued(ious, owner, everyone=True),
+        "an object that has a cluster took another anchor: who is to be rescued?",
+    ),
+    Mistake(
+        lambda ious, owner: _rescued(ious, owner, protect="rows"),
+        "you protect what an object overlaps most, even where that is not its own: which anchors are in its cluster?",
+    ),
+    Mistake(
+        _all_that_is_free,
+        "a rescued object took all that is free: how many anchors does it get?",
+    ),
+    Mistake(_anything, _NOTHING),
+    Mistake(lambda ious, owner: _rescued(ious, owner, least=-0.4), _NOTHING),
+    Mistake(lambda ious, owner: _rescued(ious, owner, least=-1), _NOTHING),
+)
+
 CLUSTERS = FunctionExercise(
     clusters,
     title="Clusters",
@@ -117,6 +318,8 @@ CLUSTERS = FunctionExercise(
     difficulty=1,
     minutes=5,
     examples=_clusters_examples,
+    mistakes=_CLUSTERS_MISTAKES,
+    draw=drawing.maps,
 )
 PONO = FunctionExercise(
     pono,
@@ -127,6 +330,8 @@ PONO = FunctionExercise(
     difficulty=2,
     minutes=10,
     examples=_pono_examples,
+    mistakes=_PONO_MISTAKES,
+    draw=drawing.maps,
 )
 RESCUE = FunctionExercise(
     rescue,
@@ -140,4 +345,6 @@ RESCUE = FunctionExercise(
     difficulty=3,
     minutes=20,
     examples=_rescue_examples,
+    mistakes=_RESCUE_MISTAKES,
+    draw=drawing.maps,
 )

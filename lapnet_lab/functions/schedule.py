@@ -1,8 +1,10 @@
 """The learning rate over a training (paper 4): notebook 07."""
 
+import math
+
 from torch import Generator
 
-from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.exercise import Example, FunctionExercise, Mistake
 
 
 def learning_rate(step: int, steps: int, base: float, power: float) -> float:
@@ -27,6 +29,49 @@ def _examples(_generator: Generator) -> list[Example]:
     ]  # fmt: skip
 
 
+_MISTAKES = (
+    Mistake(
+        lambda step, steps, base, power: base * (step / steps) ** power,
+        "your rate begins at 0 and rises: is step / steps what is done, or what is left?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * (1 - (step / steps) ** power),
+        "both ends are right, the way between them is not: of what is the power taken?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: (base * (1 - step / steps)) ** power,
+        "step 0 should have the rate base, and has base ** power in yours: what stands inside the brackets?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * (1 - step / steps),
+        "it falls in a straight line, whatever the power: where does it come in?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * (1 - step / steps) * power,
+        "you multiply by the power: what is a power?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: (1 - step / steps) ** power,
+        "your rate always begins at 1: at what should it begin?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * (1 - step // steps) ** power,
+        "your rate stays where it is until the last step: what is 1 // 2?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * max(0.0, 1 - (step + 1) / steps) ** power,
+        "you are a step ahead: how many steps are done at step 0?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * power ** (step / steps),
+        "this is a power of `power`, and does not end at 0: what is raised to which power?",
+    ),
+    Mistake(
+        lambda step, steps, base, power: base * (1 + math.cos(math.pi * step / steps)) / 2,
+        "this is the cosine schedule of other papers: which form has LapNet's?",
+    ),
+)
+
 LEARNING_RATE = FunctionExercise(
     learning_rate,
     title="Polynomial decay",
@@ -39,5 +84,6 @@ LEARNING_RATE = FunctionExercise(
     difficulty=1,
     minutes=5,
     examples=_examples,
+    mistakes=_MISTAKES,
     tolerance=1e-7,
 )
