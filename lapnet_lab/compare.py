@@ -54,7 +54,7 @@ def side_by_side(_example: Example, expected: Any, got: Any) -> Figure | None:
 
 
 def _map(axis: Axes, values: Tensor, low: float, high: float) -> None:
-    axis.imshow(values, vmin=low, vmax=max(high, low + 1e-9), cmap="viridis", aspect="auto")
+    axis.imshow(values.numpy(), vmin=low, vmax=max(high, low + 1e-9), cmap="viridis", aspect="auto")
     axis.set_xticks([])
     axis.set_yticks([])
     if values.numel() <= MOST:

@@ -4,6 +4,7 @@ The sentence comes with the smallest example on which the function fails.
 """
 
 import copy
+import dis
 import inspect
 import io
 import linecache
@@ -186,9 +187,11 @@ def _arguments(function: Callable[..., Any], count: int) -> str | None:
 
 
 def is_stub(function: Callable[..., Any]) -> bool:
-    """Whether nothing but the docstring and `...` or `pass` is written: its code uses no name at all."""
+    """Whether nothing but the docstring and `...` or `pass` is written: its code reads no name, no argument either."""
     code = getattr(function, "__code__", None)
-    return code is not None and not code.co_names and set(code.co_consts) <= {None, ..., function.__doc__}
+    if code is None or code.co_names or not set(code.co_consts) <= {None, ..., function.__doc__}:
+        return False
+    return not any(step.opname.startswith("LOAD_FAST") for step in dis.get_instructions(code))
 
 
 def _where(function: Callable[..., Any], problem: Exception) -> str:

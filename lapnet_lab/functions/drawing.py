@@ -104,7 +104,7 @@ def _maps(ious: Tensor, expected: Tensor, got: Tensor, whole: bool) -> Figure:
             shades = [[to_rgb(color(int(n)) if 0 <= n < count else "#e6e6e6") for n in line] for line in values]
             ax.imshow(shades, aspect="auto")
         else:
-            ax.imshow(values.nan_to_num(0).clamp(0, 1), cmap=HEAT, vmin=0, vmax=1, aspect="auto")
+            ax.imshow(values.nan_to_num(0).clamp(0, 1).numpy(), cmap=HEAT, vmin=0, vmax=1, aspect="auto")
         ax.grid(visible=False)
         ax.set(xticks=[], yticks=range(len(values)))
         ax.set_yticklabels([f"object {n}" for n in range(count)] if k == 0 else [title], fontsize=8)
@@ -151,10 +151,10 @@ def _curve(hits: Tensor, num_objects: int, expected: float, got: float) -> Figur
     precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
     recall = hits.cumsum(0) / num_objects
     figure, (ax,) = panel_row(1, 4.2, 3.0)
-    ax.plot(recall, precision, "o-", color=BLUE, ms=4, lw=1.2, label="precision after each detection")
+    ax.plot(recall.numpy(), precision.numpy(), "o-", color=BLUE, ms=4, lw=1.2, label="precision after each detection")
     best = precision.flip(0).cummax(0).values.flip(0)
-    edges = torch.cat([torch.zeros(1), recall])
-    ax.fill_between(edges, torch.cat([best[:1], best]), step="pre", color=ORANGE, alpha=0.35, label="the area")
+    edges, tops = torch.cat([torch.zeros(1), recall]), torch.cat([best[:1], best])
+    ax.fill_between(edges.numpy(), tops.numpy(), step="pre", color=ORANGE, alpha=0.35, label="the area")
     ax.set(xlim=(-0.03, 1.03), ylim=(0, 1.08), xlabel="recall", title=f"AP {expected:.3f}, yours {got:.3f}")
     ax.legend(fontsize=8, loc="lower left")
     return figure
