@@ -110,7 +110,8 @@ def lead(notebook: Any, name: str, solved: bool) -> None:
     read, do = prose.minutes(notebook)
     time_ = f"{read} minutes to read and run" + (f", {do} with all exercises" if do > read else "")
     way = " · ".join(filter(None, (before, after, other)))
-    line = f"{way}\n\n<!--given-->*{time_}. Larger runs: set `LAPNET_TIER=laptop` before `make lab`.*<!--/given-->"
+    # A comment at the beginning of a line would make the rest of it HTML, its stars and backticks included.
+    line = f"{way}\n\n*<!--given-->{time_}. Larger runs: set `LAPNET_TIER=laptop` before `make lab`.<!--/given-->*"
     title, _, rest = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"{title}\n\n{line}\n{rest}"
     notebook.cells[-1].source += f"\n\n---\n{way}"
