@@ -102,7 +102,7 @@ def growth_panel(
         "step": ipywidgets.SelectionSlider(options=steps, value=steps[-1], description="step"),
         "threshold": ipywidgets.FloatSlider(threshold, min=0.05, max=0.95, step=0.05, description="score from"),
     }
-    early, middle = {"step": steps[0]}, {"step": steps[len(steps) // 2]}
+    early, middle = {"step": steps[0]}, {"step": min(steps, key=lambda step: abs(step - steps[-1] / 2))}
     return FigurePanel(
         controls, compute, describe, draw, {"first look": early, "halfway": middle, "after training": {}}
     )
