@@ -18,7 +18,7 @@ from lapnet_lab.records import paper_table, render, stale, value, written
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = Path(os.environ.get("LAPNET_PAPER") or ROOT.parent / "shared" / "paper" / "lapnet.txt")
 NAMES = sorted(path.stem for path in (ROOT / "data" / "records").glob("*.json"))
-TEXTS = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "notebooks").glob("*.py"))]
+TEXTS = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
 TABLES = sorted(path.stem for path in (ROOT / "data" / "paper").glob("*.csv"))
 
 TOY = {

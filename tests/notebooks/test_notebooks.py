@@ -67,6 +67,11 @@ def outcome(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped|xfailed)", summary)}
 
 
+def solved(name: str) -> Path:
+    """The notebook that is executed; the learner's is derived from it."""
+    return ROOT / "notebooks" / build.SOLVED / f"{name}.ipynb"
+
+
 def first_number(name: str) -> Any:
     """A built notebook up to the first compared output with at least four digits, and that output."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
@@ -86,8 +91,8 @@ def changed(text: str) -> str:
 
 
 def test_every_notebook_is_in_the_list_that_is_run() -> None:
-    there = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert there == set(build.NOTEBOOKS)
+    for folder in (ROOT / "notebooks", ROOT / "notebooks" / build.SOLVED):
+        assert {path.stem for path in folder.glob("*.ipynb")} == set(build.NOTEBOOKS)
 
 
 @pytest.mark.parametrize("name", build.NOTEBOOKS)
@@ -98,7 +103,7 @@ def test_is_built(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", build.NOTEBOOKS)
 def test_outputs_are_reproduced(name: str) -> None:
-    path = ROOT / "notebooks" / f"{name}.ipynb"
+    path = solved(name)
     result = run_nbval(path)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert outcome(result) == {"passed": len(build.code_cells(nbformat.read(path, 4)))}
@@ -285,7 +290,8 @@ def test_building_renders_recorded_numbers_and_pairs_nothing(tmp_path: Path, mon
     assert right in notebook.cells[0].source
     assert notebook.cells[1].outputs[0].text == "2 tiny PASSIVE\n"
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
-    assert build.check("small") == [f"small: 2 cells; {build.CELLS.start} to {build.CELLS.stop - 1} are wanted"]
+    cells = f"2 cells; {build.CELLS.start} to {build.CELLS.stop - 1} are wanted"
+    assert build.check("small") == [f"small: {build.SOLVED}: {cells}", f"small: {cells}"]
     (tmp_path / "small.py").write_text(SMALL)
     found = " ".join(build.check("small"))
     assert "not what is recorded" in found

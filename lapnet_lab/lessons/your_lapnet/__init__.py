@@ -1,0 +1,1 @@
+"""Lesson 12: a LapNet of the learner's own functions."""

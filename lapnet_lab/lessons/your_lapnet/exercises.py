@@ -1,0 +1,38 @@
+"""Exercises of notebook 12."""
+
+from typing import Any
+
+from lapnet_lab.checks import Check, Exercises
+from lapnet_lab.exercise import Exercise, Unreadable
+
+LISTED = frozenset({"iou", "decode", "nms", "pono", "ams_labels", "held_update"})
+IN_TRAINING = frozenset({"iou", "pono", "ams_labels", "held_update"})
+
+
+def _only_in_training(answer: Any) -> str:
+    if isinstance(answer, str) or not hasattr(answer, "__iter__"):
+        raise Unreadable('this needs a set of names, as in {"pono", "nms"}.')
+    given = {name if isinstance(name, str) else getattr(name, "__name__", str(name)) for name in answer}
+    if unknown := given - LISTED:
+        raise Unreadable(f"{', '.join(sorted(unknown))}: choose from {', '.join(sorted(LISTED))}.")
+    if given == IN_TRAINING:
+        return ""
+    if "decode" in given:
+        return "without `decode` there is no box: offsets alone are no place in the picture."
+    if "nms" in given:
+        return "without `nms` every object is found a hundred times, since a whole cluster answers to it."
+    missing = sorted(IN_TRAINING - given)
+    return f"{missing[0]} is not called either when a finished detector looks at a picture; or where would it be?"
+
+
+EXERCISES = Exercises(
+    {
+        "only_in_training": Exercise(
+            "replace None by a set of names.",
+            "that is why the paper may say that PONO, AMS and the weights cost nothing at inference.",
+            "the table of section 2 says what is called when a detector looks at a picture.",
+            _only_in_training,
+        ),
+    }
+)
+check, judge = Check(EXERCISES), EXERCISES.judge

@@ -1,0 +1,302 @@
+"""A LapNet whose every equation is a function of the exercises: slow and plain, image by image and class by class.
+
+`own` is any object that has the functions by name: `lapnet_lab.mine`, or the solutions. With the solutions the loss,
+the detections and the mAP are the library's; tests hold that.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lapnet_core.anchors import anchor_boxes
+from lapnet_core.boxes import STRIDE, paired_iou
+from lapnet_core.config import TrainConfig, tiny_scenes
+from lapnet_core.data import Detection, Target, collate, train_transform
+from lapnet_core.data.named import Images, object_sizes
+from lapnet_core.data.stream import TrainingStream, Transformed
+from lapnet_core.detector import Detector
+from lapnet_core.losses import LapNetLoss
+from lapnet_core.method import MAX_S_STEP, LapNetMethod, Losses, balance_multipliers, network_groups
+from lapnet_core.model import LapNet
+from lapnet_lab.functions import FUNCTIONS
+
+LONGEST = 0.5
+"""Seconds of a step that one function may take; a slower one is replaced by the library's."""
+MOVES = 100
+"""Steps of k-means at most."""
+
+
+class Functions:
+    """The functions of the exercises under their names, each with the time that it took.
+
+    Args:
+        own: whose they are; what it lacks is the library's.
+    """
+
+    def __init__(self, own: Any) -> None:
+        self.used = {name: getattr(own, name, exercise.solution) for name, exercise in FUNCTIONS.items()}
+        self.seconds: dict[str, float] = defaultdict(float)
+        """Since the last `replace_slow`."""
+        self.told: list[str] = []
+        """Which of hers were not used after all, and why; a sentence each."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in FUNCTIONS:
+            raise AttributeError(name)
+        return partial(self._call, name)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = self.used[name](*arguments)
+        self.seconds[name] += time.perf_counter() - started
+        return result
+
+    def give_up(self, name: str, why: str) -> None:
+        """The library's from here on."""
+        self.used[name] = FUNCTIONS[name].solution
+        self.told.append(f"{name}: {why}; the library's goes on in its place.")
+
+    def replace_slow(self) -> None:
+        """After a step: what took too long is the library's from now on."""
+        for name, seconds in self.seconds.items():
+            if seconds > LONGEST and self.used[name] is not FUNCTIONS[name].solution:
+                self.give_up(name, f"it took {seconds:.1f} s of one step")
+        self.seconds.clear()
+
+
+class Positives(NamedTuple):
+    """Anchors with O > 0.5 of the objects of one class in one image."""
+
+    overlap: Float[Tensor, " P"]
+    index: Int[Tensor, " P"]
+    owner: Int[Tensor, " P"]
+
+
+class OwnLapNet(LapNetMethod):
+    """LapNet with its assignment, loss and detection made of `functions`."""
+
+    def __init__(self, model: LapNet, shapes: Float[Tensor, "C A 2"], criterion: LapNetLoss, functions: Any) -> None:
+        super().__init__(model, shapes, criterion)
+        self.own = functions
+        self.fit = torch.zeros(0)
+        """O_hat of the positives of the last batch."""
+        self.has: tuple[Tensor, Tensor] = torch.zeros(0), torch.zeros(0)
+        """Which slots had a positive in the last batch, for the localisation and for the score."""
+
+    def anchors(self, grid: tuple[int, int]) -> Float[Tensor, "C N 4"]:
+        """(cx, cy, w, h) of every anchor of each class, N = A*H*W."""
+        laid = anchor_boxes(self.shapes, grid, STRIDE).flatten(1, 3)
+        return torch.cat([(laid[..., :2] + laid[..., 2:]) / 2, laid[..., 2:] - laid[..., :2]], dim=-1)
+
+    def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
+        scores, offsets = self.model(images)
+        batch, classes, per_class, height, width = scores.shape
+        anchors, cells = self.anchors((height, width)), height * width
+        labels = torch.zeros(batch, classes, per_class * cells, dtype=torch.bool)
+        misfit, slots, fits = [], [], []
+        for b, target in enumerate(targets):
+            wanted = ~target["difficult"]
+            for c in target["labels"][wanted].unique().tolist():
+                objects = torch.as_tensor(target["boxes"])[wanted & (target["labels"] == c)].float()
+                at = self.assigned(objects, anchors[c])
+                raw = offsets[b, c].movedim(1, -1).reshape(-1, 4)[at.index]
+                fit = self.predicted_iou(self.decoded(raw, anchors[c, at.index]), objects, at.owner)
+                positive = at.overlap > 0.5
+                if self.criterion.ams and self.share >= self.criterion.ams_from:
+                    positive = self.own.ams_labels(at.overlap, fit)
+                labels[b, c, at.index] = positive
+                misfit.append((1 - fit) ** 2)
+                slots.append(c * per_class + at.index // cells)
+                fits.append(fit.detach())
+        slot = torch.cat(slots) if slots else torch.zeros(0, dtype=torch.int64)
+        total_slots = classes * per_class
+        per_slot = scores.new_zeros(total_slots)
+        if slots:
+            per_slot = per_slot.index_add(0, slot, torch.cat(misfit))
+        by_slot = labels.view(batch, total_slots, cells).transpose(0, 1).reshape(total_slots, -1)
+        has_loc, has_cls = slot.bincount(minlength=total_slots) > 0, by_slot.any(1)
+        s_loc, s_cls = self.criterion.s_loc_anchor.flatten(), self.criterion.s_cls_anchor.flatten()
+        loc = (-self.criterion.s_loc).exp() * ((-s_loc).exp() * per_slot).sum() / max(1, len(slot))
+        of_slot = scores.reshape(batch, total_slots, cells).transpose(0, 1).reshape(total_slots, -1)
+        cls = (-self.criterion.s_cls).exp() * self.own.weighted_cross_entropy(of_slot, by_slot, (-s_cls).exp())
+        reg = self.criterion.s_loc + self.criterion.s_cls + (s_loc + s_cls).mean()
+        self.fit, self.has = torch.cat(fits) if fits else torch.zeros(0), (has_loc, has_cls)
+        return Losses(loc + cls + reg, {"loc": loc, "cls": cls, "reg": reg})
+
+    def assigned(self, objects: Float[Tensor, "G 4"], anchors: Float[Tensor, "N 4"]) -> Positives:
+        """Which anchor answers for which object."""
+        half = anchors[:, 2:] / 2
+        with torch.no_grad():
+            ious = self.own.iou(objects, torch.cat([anchors[:, :2] - half, anchors[:, :2] + half], dim=1))
+            owner = self.own.rescue(ious, self.own.clusters(ious))
+            overlap = self.own.pono(ious, owner)
+        where = (overlap > 0.5).nonzero().flatten()
+        return Positives(overlap[where], where, owner[where])
+
+    def decoded(self, offsets: Float[Tensor, "P 4"], anchors: Float[Tensor, "P 4"]) -> Float[Tensor, "P 4"]:
+        """Boxes, through which the offsets are trained."""
+        boxes = self.own.decode(offsets, anchors)
+        if len(boxes) and offsets.requires_grad and not boxes.requires_grad:
+            self.own.give_up("decode", "no gradient flows through it")
+            boxes = self.own.decode(offsets, anchors)
+        return boxes
+
+    def predicted_iou(
+        self, predicted: Float[Tensor, "P 4"], objects: Float[Tensor, "G 4"], owner: Int[Tensor, " P"]
+    ) -> Float[Tensor, " P"]:
+        """O_hat: the IoU of each predicted box with the object of its anchor."""
+        fit = paired_iou(predicted, objects[owner])
+        for n in owner.unique().tolist():
+            own = self.own.iou(predicted[owner == n], objects[n : n + 1])[:, 0]
+            if predicted.requires_grad and not own.requires_grad:
+                self.own.give_up("iou", "no gradient flows through it")
+                break
+            fit = fit.index_put(((owner == n).nonzero().flatten(),), own)
+        return fit
+
+    def detect(
+        self, images: Float[Tensor, "B 3 height width"], *, score_threshold: float = 0.001, nms_iou: float = 0.5,
+        candidates: int = 4000, max_detections: int = 300,
+    ) -> list[Detection]:  # fmt: skip
+        scores, offsets = self.outputs(images)
+        _, classes, _, height, width = scores.shape
+        anchors, cells = self.anchors((height, width)), scores[0, 0].numel()
+        found = []
+        for logit, offset in zip(scores.flatten(1), offsets.movedim(3, -1), strict=True):
+            best, index = logit.topk(min(candidates, len(logit)))
+            best = best.sigmoid()
+            best, index = best[best > score_threshold], index[best > score_threshold]
+            boxes = self.own.decode(offset.reshape(-1, 4)[index], anchors.flatten(0, 1)[index])
+            limit = boxes.new_tensor([width, height, width, height]) * STRIDE
+            boxes = torch.minimum(boxes.clamp(min=0), limit)
+            inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
+            boxes, best, label = boxes[inside], best[inside], index[inside] // cells
+            kept = [self._kept(boxes, best, label == c, nms_iou) for c in range(classes)]
+            rows = torch.cat(kept).sort().values[:max_detections]  # the candidates come by falling score
+            found.append(Detection(boxes=boxes[rows], scores=best[rows], labels=label[rows]))
+        return found
+
+    def _kept(self, boxes: Tensor, scores: Tensor, of_class: Tensor, nms_iou: float) -> Int[Tensor, " K"]:
+        rows = of_class.nonzero().flatten()
+        return rows[self.own.nms(boxes[rows], scores[rows], nms_iou)] if len(rows) else rows
+
+
+def own_anchors(
+    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], classes: int, per_class: int, functions: Any
+) -> Float[Tensor, "C A 2"]:
+    """Anchors by the k-means step: from sizes that are evenly spread by area, until nothing moves."""
+    shapes = []
+    for c in range(classes):
+        own = sizes[labels == c].unique(dim=0)
+        own, every = own[own.prod(1).argsort()], sizes[labels == c]
+        centers = own[torch.linspace(0, len(own) - 1, per_class).round().long()]
+        for _ in range(MOVES):
+            moved = functions.kmeans_step(every, centers)
+            if torch.equal(moved, centers):
+                break
+            centers = moved
+        shapes.append(centers[centers.prod(1).argsort()])
+    return torch.stack(shapes)
+
+
+def build(config: TrainConfig, scenes: Images, functions: Any) -> OwnLapNet:
+    """An untrained one, with its own anchors."""
+    options, classes = config.lapnet, len(scenes.class_names)
+    sizes, labels = object_sizes(scenes, config.image_size, progress=False)
+    torch.manual_seed(config.seed)
+    shapes = own_anchors(sizes, labels, classes, options.anchors_per_class, functions)
+    model = LapNet(classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen)
+    criterion = LapNetLoss(classes, options.anchors_per_class, ams=options.ams, ams_from=options.ams_from)
+    return OwnLapNet(model, shapes, criterion, functions)
+
+
+def step(method: OwnLapNet, optimizer: torch.optim.Optimizer, batch: Any, config: TrainConfig, number: int) -> Losses:
+    """One step of the training: the network by SGD, the balance weights by `held_update`."""
+    rate = method.own.learning_rate(number, config.steps, config.lr, config.power)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    method.zero_grad(set_to_none=True)
+    method.share = number / config.steps
+    losses = method(batch.images, batch.targets)
+    losses.total.backward()
+    network = [p for group in optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(network, config.clip_norm or float("inf"))
+    optimizer.step()
+    anchor_lr, loss_lr = balance_multipliers(config, method.model.num_classes)
+    criterion, always = method.criterion, torch.ones(1, dtype=torch.bool)
+    weights = [(criterion.s_loc, always, loss_lr), (criterion.s_cls, always, loss_lr)]
+    weights += [(criterion.s_loc_anchor, method.has[0], anchor_lr), (criterion.s_cls_anchor, method.has[1], anchor_lr)]
+    for s, has, multiplier in weights:
+        assert s.grad is not None
+        most = MAX_S_STEP / max(rate * multiplier, 1e-12)
+        gradient = s.grad.flatten().clamp(-most, most)
+        s.data = method.own.held_update(s.data.flatten(), gradient, has, rate * multiplier).view_as(s)
+    return losses
+
+
+def learn(
+    config: TrainConfig, scenes: Images, own: Any, *, progress: bool = True,
+    on_step: Callable[[int, Losses], None] | None = None,
+) -> tuple[Detector, Functions]:  # fmt: skip
+    """Train an own LapNet on the scenes, by the same batches as `lapnet_core.train` would.
+
+    Returns:
+        The detector, and the functions with what there is to tell about them.
+    """
+    functions = Functions(own)
+    method = build(config, scenes, functions)
+    optimizer = torch.optim.SGD(network_groups(method.model, config), lr=config.lr, momentum=config.momentum)
+    augment = train_transform(config.image_size, scale=config.scale, flip=config.flip, color=config.color)
+    stream = TrainingStream(Transformed(scenes, augment), config.seed)
+    method.train()
+    for number in tqdm(range(config.steps), desc="your LapNet", unit="step", disable=not progress):
+        at = range(number * config.batch_size, (number + 1) * config.batch_size)
+        losses = step(method, optimizer, collate([stream[position] for position in at]), config, number)
+        functions.replace_slow()
+        if on_step:
+            on_step(number + 1, losses)
+    method.eval()
+    return Detector(method, tuple(scenes.class_names), config.image_size), functions
+
+
+def own_map(
+    found: Sequence[Detection], truth: Sequence[Target], classes: int, functions: Any, iou_threshold: float = 0.5
+) -> float:
+    """VOC's mAP by the functions iou, match and average_precision; objects marked difficult have to be none."""
+    values = []
+    for c in range(classes):
+        hits, scores, objects = [], [], 0
+        for detection, target in zip(found, truth, strict=True):
+            rows = (detection["labels"] == c).nonzero().flatten()
+            rows = rows[detection["scores"][rows].argsort(descending=True, stable=True)]
+            there = torch.as_tensor(target["boxes"])[target["labels"] == c].float()
+            hits.append(functions.match(functions.iou(detection["boxes"][rows], there), iou_threshold))
+            scores.append(detection["scores"][rows])
+            objects += len(there)
+        order = torch.cat(scores).argsort(descending=True, stable=True)
+        if objects:
+            values.append(functions.average_precision(torch.cat(hits)[order], objects))
+    return sum(values) / len(values)
+
+
+def settings(steps: int) -> TrainConfig:
+    """Small scenes for so many steps; AMS acts from half of the training on."""
+    config = tiny_scenes()
+    options = replace(config.lapnet, ams=True, ams_from=0.5, balance="learned")
+    return replace(config, image_size=(128, 128), steps=steps, lapnet=options)
+
+
+def with_functions(detector: Detector, functions: Any) -> Detector:
+    """A trained LapNet whose boxes are decoded and thinned out by the functions."""
+    method = detector.method
+    assert isinstance(method, LapNetMethod)
+    own = OwnLapNet(method.model, method.shapes, method.criterion, functions)
+    return Detector(own.eval(), detector.class_names, detector.image_size)

@@ -1,0 +1,162 @@
+"""With the solutions as functions the own LapNet is the library's: loss, gradients, detections, mAP."""
+
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from lapnet_core.config import tiny_scenes
+from lapnet_core.data import collate, eval_transform
+from lapnet_core.evaluate import voc_map
+from lapnet_core.method import LapNetMethod
+from lapnet_core.scenes import SCENE_CLASSES, Scenes
+from lapnet_lab.functions import FUNCTIONS
+from lapnet_lab.lessons.your_lapnet import study
+
+SIZE = (96, 96)
+SCENES = Scenes(24, size=SIZE, keep=True)
+CONFIG = replace(tiny_scenes(), image_size=SIZE, steps=4, batch_size=3, lr=0.05)
+
+
+def batch_of(count):
+    resize = eval_transform(SIZE)
+    return collate([resize(*SCENES[i]) for i in range(count)])
+
+
+def both(ams, seed=0):
+    config = replace(CONFIG, lapnet=replace(CONFIG.lapnet, ams=ams, balance="learned", anchors_per_class=3))
+    own = study.build(config, SCENES, study.Functions(SimpleNamespace()))
+    with torch.no_grad():  # as after some training
+        generator = torch.Generator().manual_seed(seed)
+        for s in (own.criterion.s_loc_anchor, own.criterion.s_cls_anchor):
+            s += torch.randn(s.shape, generator=generator)
+    return own, LapNetMethod(own.model, own.shapes, own.criterion)
+
+
+@pytest.mark.parametrize("ams", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_loss_is_the_librarys_and_so_are_its_gradients(ams, seed):
+    own, library = both(ams, seed)
+    batch = batch_of(4)
+    found = {}
+    for name, method in (("own", own), ("library", library)):
+        method.train().zero_grad()
+        losses = method(batch.images, batch.targets)
+        losses.total.backward()
+        found[name] = losses, [p.grad.clone() for p in (*own.model.parameters(), own.criterion.s_loc)]
+    for part, value in found["library"][0].parts.items():
+        torch.testing.assert_close(found["own"][0].parts[part], value, rtol=1e-4, atol=1e-6)
+    for a, b in zip(found["own"][1], found["library"][1], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    assert own.fit.numel() > 0
+
+
+def test_a_batch_without_objects_is_fine():
+    own, _ = both(True)
+    batch = batch_of(2)
+    empty = [
+        {**t, "boxes": t["boxes"][:0], "labels": t["labels"][:0], "difficult": t["difficult"][:0]}
+        for t in batch.targets
+    ]
+    losses = own.train()(batch.images, empty)
+    losses.total.backward()
+    assert losses.parts["loc"] == 0
+
+
+def test_detections_and_map_are_the_librarys(monkeypatch):
+    own, library = both(True)
+    generator = torch.Generator().manual_seed(0)
+    grid = (6, len(SCENE_CLASSES), 3, 12, 12)
+    scores = torch.randn(grid, generator=generator) * 2 - 2
+    offsets = torch.randn(*grid[:3], 4, *grid[3:], generator=generator) * 0.3
+    for method in (own, library):
+        monkeypatch.setattr(method, "outputs", lambda _images: (scores, offsets))
+    batch = batch_of(6)
+    a, b = (method.detect(batch.images, score_threshold=0.01) for method in (own, library))
+    for one, other in zip(a, b, strict=True):
+        assert torch.equal(one["labels"], other["labels"])
+        torch.testing.assert_close(one["boxes"], other["boxes"], rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(one["scores"], other["scores"])
+    truth = batch.targets
+    hits = [
+        {
+            "boxes": torch.cat([torch.as_tensor(t["boxes"]).float() + 0.5, d["boxes"][:20]]),
+            "scores": torch.cat([torch.linspace(0.3, 0.6, len(t["boxes"])) + 1e-3 * k, d["scores"][:20]]),
+            "labels": torch.cat([t["labels"], d["labels"][:20]]),
+        }
+        for k, (t, d) in enumerate(zip(truth, a, strict=True))
+    ]
+    mean_ap = voc_map(hits, truth, len(SCENE_CLASSES)).mean_ap
+    assert 0.05 < mean_ap < 1
+    assert study.own_map(hits, truth, len(SCENE_CLASSES), study.Functions(SimpleNamespace())) == pytest.approx(mean_ap, abs=1e-5)
+
+
+def test_a_step_holds_the_weights_of_slots_without_a_positive():
+    own, _ = both(False)
+    optimizer = torch.optim.SGD(own.model.parameters(), lr=0.1)
+    before = own.criterion.s_loc_anchor.detach().clone()
+    network = [p.detach().clone() for p in own.model.parameters()]
+    study.step(own, optimizer, batch_of(2), CONFIG, 0)
+    moved = (own.criterion.s_loc_anchor != before).flatten()
+    assert torch.equal(moved, own.has[0])
+    assert 0 < int(moved.sum()) < moved.numel()
+    assert any(not torch.equal(a, b) for a, b in zip(network, own.model.parameters(), strict=True))
+
+
+def slow(*arguments):
+    time.sleep(0.2)
+    return FUNCTIONS["clusters"].solution(*arguments)
+
+
+def without_gradient(a: Tensor, b: Tensor) -> Tensor:
+    return FUNCTIONS["iou"].solution(a.detach(), b.detach())
+
+
+def flat(offsets: Tensor, anchors: Tensor) -> Tensor:
+    return FUNCTIONS["decode"].solution(offsets.detach(), anchors)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "why"),
+    [("clusters", slow, "s of one step"), ("iou", without_gradient, "gradient"), ("decode", flat, "gradient")],
+)
+def test_what_cannot_be_trained_with_is_replaced_and_told(name, function, why):
+    functions = study.Functions(SimpleNamespace(**{name: function}))
+    own = study.build(CONFIG, SCENES, functions)
+    optimizer = torch.optim.SGD(own.model.parameters(), lr=0.1)
+    for number in range(2):
+        study.step(own.train(), optimizer, batch_of(3), CONFIG, number)
+        functions.replace_slow()
+    assert len(functions.told) == 1
+    assert why in functions.told[0]
+    assert functions.told[0].startswith(f"{name}:")
+    assert functions.used[name] is FUNCTIONS[name].solution
+
+
+def test_her_functions_are_called_and_the_others_are_the_librarys():
+    calls = []
+
+    def clusters(ious):
+        calls.append(ious.shape)
+        return FUNCTIONS["clusters"].solution(ious)
+
+    detector, functions = study.learn(CONFIG, SCENES, SimpleNamespace(clusters=clusters), progress=False)
+    assert calls
+    assert not functions.told
+    assert functions.used["pono"] is FUNCTIONS["pono"].solution
+    assert detector.class_names == SCENE_CLASSES
+    with pytest.raises(AttributeError):
+        functions.nothing()
+
+
+def test_anchors_come_to_rest_and_are_sorted():
+    sizes = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)) * 50 + 4
+    labels = torch.arange(60) % 2
+    functions = study.Functions(SimpleNamespace())
+    shapes = study.own_anchors(sizes, labels, 2, 4, functions)
+    assert bool((shapes.prod(-1).diff(dim=1) >= 0).all())
+    for c in range(2):
+        torch.testing.assert_close(functions.kmeans_step(sizes[labels == c], shapes[c]), shapes[c])
