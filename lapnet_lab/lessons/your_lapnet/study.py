@@ -270,7 +270,7 @@ def learn(
 def own_map(
     found: Sequence[Detection], truth: Sequence[Target], classes: int, functions: Any, iou_threshold: float = 0.5
 ) -> float:
-    """VOC's mAP by the functions iou, match and average_precision; objects marked difficult have to be none."""
+    """VOC's mAP by the functions iou, match and average_precision. What finds a difficult object does not count."""
     values = []
     for c in range(classes):
         hits, scores, objects = [], [], 0
@@ -278,9 +278,14 @@ def own_map(
             rows = (detection["labels"] == c).nonzero().flatten()
             rows = rows[detection["scores"][rows].argsort(descending=True, stable=True)]
             there = torch.as_tensor(target["boxes"])[target["labels"] == c].float()
-            hits.append(functions.match(functions.iou(detection["boxes"][rows], there), iou_threshold))
+            ious, hard = functions.iou(detection["boxes"][rows], there), target["difficult"][target["labels"] == c]
+            if len(there):
+                best, which = ious.max(1)
+                counts = (best < iou_threshold) | ~hard[which]
+                ious, rows = ious[counts], rows[counts]
+            hits.append(functions.match(ious, iou_threshold))
             scores.append(detection["scores"][rows])
-            objects += len(there)
+            objects += int((~hard).sum())
         order = torch.cat(scores).argsort(descending=True, stable=True)
         if objects:
             values.append(functions.average_precision(torch.cat(hits)[order], objects))
