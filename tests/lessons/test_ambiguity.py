@@ -8,14 +8,13 @@ from typing import Any
 import oracles
 import pytest
 import torch
-from exercises import exercises_of
+from exercises import check_solutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from strategies import scenes
 from torchvision import tv_tensors
 
-from lapnet_core import assign as assignment_module
 from lapnet_core.assign import Positives, ams_labels, assign
 from lapnet_core.boxes import paired_iou
 from lapnet_core.config import TrainConfig
@@ -23,6 +22,7 @@ from lapnet_core.losses import LapNetLoss
 from lapnet_core.model import LapNet
 from lapnet_core.options import LapNetOptions
 from lapnet_core.train import train
+from lapnet_lab import mine
 from lapnet_lab.lessons.ambiguity import figures
 from lapnet_lab.lessons.ambiguity.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.ambiguity.panels import approach_panel, training_panel, two_people
@@ -39,6 +39,7 @@ from lapnet_lab.lessons.ambiguity.study import (
     higher_if_rejected,
     known_scenes,
     labelled,
+    per_object,
     rejection_rates,
     spread_points,
     train_recorded,
@@ -93,6 +94,9 @@ def test_the_ratio_by_hand() -> None:
     assert ratio[(at.object_index == 1) & (at.column == 1) & (at.row == 0)].tolist() == pytest.approx(
         [(144 / 368) / (192 / 320)]
     )
+    assert per_object(at, 2) == at.object_index.bincount(minlength=2).tolist()
+    assert per_object(at, 2, torch.ones(len(ratio))) == per_object(at, 2)
+    assert per_object(at, 3, torch.full((len(ratio),), 0.79)) == [0, 0, 0]
     alone = ambiguity_ratio(assign(shapes, (3, 3), boxes[:1], torch.tensor([0])).positives(), shapes, boxes[:1],
                             torch.tensor([0]))  # fmt: skip
     assert set(alone.tolist()) == {0.0}
@@ -489,10 +493,14 @@ def test_the_columns_have_to_be_ranked() -> None:
     assert "listed first" in judge("ambiguity_ratio", [0.5, 2.0], ious=torch.tensor([[0.4, 0.2], [0.3, 0.6]])).message
 
 
+def test_what_the_solution_says_passes() -> None:
+    assert EXERCISES["two_limits"].digits == EXERCISES["ambiguity_ratio"].digits == 2
+    assert judge("two_limits", (0.56, 0.93), **GIVEN["two_limits"]).done is True
+    assert judge("two_limits", (0.55, 0.93), **GIVEN["two_limits"]).done is False
+    assert judge("two_limits", (0.56, 0.92), **GIVEN["two_limits"]).done is False
+    assert judge("ambiguity_ratio", (0.90, 0.50, 0), **GIVEN["ambiguity_ratio"]).done is True
+
+
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    exercises = exercises_of("03_ambiguity")
-    assert [name for _, name, _ in exercises] == list(EXERCISES)
-    for solution, name, variable in exercises:
-        names: dict[str, Any] = {"torch": torch, "assign": assignment_module, "ious": IOUS, **TABLE}
-        exec(solution, names)
-        assert judge(name, names[variable], **GIVEN[name]).done is True, name
+    known = {"torch": torch, "mine": mine, "ious": IOUS, **TABLE}
+    check_solutions("03_ambiguity", EXERCISES, judge, GIVEN.__getitem__, lambda: dict(known))

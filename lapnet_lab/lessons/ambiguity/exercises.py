@@ -8,6 +8,10 @@ from torch import Tensor
 from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
+from lapnet_lab.functions import AMS_LABELS
+
+HALF_A_DIGIT = 0.005
+"""To which a limit is asked for: two digits."""
 
 
 def _ratio_by_hand(answer: Any, *, ious: Tensor) -> str:
@@ -31,7 +35,7 @@ def _two_limits(answer: Any, *, iou: float, best: float) -> str:
     pono, ao = numbers(answer, (2,), "two numbers, for PONO and for AO").tolist()
 
     def is_limit(overlap: float, fit: float) -> bool:
-        around = torch.tensor([fit - 1e-3, fit + 1e-3], dtype=torch.float64)
+        around = torch.tensor([fit - HALF_A_DIGIT, fit + HALF_A_DIGIT], dtype=torch.float64)
         return ams_labels(torch.full_like(around, overlap), around).tolist() == [False, True]
 
     if is_limit(iou / best, pono) and is_limit(iou, ao):
@@ -68,12 +72,14 @@ EXERCISES = Exercises(
             "the last anchor touches one object only: nothing about it is ambiguous.",
             "`ious.sort(1, descending=True).values` has the best IoU of each anchor first, the second best next to it.",
             _ratio_by_hand,
+            digits=2,
         ),
         "two_limits": Exercise(
             "replace None by two numbers: the least Ô under PONO, and the least Ô under AO.",
             "with AO the same anchor has to fit almost perfectly, and before the training nothing does.",
             "O is IoU divided by the best IoU under PONO, the IoU itself under AO; then solve O · Ô = 0.5.",
             _two_limits,
+            digits=2,
         ),
         "starved_objects": Exercise(
             "replace None by the number of objects without a positive label.",
@@ -81,6 +87,7 @@ EXERCISES = Exercises(
             "`owner[kept].bincount(minlength=objects)` counts the labels of each object.",
             _starved,
         ),
-    }
+    },
+    functions=(AMS_LABELS,),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge

@@ -94,6 +94,12 @@ def ambiguity_ratio(
     return torch.where(second < own, second / own.clamp(min=torch.finfo(own.dtype).tiny), 1.0)
 
 
+def per_object(at: Positives, objects: int, ratio: Float[Tensor, " P"] | None = None) -> list[int]:
+    """How many positives each of so many objects has; only the ambiguous ones where their ratio is given."""
+    which = slice(None) if ratio is None else ratio >= AMBIGUOUS
+    return at.object_index[which].bincount(minlength=objects).tolist()
+
+
 @dataclass(frozen=True)
 class AmbiguityCounts:
     """For each object how many positives (O > 0.5) it has, and how many of them are ambiguous."""
