@@ -14,11 +14,10 @@
 #
 # After this notebook you will be able to
 #
-# - train LapNet on drawn scenes, on blood cells, on VOC, COCO or your own photographs, by changing one variable;
-# - read every number of the log, and say which of them tell something and which do not;
-# - choose the best model by validation, and end a training that no longer gets better;
-# - tell four ways to fail apart, by the curves alone, and say what helps against each;
-# - do all of this from the command line.
+# - train LapNet on drawn scenes, VOC, COCO or your own photographs, by changing one variable;
+# - read the log, and say which of its numbers tell something;
+# - choose the best model by validation, and end a training in time;
+# - tell four ways to fail apart by their curves, and say what helps.
 #
 # <!-- records: training.tiers -->
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
@@ -28,7 +27,8 @@
 # | full | `full` | as laptop; for VOC and COCO the paper's schedule | days on GPUs (not measured) | | VOC, COCO |
 # <!-- /records -->
 #
-# You should have seen [00](00_start_here.ipynb), where the terms of the loss and average precision are introduced.
+# You should have seen [00](00_start_here.ipynb) for the terms of the loss, and [06](06_detections.ipynb) for average
+# precision.
 
 # %%
 import tempfile
@@ -36,9 +36,10 @@ from pathlib import Path
 
 from IPython.display import display
 
-from lapnet_core import config, detector, evaluate, train
+from lapnet_core import config, evaluate, train
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import gather, models, records, setup
+from lapnet_core.step import learning_rate as library_rate
+from lapnet_lab import Predict, gather, mine, models, records, setup
 from lapnet_lab.lessons.training import failures, figures, panels, study
 from lapnet_lab.lessons.training.exercises import check
 
@@ -47,9 +48,9 @@ lab = setup()
 # %% [markdown]
 # ## 1. First the end: what a trained detector does
 #
-# Two small trained detectors come with the package. `models.shipped("scenes")` was trained on our drawn street
-# scenes, <!--record training.scenes_steps-->2200<!--/record--> steps from random numbers. Three test scenes that it
-# has never seen, the same as in notebook 00:
+# Two small trained detectors come with the package. `models.shipped("scenes")` was trained on drawn street scenes, from
+# random numbers in <!--record training.scenes_steps-->2200<!--/record--> steps. Here are three test scenes that it has
+# never seen:
 
 # %%
 ready = models.shipped("scenes")
@@ -62,8 +63,8 @@ print("\n".join(titles))
 figures.with_boxes([image for image, _ in shown.values()], list(found.values()), SCENE_CLASSES, titles)
 
 # %% [markdown]
-# **Notice** what is missed, and what is drawn twice: both happen where people stand in each other's way. The same
-# detector on all hundred test scenes, with its mAP (at IoU 0.5), and which classes it knows well:
+# **Notice** where things are missed or found twice: where objects stand in each other's way. Now its mAP (at IoU 0.5)
+# on a hundred test scenes, and the classes that it knows well:
 
 # %%
 predicted, truth, _ = ready.predict_dataset(scenes, progress=lab.progress)
@@ -75,9 +76,8 @@ print(f"AP above .5: {', '.join(above)}; below: {', '.join(name for name in SCEN
 
 # %% [markdown]
 # The other one, `models.shipped("photographs")`, knows people and five animals. It was trained on photographs of
-# PASCAL VOC, and it did not start from random numbers but with a backbone that had learned on ImageNet. Photographs do
-# not come with this repository. If `LAPNET_DATA` names a folder that holds `voc_animals`, you see three that it was
-# not trained on.
+# PASCAL VOC, with a backbone that had learned on ImageNet. If `LAPNET_DATA` names a folder with `voc_animals`, you see
+# three that are new to it.
 
 # %% tags=["nbval-ignore-output"]
 photographs = models.unseen_photographs(lab.data)  # None where there are none
@@ -91,10 +91,9 @@ print("photographs are there" if photographs is not None else "LAPNET_DATA holds
 # %% [markdown]
 # Its AP50 on <!--record training.photographs_test_images-->900<!--/record--> test photographs
 # is <!--record training.photographs_ap50-->.40<!--/record-->,
-# after <!--record training.photographs_time-->157<!--/record--> seconds on a GPU (an NVIDIA H200). That is no good
-# detector yet. The cheapest way to a better one is time: the same training with three times the steps
-# reaches <!--record training.longer_ap50-->.54<!--/record-->. (Over three seeds the short one
-# has <!--record training.short_ap50-->.42<!--/record--> on average.)
+# after <!--record training.photographs_time-->157<!--/record--> seconds on a GPU. That is no good detector yet. The
+# cheapest way to a better one is time: three times the steps
+# reach <!--record training.longer_ap50-->.54<!--/record-->.
 #
 # ## 2. One variable says what is trained on
 #
@@ -102,11 +101,11 @@ print("photographs are there" if photographs is not None else "LAPNET_DATA holds
 # | --- | --- | --- |
 # | `"scenes"` | drawn street scenes, 7 classes | they are drawn here, offline |
 # | `"bccd"` | blood cells under a microscope, 3 classes | a folder `bccd` in `LAPNET_DATA` |
-# | `"voc"`, `"coco"` | the paper's data sets, 20 and 80 classes | `lapnet data get`, gigabytes |
+# | `"voc"`, `"coco"` | the paper's data, <!--given-->20 and 80 classes<!--/given--> | `lapnet data get`, gigabytes |
 # | `"path/to/folder"` | **your own photographs** | annotations of VOC, COCO or YOLO; told apart by itself |
 #
-# `study.plan` takes the preset of the data (`config.preset_for`), asks for four validations, and in the tiny tier cuts
-# everything down to what takes seconds. Change the first line, and run all cells.
+# `study.plan` takes the preset of the data, in the tiny tier cut down to seconds. To train on something else, change
+# the first line and run all cells.
 
 # %%
 data = "scenes"  # or "bccd", "voc", "coco", or the path of your folder
@@ -119,9 +118,8 @@ print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_s
 # %% [markdown]
 # ### Look at the data first
 #
-# Most trainings that fail have failed here. Ten minutes spent looking at annotations are better invested than ten
-# hours of training: are the boxes where the objects are? Are all objects annotated? Which classes are rare? How small
-# are the objects *in the network's input*, which is where they count?
+# Most trainings that fail have failed here. Are the boxes where the objects are, and all objects annotated? How small
+# are they *in the network's input*, which is where it counts?
 
 # %%
 objects = gather.objects(dataset, min(100, len(dataset)))
@@ -133,12 +131,9 @@ images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
 figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
 
 # %% [markdown]
-# **Notice**, for the scenes, that most objects are small at this size. An object of 8 pixels covers a single cell of
-# the output. If your own small objects matter to you, raise `image_size` before anything else.
-#
-# For a folder of yours a command does this thoroughly. It names every faulty box and the file that it stands in,
-# counts classes and sizes, finds images that are in train *and* in test, and says how many objects the anchors would
-# miss:
+# **Notice**, for the scenes, that most objects are small: one of `8 × 8` pixels covers a single cell of the output. If
+# your small objects matter, raise `image_size` before anything else. For a folder of yours a command looks thoroughly,
+# and names every faulty box with its file:
 #
 # ```bash
 # lapnet data check path/to/folder
@@ -146,36 +141,57 @@ figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
 #
 # ## 3. The recipe
 #
-# A training has many settings. These are the ones that decide, with the presets' answers:
+# A training has many settings. These decide:
 #
 # | setting | what it does | how to choose it |
 # | --- | --- | --- |
 # | `weights="imagenet"` | the backbone has learned to see before | **yes**, for photographs: worth more than the rest |
-# | `image_size` | how large objects are for the network | as large as your patience allows; time grows with the area |
+# | `image_size` | how large objects are for the network | as large as your patience allows |
 # | `steps`, `batch_size` | how often it looks | the more steps the better, until validation says otherwise |
 # | `lr` | how far a step goes | the largest that does not diverge; try a few, each three times the last |
 # | `warmup`, `clip_norm` | keep the first steps from doing harm | with pretrained weights: a few dozen steps, and 10 |
-# | `scale`, `flip` | each image looks different each time | leave them, unless left and right mean something |
 #
-# The paper's schedule is *polynomial*. In step $t$ of $T$ the learning rate is $\eta_0 (1 - t/T)^{0.9}$, and it ends
-# at zero. A *warm-up* over $w$ steps multiplies it with $\min(1, (t+1)/w)$.
+# Large steps find the region, small ones settle in it. So the paper lets the learning rate fall: in step $t$ of $T$ it
+# is $\eta_0 (1 - t/T)^{0.9}$.
 
 # %%
-warm = settings.with_options(warmup=settings.steps // 5)
-straight = settings.with_options(power=1.0)
-constant = settings.with_options(power=0.0)
-figures.schedules({"as planned": settings, "with a warm-up": warm, "power 1": straight, "constant": constant})
+# exercise: learning_rate
 
 # %% [markdown]
-# **Notice** that a power of 0.9 is nearly a straight line. What matters is that the rate *ends at zero*: large steps
-# find the region, small ones settle in it (section 7 shows what they are worth). This has a consequence that is often
-# overlooked: **a training of 1000 steps is not the first half of one of 2000.** If you want to know what more steps
-# would give, you have to start anew.
+# `mine.learning_rate` is yours once it is right, and the library's until then. The library itself has one factor more,
+# a *warm-up*: in the first $w$ steps it multiplies the rate with $(t+1)/w$.
+
+# %%
+for k in range(settings.steps):
+    own = mine.learning_rate(k, settings.steps, settings.lr, settings.power)
+    warm = min(1.0, (k + 1) / settings.warmup) if settings.warmup else 1.0
+    assert abs(own * warm - library_rate(settings, k)) < 1e-12
+print(f"the library's rate, in all {settings.steps} steps")
+
+# %%
+warming = settings.with_options(warmup=settings.steps // 5)
+straight = settings.with_options(power=1.0)
+constant = settings.with_options(power=0.0)
+figures.schedules({"as planned": settings, "with a warm-up": warming, "power 1": straight, "constant": constant})
+
+# %% [markdown]
+# **Notice** that a power of 0.9 is nearly a straight line. What matters is that the rate *ends at zero*. So **a
+# training of 1000 steps is not the first half of one of 2000**: to know what more steps give, start anew.
 #
 # ## 4. Train, and watch
 #
-# `train.train` calls `watch` after each step. It draws the losses, the mean fit $\hat O$ of the positives, the mAP of
-# each validation, and what the network finds on one picture that it does not train on.
+# The next cell trains for about a minute. It draws the losses, the mean fit $\hat O$ of the positives (the IoU of
+# the predicted boxes with their objects), the mAP of each validation, and the surest boxes on a picture that it does
+# not train on.
+
+# %%
+Predict(
+    "After these few steps from random numbers, what is the mAP on pictures that it does not train on?",
+    ["next to nothing", "about half of a good detector's", "close to a good detector's"],
+    answer=0,
+    because="boxes come to lie on objects long before the scores mean anything. mAP wants the right class, an IoU of "
+    ".5, and right boxes that are surer than wrong ones.",
+)
 
 # %% tags=["nbval-ignore-output"]
 picture = (held_out or dataset)[1][0]
@@ -194,230 +210,93 @@ if lab.tier == "tiny" and data == "scenes":
 print(sorted(path.name for path in run_folder.iterdir() if not path.name.startswith(".")))
 
 # %% [markdown]
-# **Notice** that the boxes on the picture come to lie on objects long before the scores mean anything, and that the
-# mAP is still next to nothing. So few steps teach a network where things are, roughly, and not yet what they are. mAP
-# is strict: the class has to be right, the IoU has to reach 0.5, and the right boxes have to be surer than the wrong
-# ones.
-#
-# The last line lists what lies in the folder of the run: `log.jsonl`, a line for every few steps; `last.pt` and
-# `previous.pt`, the two newest checkpoints, from which a training that was stopped goes on bit for bit (`--resume`);
-# `model.safetensors`, the finished detector; `best.safetensors`, the best one by validation; the anchors.
+# The last line lists the folder of the run: the log, the anchors, two checkpoints from which a training goes on
+# (`--resume`), the finished detector, `model.safetensors`, and the best one by validation.
 #
 # ## 5. What the log says
 #
-# Now to the long training that made the shipped detector. Its log is recorded. All curves are smoothed. Click on a
-# name in the legend to hide or show a curve, drag to zoom, double-click to zoom out.
+# Now to the long training of the shipped detector, which ended well. In all charts, hover for numbers, drag to zoom,
+# double-click to zoom out, and click on a name in the legend to hide its curve.
+
+# %%
+Predict(
+    "Training minimises the loss. What did its localisation and classification losses do from first step to last?",
+    ["they fell close to 0", "they fell a little, and stayed", "they rose, and stayed"],
+    answer=2,
+    because="each is multiplied by a weight λ, which is learned too. λ grows until its term is about 1: whatever the "
+    "network gains, the weight takes back.",
+)
 
 # %%
 log = study.runs("scenes")["scenes"]
 figures.curves(log, figures.LOSSES, "the training of the shipped detector")
 
 # %% [markdown]
-# Here is every number of a line, and what it tells you:
+# The losses tell nothing, then. $\hat O$ is not weighted, and therefore honest. Every number of a line:
 #
 # | number | what it is | what to look for |
 # | --- | --- | --- |
-# | `total` | what is minimised: the next three together | nothing: it may be negative, and rise while all is well |
-# | `loc` | localisation loss (eq. 5), *weighted by the learned* λ | that it is finite |
-# | `cls` | classification loss (eq. 6), weighted too | that it is finite |
+# | `total` | the next three together | nothing: it may be negative, and rise while all is well |
+# | `loc`, `cls` | localisation and classification loss (eqs. 5, 6), *weighted* | that they are finite |
 # | `reg` | regularisation (eq. 7); it keeps the weights from vanishing | nothing |
-# | `overlap` | mean $\hat O$: IoU of the predicted boxes with their objects, over the positives | **that it rises** |
+# | `overlap` | mean $\hat O$ over the positives | **that it rises** |
 # | `lam_loc`, `lam_cls` | the two learned loss weights | that they come to rest |
 # | `objects` | annotated objects in the batch | that there are some |
 # | `positives_loc` | anchors with $O > 0.5$ | **dozens for each object; never 0** |
-# | `positives_cls` | those that AMS leaves, $O \cdot \hat O > 0.5$; without AMS the same | that it does not sink to 0 |
+# | `positives_cls` | those that AMS leaves; without AMS the same | that it does not sink to 0 |
 # | `rescued` | objects whose cluster was empty (notebook 02) | that it is rare |
-# | `lr` | the learning rate | that it is what you meant |
-# | `seconds` | since the start | |
+# | `lr`, `seconds` | the learning rate; the time since the start | |
 # | `val_map` | mAP of a validation, on a line of its own | **that it rises; it is the one that counts** |
-#
-# **Notice** in the chart that the losses *rise* at first and then stay, and that this means nothing. Each λ grows
-# until its term is about 1: whatever the network gains, the weight takes back. $\hat O$ is not weighted, and therefore
-# honest.
 
 # %%
 figures.curves(log, figures.WEIGHTS, "the two loss weights", log_scale=True)
 
 # %% [markdown]
-# **Notice** that the weights first rise fast and then more and more slowly, as the losses behind them shrink. (This
-# run uses the rule `steady`, which is ours. With the paper's `learned` they rise without end when batches are small;
-# notebook 09 compares the two.)
+# **Notice** that the weights rise more and more slowly: they are about one over losses that shrink. (The rule of this
+# run, `steady`, is ours. With the paper's `learned` they rise without end: [08](08_weights.ipynb) shows why.)
 #
 # ## 6. How detections improve
 #
-# The same training, seen from the three pictures of section 1. Move the step, then the threshold.
+# The same training, seen from the three pictures of section 1.
+
+# %%
+Predict(
+    "At step 250 it finds 17 of the 28 objects (scores from .30 on). What do the other 1,950 steps change most?",
+    ["they find the objects that are missing", "they take false boxes away", "nothing much: it is nearly done"],
+    answer=1,
+    because="eight more objects are found, and 86 false boxes fewer are drawn. A detector proposes from early on; "
+    "training teaches it which of its proposals deserve a score.",
+)
 
 # %%
 images, targets = ({i: shown[i][k] for i in shown} for k in (0, 1))
-panels.growth_panel(study.snapshots(), images, targets, SCENE_CLASSES)
+grown = panels.growth_panel(study.snapshots(), images, targets, SCENE_CLASSES)
+for k in (250, 1000, 2200):
+    marks = grown.compute(k, 0.3)["marks"]
+    found, false = sum(m.found for m in marks), sum(m.false for m in marks)
+    print(f"step {k}: {found} of {sum(m.objects for m in marks)} found, {false} false")
+grown
 
 # %% [markdown]
-# **Notice** the false boxes more than the right ones. A few hundred steps suffice to put a box on most objects, and
-# dozens of others beside them. The many steps after that are spent on telling which boxes to believe. Set the
-# threshold to its least: many boxes come back, at *every* step. A detector always proposes; training teaches it which
-# of its proposals deserve a score.
+# Go through the states, *first look*, *halfway*, *after training*. Then set the threshold to its least: many boxes come
+# back, at *every* step.
 #
 # ## 7. The best model, and when to stop
 #
 # Losses cannot tell which model is best, so we measure: `val_every=200` stops every 200 steps, measures mAP on `val`,
-# and keeps the best model so far as `best.safetensors`. **Never on `test`**: whoever chooses by a number can no longer
-# report it. `patience=2` ends the training after two validations in a row that brought nothing better. Where would it
-# have ended this one?
-
-# %%
-by_heart = study.runs("failures")["overfitting"]  # another run, on 24 scenes; section 8 comes back to it
-named = {"the shipped detector": log, "24 scenes alone": by_heart}
-named = {name: study.column(lines, "val_map") for name, lines in named.items()}
-stops = {f"patience 2, {name}": study.stop(*curve, 2) for name, curve in named.items()}
-for name, stop in stops.items():
-    print(f"{name}: ends at step {stop.ended}; best mAP {stop.val_map:.3f}, at step {stop.best}")
-figures.map_chart(named, stops)
-
-# %% [markdown]
-# **Notice** that the first curve rises to its end, and no patience interferes. Its last 400 steps go with less than a
-# quarter of the first rate, and still bring it from <!--record training.scenes_val_1800-->.637<!--/record-->
-# to <!--record training.scenes_val_map-->.699<!--/record-->. The second goes nowhere, and is ended early: that is what
-# patience is for. Between the two are the hard cases. A validation on 300 pictures has an error of some hundredths, so
-# that with a patience of 1 a single unlucky one ends everything. And **an early end is not a finished training**: the
-# rate falls to zero only at the last step, and who stops before never gets the small steps. So choose `steps` first,
-# and take patience as a guard against wasted nights, with 3 or more.
+# and keeps the best model so far. **Never on `test`**: whoever chooses by a number can no longer report it.
+# `patience=2` ends the training after two validations in a row that brought nothing better.
 #
-# (A moving average of the weights, `ema=0.999`, is another way of letting the last steps settle; it is for long
-# trainings, and we have not measured it here.)
-#
-# Our own training of section 4 has kept its best model, too:
-
-# %%
-kept = run_folder / "best.safetensors"
-if kept.exists():  # VOC has nothing to validate on
-    best = detector.Detector.load(kept)
-    note, own = detector.note_of(kept), panels.validations(run_folder)
-    print(f"it is the best of {len(own)} validations: {note['val_map'] == max(line['val_map'] for line in own)}")
-    print(f"it detects: {len(best.predict(picture, score_threshold=0.0, max_detections=5)['boxes'])} boxes")
-
-# %% [markdown]
-# ## 8. When it fails
-#
-# Four failures, each made on purpose (`failures.CASES`), each with its own signature in the log.
-#
-# ### It diverges
-#
-# The learning rate is far too high. We let it run for some steps, and look at the fit of the boxes.
-
-# %%
-lines, _ = failures.run("rate", steps=12)
-_, fit = study.column(lines, "overlap")
-_, loss = study.column(lines, "cls")
-print(f"Ô fell to less than half of what an untrained network has: {fit[-1] < fit[0] / 2}")
-print(f"the classification loss rose to more than ten times the first: {max(loss) > 10 * loss[0]}")
-
-# %% [markdown]
-# **Notice** that no error was raised. A loss that is *not finite* ends a training with a message, and the last good
-# checkpoint stays. But between "all is well" and "not a number" there is much room: here the boxes are thrown away in
-# a few steps, and then nothing is learned any more. **What helps:** a third of the rate; `clip_norm`; a warm-up.
-#
-# ### There is nothing to learn from
-#
-# No training is needed to see this one. We assign a batch's objects to anchors that fit, and to anchors that were made
-# in pixels of photographs sixteen times as large, a mistake that is quickly made.
-
-# %%
-for scale in (1, 16):
-    with failures.anchors_of(dataset, settings.image_size, scale) as file:
-        for overlap in ("ao", "pono"):
-            count, positives = failures.positives(dataset, settings, file, overlap)
-            print(f"anchors × {scale:2}, {overlap:4}: {count} objects, {positives} positives")
-
-# %% [markdown]
-# **Notice** that PONO *hides* this mistake. Every object has a best anchor, however bad, and so there are positives
-# everywhere; AO would have shown 0 at once. What you see with PONO is that `overlap` begins very low. **What helps:**
-# leave `--anchors` out, and they are clustered on your own data in the right pixels; `lapnet data check` says how well
-# they fit (mean IoU with the best anchor: .6 is usual, .2 is a mistake).
-#
-# ### mAP stays at 0
-#
-# Ô rises, losses look well, and every validation says 0. Then the network has learned, and the *measurement* speaks of
-# something else. Here is the shipped detector of section 1 again, measured with three mistakes that people make:
-
-# %%
-for name, targets in failures.mistakes(truth, len(SCENE_CLASSES), ready.image_size[0]).items():
-    measured = evaluate.voc_map(predicted, targets, len(SCENE_CLASSES)).mean_ap
-    same, little = measured == result.mean_ap, measured < result.mean_ap / 10
-    print(f"{name:26} the same mAP: {same}; less than a tenth of it: {little}")
-
-# %% [markdown]
-# **What helps:** look. Draw the annotations of `val` (section 2) *and* the detections on the same picture. All of
-# these mistakes are seen at a glance, and none of them in any number. (Some are caught for you: boxes written as x, y,
-# width and height lie outside of their images or end before they begin, and are refused with the name of the file.)
-#
-# ### It learns by heart
-#
-# 24 scenes, always the same, many times over. mAP is measured on these 24 and on 100 others.
-
-# %%
-known, unknown = (study.column(by_heart, name) for name in ("train_map", "val_map"))
-figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others": unknown})
-
-# %% [markdown]
-# **Notice** the gap. Each further step makes the network better on what it knows, and no better on what it does not.
-# Had we looked at the training pictures alone, we would be proud. **What helps**, in this order: more pictures; a
-# backbone that has learned before, with its early stages frozen (`--weights imagenet --frozen 2`); augmentation
-# (`scale`, `flip`, `color`); fewer steps.
-#
-# | symptom | probable cause | what helps |
-# | --- | --- | --- |
-# | the loss is not finite, or Ô falls | rate too high | `lr` / 3, `clip_norm`, `warmup` |
-# | `positives_loc` is 0, or Ô begins very low | anchors in other pixels | let them be clustered; `lapnet data check` |
-# | Ô rises, `val_map` stays 0 | classes or boxes of `val` mean something else | draw annotations and detections |
-# | good on train, poor on `val` | learned by heart | more data, pretrained, frozen, augmented |
-# | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights |
-#
-# ## 9. The same from the command line
-#
-# Notebooks are for understanding; trainings that take hours belong into a terminal. Here is the line that does what
-# section 4 did, and the one of the shipped detector.
-
-# %%
-print(study.command(settings.with_options(out="")))
-print(study.command(study.shipped_config()))
-print(study.command(config.preset_for("path/to/folder").with_options(val_every=200)))
-
-# %% [markdown]
-# `lapnet train --help` explains every flag. Ctrl-C ends a training cleanly, and `--resume` goes on. `--tensorboard`
-# writes the log for TensorBoard, `lapnet evaluate` measures the finished detector on `test`, once, and `lapnet
-# predict` draws boxes on pictures.
-#
-# ## 10. Exercises
-#
-# **Exercise 1. Write the schedule.** The learning rate of section 3, with warm-up, as a function. It is compared with
-# the library's on many schedules, odd ones too: no warm-up, a warm-up longer than the training, a single step.
+# **Exercise 1. Write the patience** *(●●○, 10 minutes)*. Given the results of the validations, say how many are made,
+# and which is the best of them.
 #
 # <details><summary>Hint</summary>
 #
-# Two factors. The first is `min(1, (step + 1) / warmup)`, but what is it when `warmup` is 0?
+# Go through `maps` with two variables: the number of the best so far, and how many have come since.
 # </details>
-# <details><summary>Solution</summary>
+# <details><summary>Second hint</summary>
 #
-# ```python
-# def rate(step, steps, lr, power, warmup):
-#     warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-#     return lr * warm * (1 - step / steps) ** power
-# ```
-# </details>
-
-# %%
-rate = None  # def rate(step, steps, lr, power, warmup): ...
-
-check("schedule", rate)
-
-# %% [markdown]
-# **Exercise 2. Write the patience.** `maps` are the results of the validations, one after the other. Return how many
-# are made before the training ends, and which of these (from 0) is the best. After `patience` validations in a row
-# that brought nothing better it ends; a `patience` of 0 never ends it. Equal is not better.
-#
-# <details><summary>Hint</summary>
-#
-# Go through `maps` with two variables: the index of the best so far, and how many have come since.
+# Only `>` is better. Ask for the end *after* counting, and only where `patience` is not 0.
 # </details>
 # <details><summary>Solution</summary>
 #
@@ -432,19 +311,129 @@ check("schedule", rate)
 # ```
 # </details>
 
+
 # %%
-stops = None  # def stops(maps, patience): ... return validations, best
+def stops(maps, patience):
+    """Where patience ends a training.
+
+    maps: list of floats, the mAP of each validation, were none left out; at least one
+    patience: it ends after so many in a row that brought nothing better (equal is not better); 0 never ends it
+    returns: (how many validations are made, the number of the best one of them, from 0)
+    """
+    ...
+
 
 check("patience", stops)
 
 # %% [markdown]
-# **Exercise 3. Four patients.** Four logs without their names. Which fault has which: `rate`, `anchors`, `classes`,
-# `overfitting`? (The names are those of section 8, in its order. All four were validated on the way; `train_map` is
-# the mAP on the pictures that they were trained on.)
+# Where would it have ended the shipped detector's training? And another one, on only 24 scenes, to which section 8
+# comes back?
+
+# %%
+by_heart = study.runs("failures")["overfitting"]  # the run on 24 scenes
+named = {"the shipped detector": log, "24 scenes alone": by_heart}
+named = {name: study.column(lines, "val_map") for name, lines in named.items()}
+ends = {f"patience 2, {name}": study.stop(*curve, 2) for name, curve in named.items()}
+for name, stop in ends.items():
+    print(f"{name}: ends at step {stop.ended}; best mAP {stop.val_map:.3f}, at step {stop.best}")
+figures.map_chart(named, ends)
+
+# %% [markdown]
+# **Notice** that the first curve rises to its end: even from step 1800 on, with tiny steps, it goes
+# from <!--record training.scenes_val_1800-->.637<!--/record-->
+# to <!--record training.scenes_val_map-->.699<!--/record-->. The second goes nowhere, and is ended early: that is what
+# patience is for. But **an early end is not a finished training**: who stops before the rate is at zero never gets the
+# small steps. So choose `steps` first, and take patience as a guard against wasted nights, `patience=3` or more.
+
+# %% [markdown]
+# ## 8. When it fails
+#
+# Four failures, each made on purpose (`failures.CASES`), each with its own signature in the log.
+#
+# ### It diverges
+#
+# The learning rate is far too high.
+
+# %%
+lines, _ = failures.run("rate", steps=12)
+_, fit = study.column(lines, "overlap")
+_, loss = study.column(lines, "cls")
+print(f"Ô fell to less than half of what an untrained network has: {fit[-1] < fit[0] / 2}")
+print(f"the classification loss rose to more than ten times the first: {max(loss) > 10 * loss[0]}")
+
+# %% [markdown]
+# **Notice** that no error was raised. A loss that is *not finite* ends a training with a message; but between "all is
+# well" and "not a number" there is much room.
+#
+# ### There is nothing to learn from
+#
+# The anchors were made in pixels of photographs sixteen times as large, a mistake that is quickly made. They fit
+# nothing. We need no training to see what that does to the positives.
+
+# %%
+Predict(
+    "All anchors are sixteen times too large. How many positives does PONO give?",
+    ["none: there is nothing that fits", "fewer than with the right anchors", "more than with the right anchors"],
+    answer=2,
+    because="PONO divides by the best anchor's IoU, however bad. A huge anchor overlaps its object equally badly from "
+    "everywhere, so nearly all of them pass .5. AO shows 0 at once.",
+)
+
+# %%
+for scale in (1, 16):
+    with failures.anchors_of(dataset, settings.image_size, scale) as file:
+        for overlap in ("ao", "pono"):
+            count, positives = failures.positives(dataset, settings, file, overlap)
+            print(f"anchors × {scale:2}, {overlap:4}: {count} objects, {positives} positives")
+
+# %% [markdown]
+# **Notice** that PONO *hides* this mistake. What you see in the log is that `overlap` begins very low.
+#
+# ### mAP stays at 0
+#
+# Ô rises, and every validation says 0. Then the network has learned, and the *measurement* speaks of something else.
+# Here is the shipped detector of section 1 again, measured with three mistakes that people make:
+
+# %%
+for name, targets in failures.mistakes(truth, len(SCENE_CLASSES), ready.image_size[0]).items():
+    measured = evaluate.voc_map(predicted, targets, len(SCENE_CLASSES)).mean_ap
+    same, little = measured == result.mean_ap, measured < result.mean_ap / 10
+    print(f"{name:26} the same mAP: {same}; less than a tenth of it: {little}")
+
+# %% [markdown]
+# Draw the annotations of `val` *and* the detections on one picture: all of these mistakes are seen at a glance.
+#
+# ### It learns by heart
+#
+# 24 scenes, always the same, many times over. mAP is measured on these 24 and on 100 others.
+
+# %%
+known, unknown = (study.column(by_heart, name) for name in ("train_map", "val_map"))
+figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others": unknown})
+
+# %% [markdown]
+# **Notice** the gap. Had we looked at the training pictures alone, we would be proud. All four in one table:
+#
+# | symptom | probable cause | what helps |
+# | --- | --- | --- |
+# | the loss is not finite, or Ô falls | rate too high | `lr / 3`, `clip_norm`, `warmup` |
+# | `positives_loc` is 0, or Ô begins very low | anchors in other pixels | leave `--anchors` out; `lapnet data check` |
+# | Ô rises, `val_map` stays 0 | classes or boxes of `val` mean something else | draw annotations and detections |
+# | good on train, poor on `val` | learned by heart | more data, `--weights imagenet --frozen 2`, augmentation |
+# | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights |
+#
+# **Exercise 2. Four patients** *(●●○, 10 minutes)*. Four logs without their names. Which fault has which: `rate`,
+# `anchors`, `classes`, `overfitting`? (In the order of this section. `train_map` is the mAP on the pictures that they
+# were trained on.)
 #
 # <details><summary>Hint</summary>
 #
 # Ask in this order: are there positives? Does Ô rise? Is `train_map` high? Is `val_map` high, too?
+# </details>
+# <details><summary>Second hint</summary>
+#
+# Two of them know their training scenes by heart. One of these was validated on these very scenes: look for a `val_map`
+# that should be high, and is 0 to the last digit.
 # </details>
 # <details><summary>Solution</summary>
 #
@@ -458,28 +447,38 @@ check("patience", stops)
 
 # %%
 patients = failures.patients()
-for name, log in patients.items():
-    print(f"{name}: {failures.summary(log)}")
+for name, lines in patients.items():
+    print(f"{name}: {failures.summary(lines)}")
 diagnosis = None  # {"A": ..., "B": ..., "C": ..., "D": ...}
 
 check("diagnosis", diagnosis, truth=failures.PATIENTS)
 figures.compared(patients, "overlap", "mean Ô of the four")
 
 # %% [markdown]
+# ## 9. The same from the command line
+#
+# What section 4 did, the training of the shipped detector, and one on a folder of yours:
+
+# %%
+print(study.command(settings.with_options(out="")))
+print(study.command(study.shipped_config()))
+print(study.command(config.preset_for("path/to/folder").with_options(val_every=200)))
+
+# %% [markdown]
+# `lapnet train --help` explains every flag. Ctrl-C ends a training cleanly, and `--resume` goes on.
+#
 # ## Summary
 #
-# - One variable says what is trained on, one preset how; a command checks the data first.
+# - Look at the data first.
 # - The losses are weighted by what is learned: they tell nothing. Watch **Ô**, **positives_loc** and **val_map**.
-# - The rate has to end at zero; so choose the number of steps first, and use patience as a guard.
+# - The rate has to end at zero; so choose the number of steps first.
 # - The best model is chosen on `val`, and reported, once, on `test`.
 # - Whoever meets a mAP of 0 looks at pictures before turning any knob.
 #
 # | what the paper says | what we saw |
 # | --- | --- |
-# | 120 000 steps of 28 images (4.1). | <!--record training.scenes_steps-->2200<!--/record--> of 8 for the scenes. |
+# | $120\,000$ steps of $28$ images (4.1). | <!--record training.scenes_steps-->2200<!--/record--> of $8$, scenes. |
 # | The rate falls polynomially, power 0.9 (4). | The same. Validation rises to the last step. |
 # | (It is silent on validation, early ends and warm-up.) | All three are ours; the best model is kept by `val`. |
 # | Backbones start from ImageNet (4). | So does the photographs' one; the scenes' begins at random numbers. |
-# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | Half of it; see section 1. |
-#
-# **Next:** [08_weights](08_weights.ipynb), what the balance weights have learned.
+# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | Half of it or less; see section 1. |

@@ -1,14 +1,12 @@
 """Exercises of notebook 07."""
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lapnet_core.config import TrainConfig
-from lapnet_core.step import learning_rate
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable
+from lapnet_lab.functions import LEARNING_RATE
 from lapnet_lab.lessons.training.failures import CASES
 from lapnet_lab.lessons.training.study import stop
 
@@ -26,57 +24,6 @@ def _called(function: Callable[..., Any], told: str, *given: Any) -> Any:
         return function(*given)
     except Exception as problem:  # a student's function can do anything at all
         raise Unreadable(f"for {told} your function ends with {type(problem).__name__}: {problem}.") from None
-
-
-def nasty_schedules(seed: int = 0) -> list[TrainConfig]:
-    """Schedules with what is easily forgotten: no warm-up, one step, a warm-up longer than the training, power 0."""
-    draw = random.Random(seed)
-    edges = [(1, 0, 0.9), (1, 5, 0.9), (10, 0, 0.9), (10, 3, 0.9), (10, 30, 2.0), (10, 0, 0.0), (10, 1, 1.0)]
-    drawn = [(draw.randint(1, 2000), draw.choice((0, 1, draw.randint(2, 900))), 3 * draw.random()) for _ in range(60)]
-    rates = (0.005, 0.1, 1.0)
-    return [
-        TrainConfig(steps=steps, warmup=warmup, power=power, lr=rates[k % 3])
-        for k, (steps, warmup, power) in enumerate([*edges, *drawn])
-    ]
-
-
-def _schedule(answer: Any) -> str:
-    function, draw = _function(answer, "rate(step, steps, lr, power, warmup)"), random.Random(1)
-    for config in nasty_schedules():
-        middle = [draw.randrange(config.steps) for _ in range(3)]
-        ramp = [step for step in (0, 1, config.warmup - 1, config.warmup) if 0 <= step < config.steps]
-        for step in sorted({*ramp, *middle, config.steps - 1}):
-            told = f"step {step} of {config.steps}, lr {config.lr:g}, power {config.power:.2f}, warmup {config.warmup}"
-            given = _called(function, told, step, config.steps, config.lr, config.power, config.warmup)
-            if not isinstance(given, int | float) or isinstance(given, bool):
-                raise Unreadable(f"for {told} your function returns a {type(given).__name__}; a number is asked for.")
-            if not math.isclose(given, learning_rate(config, step), rel_tol=1e-9, abs_tol=1e-15):
-                return _wrong_rate(given, config, step, told)
-    return ""
-
-
-def _wrong_rate(given: float, config: TrainConfig, step: int, told: str) -> str:
-    lr, power, steps, warmup = config.lr, config.power, config.steps, config.warmup
-    decay = (1 - step / steps) ** power
-    guesses = {
-        "this is the decay without the warm-up.": lr * decay,
-        "the warm-up begins at 0, so that the first step is wasted; it should end at 1 in step `warmup - 1`.": (
-            lr * decay * min(1.0, step / warmup) if warmup else None
-        ),
-        "the warm-up goes on rising after its end; it stops at 1.": (
-            lr * decay * (step + 1) / warmup if warmup else None
-        ),
-        "this is the warm-up alone; the decay is in force from step 0 on.": (
-            lr * min(1.0, (step + 1) / warmup) if warmup else lr
-        ),
-        "the whole is raised to the power; only the decay should be.": (
-            lr * (min(1.0, (step + 1) / warmup) * (1 - step / steps)) ** power if warmup else None
-        ),
-    }
-    for why, value in guesses.items():
-        if value is not None and math.isclose(given, value, rel_tol=1e-9, abs_tol=1e-15):
-            return f"for {told}: {why}"
-    return f"for {told} it is {learning_rate(config, step):.6g}, not {given:.6g}."
 
 
 def nasty_maps(seed: int = 0) -> list[tuple[list[float], int]]:
@@ -127,14 +74,8 @@ def _diagnosis(answer: Any, *, truth: Mapping[str, str]) -> str:
 
 EXERCISES = Exercises(
     {
-        "schedule": Exercise(
-            "replace None by your function rate(step, steps, lr, power, warmup).",
-            f"it agrees with learning_rate on {len(nasty_schedules())} schedules, the odd ones too.",
-            "two factors: min(1, (step + 1) / warmup), or 1 without a warm-up; and (1 - step / steps) ** power.",
-            _schedule,
-        ),
         "patience": Exercise(
-            "replace None by your function stops(maps, patience).",
+            "write stops; then run this cell.",
             "it ends every one of some hundred trainings where `lapnet train --patience` does.",
             "keep two numbers, which one is the best so far and how many have come since; only `>` is better.",
             _patience,
@@ -145,6 +86,7 @@ EXERCISES = Exercises(
             "ask in this order: are there positives? does Ô rise? is train_map high? is val_map, too?",
             _diagnosis,
         ),
-    }
+    },
+    functions=(LEARNING_RATE,),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge

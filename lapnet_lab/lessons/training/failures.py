@@ -169,7 +169,7 @@ def mistakes(targets: Sequence[Target], num_classes: int, size: int) -> dict[str
 
 
 PATIENTS = {"A": "classes", "B": "rate", "C": "overfitting", "D": "anchors"}
-"""Which log of exercise 3 is of which of `CASES`."""
+"""Which log of exercise 2 is of which of `CASES`."""
 
 
 def patients() -> dict[str, list[Line]]:
