@@ -13,16 +13,17 @@ const SMALL = 4 * HANDLE; // a box with a shorter side has only its corners, and
 function drawBoxes(ui, { boxes, labels }, maps, get, select) {
   const selected = get("selected");
   fewer(ui, boxes.length);
-  while (ui.mapBoxes.children.length > boxes.length) ui.mapBoxes.lastChild.remove();
+  for (const layer of [ui.names, ui.mapBoxes]) while (layer.children.length > boxes.length) layer.lastChild.remove();
   const unit = get("extent")[1] / (ui.stage.clientWidth || 400); // image pixels of a screen pixel
   const names = labels.map((label, n) => (boxes.length > CROWD ? String(n + 1) : `${n + 1} ${get("class_names")[label]}`));
   const places = namePlaces(boxes, names, selected, unit, get("extent"));
   boxes.forEach((box, n) => {
     const group = ui.boxes.children[n] || newBox(ui, n, select);
+    const text = ui.names.children[n] || make("svg:text", { class: "lx-name" }, ui.names);
     const outline = ui.mapBoxes.children[n] || make("svg:rect", {}, ui.mapBoxes);
     const [x1, y1, x2, y2] = box;
     const place = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
-    const [halo, line, text, grip, ...others] = group.children;
+    const [halo, line, grip, ...others] = group.children;
     for (const rect of [halo, line, grip, outline]) set(rect, place);
     line.style.stroke = colorOf(n);
     set(outline, { class: n === selected ? "lx-map-box lx-selected" : "lx-map-box" });
@@ -101,7 +102,6 @@ function newBox(ui, n, select) {
   const group = make("svg:g", { tabindex: 0, role: "button", "aria-roledescription": "box" }, ui.boxes);
   make("svg:rect", { class: "lx-halo" }, group);
   make("svg:rect", { class: "lx-box" }, group);
-  make("svg:text", { class: "lx-name" }, group);
   make("svg:rect", { class: "lx-grip" }, group);
   for (const [u, v] of HANDLES) {
     const shape = u === 0.5 ? "ns" : v === 0.5 ? "ew" : u === v ? "nwse" : "nesw";

@@ -129,7 +129,7 @@ function legendOf(layer, threshold) {
     const stops = HEAT.map((color, k) => `rgb(${color}) ${(100 * k) / (HEAT.length - 1)}%`).join(",");
     return `0 <span class="lx-scale" style="background:linear-gradient(90deg,${stops})"></span> 1`;
   }
-  if (layer === "clusters") return "each colour is the cluster of one object";
-  if (layer === "positives") return `colour: O &gt; ${threshold.toFixed(2)}; with a white dot: IoU &gt; ${threshold.toFixed(2)} too`;
-  return `colour: O · Ô &gt; ${threshold.toFixed(2)}, kept; grey with a cross: rejected`;
+  if (layer === "clusters") return "a colour: the cluster of one object";
+  if (layer === "positives") return `O &gt; ${threshold.toFixed(2)}; with a white dot IoU &gt; ${threshold.toFixed(2)} too`;
+  return `kept: O · Ô &gt; ${threshold.toFixed(2)}; grey, crossed: rejected`;
 }

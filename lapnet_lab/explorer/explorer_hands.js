@@ -22,7 +22,7 @@ function useMouse(ui, get, objects, act) {
     }
     const group = target.closest("g.lx-object");
     if (group && target.classList.contains("lx-handle"))
-      return [[...ui.boxes.children].indexOf(group), [...group.children].indexOf(target) - 4];
+      return [[...ui.boxes.children].indexOf(group), [...group.children].indexOf(target) - 3];
     return [under(point), -1];
   }
 

@@ -92,7 +92,7 @@ function build(root) {
   ui.shape = labelled("anchor", "select");
   ui.threshold = labelled("threshold", "input", { type: "range", min: 0, max: 1, step: 0.01 });
   ui.thresholdOut = make("output", {}, ui.threshold.parentElement);
-  ui.size = labelled("anchor size", "input", { type: "range", min: -2, max: 2, step: 0.05 });
+  ui.size = labelled("size", "input", { "aria-label": "anchor size", type: "range", min: -2, max: 2, step: 0.05 });
   ui.sizeOut = make("output", {}, ui.size.parentElement);
   ui.about = make("div", { class: "lx-about" }, root);
   const middle = make("div", { class: "lx-bar" }, root);
@@ -103,6 +103,7 @@ function build(root) {
   make("img", { alt: "", draggable: "false" }, left);
   ui.stage = make("svg:svg", { role: "group", "aria-label": "picture with objects" }, left);
   ui.boxes = make("svg:g", {}, ui.stage);
+  ui.names = make("svg:g", { "pointer-events": "none", "aria-hidden": "true" }, ui.stage); // no box lies on a name
   ui.anchor = make("svg:rect", { class: "lx-anchor", "pointer-events": "none" }, ui.stage);
   const right = make("div", { class: "lx-stage lx-map" }, ui.stages);
   make("img", { alt: "", draggable: "false" }, right);

@@ -130,12 +130,12 @@ def checked_class(name: Any, class_names: Sequence[str]) -> int:
 def checked_view(
     values: dict[str, Any], class_names: Sequence[str], per_class: int, layers: Sequence[str]
 ) -> dict[str, Any]:
-    """Traits of those `VIEW` values that are given.
+    """Traits of `VIEW`; what is left out is the default, since a line is a whole state.
 
     Raises:
         ValueError: which one is wrong, in a sentence.
     """
-    view = {name: values[name] for name in VIEW if name in values}
+    view = {name: values.get(name, default) for name, default in VIEW.items()}
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         "anchor": (lambda a: a is None or (type(a) is int and 0 <= a < per_class), f"None or 0 to {per_class - 1}"),
         "layer": (lambda name: isinstance(name, str) and name in layers, f"one of {', '.join(layers)}"),
@@ -143,14 +143,13 @@ def checked_view(
         "size": (lambda s: _is_number(s) and SIZE_RANGE[0] <= s <= SIZE_RANGE[1], "0.25 to 4"),
     }
     for name, (fits, wanted) in checks.items():
-        if name in view and not fits(view[name]):
+        if not fits(view[name]):
             needs = "; that map needs a trained model" if name == "layer" and view[name] in tuple(LAYERS) else ""
             raise ValueError(f"{name} is {view[name]!r}; it has to be {wanted}{needs}.")
-    if "label" in view:
-        view["label"] = checked_class(view["label"], class_names)
-    if "anchor" in view:
-        view["anchor"] = -1 if view["anchor"] is None else view["anchor"]
-    return {name: float(value) if name in ("threshold", "size") else value for name, value in view.items()}
+    label = view.pop("label")  # that of the first object, where no other is named
+    named = {} if label == "" else {"label": checked_class(label, class_names)}
+    sizes = {name: float(view.pop(name)) for name in ("threshold", "size")}
+    return {"anchor": -1 if view["anchor"] is None else view["anchor"], "layer": view["layer"], **sizes, **named}
 
 
 def _list(values: Any, name: str) -> list[Any]:

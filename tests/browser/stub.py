@@ -9,8 +9,8 @@ from lapnet_lab.explorer.widget import Explorer
 
 HERE = Path(__file__).parent
 SENT_BACK = (
-    "reply", "boxes", "labels", "label", "anchor", "layer", "threshold", "size", "picture", "extent", "about", "selected",
-    "preset", "presets", "class_names", "shapes",
+    "reply", "boxes", "labels", "label", "anchor", "layer", "threshold", "size", "picture", "extent", "about",
+    "selected", "preset", "presets", "class_names", "shapes",
 )  # fmt: skip
 
 
