@@ -13,7 +13,7 @@ from lapnet_lab.exercise import Example
 from lapnet_lab.style import BLUE, GREEN, GREY, HEAT, ORANGE, VERMILLION, color, draw_box, panel_row, styled
 
 FAR = 1e4
-"""Pixels; a wrong box that reaches further is not drawn."""
+"""Pixels; a wrong box that reaches further, or nowhere (nan), is not drawn."""
 MANY = 8
 """Boxes, and rows of a map, that can be told apart in a small figure."""
 
@@ -42,7 +42,7 @@ def decoded(example: Example, expected: Any, got: Any) -> Figure | None:
     """Anchors, the boxes that they become, and what came instead."""
     _, anchors = example
     own = got.detach()
-    if not 0 < len(anchors) <= MANY or bool((own.abs() > FAR).any()):
+    if not 0 < len(anchors) <= MANY or not bool((own.abs() <= FAR).all()):
         return None
     laid = torch.cat([anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2], dim=1)
     return _decoded(laid, expected, own)
@@ -123,7 +123,7 @@ def _write(ax: Axes, values: Tensor, owners: bool) -> None:
 def sizes(example: Example, expected: Any, got: Any) -> Figure | None:
     """The sizes of the boxes, the centres, and where they should have gone and went."""
     boxes, centers = example
-    if len(boxes) > 40 or bool((got.detach().abs() > FAR).any()):
+    if len(boxes) > 40 or not bool((got.detach().abs() <= FAR).all()):
         return None
     return _sizes(boxes, centers, expected, got.detach())
 
