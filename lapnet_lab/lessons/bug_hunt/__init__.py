@@ -1,0 +1,1 @@
+"""Lesson 11: six faulty assigners, losses and detectors."""

@@ -1,0 +1,119 @@
+"""Exercises of notebook 11."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from lapnet_lab.checks import Check, Exercises
+from lapnet_lab.exercise import Exercise, Unreadable
+from lapnet_lab.lessons.bug_hunt import patients, study
+
+ABOUT = {
+    "A": ("measured against the picture's luckiest object, most of a crowd stays below the threshold.",
+          "compare the largest O of each object in the crowd, and in the picture with one person."),
+    "B": ("a rider and what is ridden cover each other nearly completely, and both are there.",
+          "which box was lost, and what is the class of the one that covers it?"),
+    "C": ("a gradient of 0 is not enough: the velocity goes on. `hold_without_positives` is there for that.",
+          "look at what happens after the dotted line."),
+    "D": ("it is right at 0.5, where everybody tests it; a well-known textbook had this for years.",
+          "set the threshold to 0.8. What changes on the map, and what among the positives?"),
+    "E": ("the network finds that an anchor which fits nothing is never blamed, and stops fitting.",
+          "the loss falls. Which of its parts can fall by making the boxes worse?"),
+    "F": ("at a stride of 8 that is 4 px: nothing for a bus, and half of a bird.",
+          "the largest O of every object is 1, so the division is right. Where is the map?"),
+}  # fmt: skip
+"""Praise and hint for each patient."""
+
+
+def _diagnosis(answer: Any, *, letter: str) -> str:
+    if not isinstance(answer, str) or answer not in study.CAUSES:
+        raise Unreadable(f"this needs one of the words {', '.join(study.CAUSES)}.")
+    if answer == study.TRUTH[letter]:
+        return ""
+    return f"if {study.CAUSES[answer]}, {study.WOULD[answer]}. Is it so?"
+
+
+def _mended_loss(answer: Any) -> str:
+    if not callable(answer):
+        raise Unreadable("this needs a function (score, overlap, predicted_iou).")
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):
+        score = torch.randn(5, generator=generator)
+        overlap, raw = torch.rand(5, generator=generator), torch.rand(5, generator=generator)
+        values, gradients = [], []
+        for function in (answer, patients.healthy_loss):
+            leaf_score, fit = score.clone().requires_grad_(), raw.clone().requires_grad_()
+            value = torch.as_tensor(function(leaf_score, overlap, fit))
+            if value.shape != () or not value.requires_grad:
+                raise Unreadable("this needs one number through which score and predicted_iou are trained.")
+            values.append(value)
+            gradients.append(torch.autograd.grad(value, (leaf_score, fit), allow_unused=True))
+        (mine, right), ((_, mine_fit), (_, right_fit)) = values, gradients
+        if torch.isclose(mine, right, atol=1e-4):
+            if mine_fit is None or not torch.allclose(mine_fit, right_fit, atol=1e-4):
+                return "the value is right, but the label still pulls at predicted_iou: where does detach() belong?"
+            continue
+        soft = (overlap * raw).clamp(0, 1)
+        if torch.isclose(mine.detach(), ((1 - raw) ** 2).mean() + 4 * _cross_entropy(score, soft), atol=1e-4):
+            (pull,) = torch.autograd.grad(((1 - fit) ** 2).mean(), fit)
+            if mine_fit is not None and torch.allclose(mine_fit, pull, atol=1e-4):
+                return "nothing flows back through the label any more, but it is soft; eq. 3 says yes or no."
+            return "this is E's own: the label is O times O_hat, and both parts of the loss pull at O_hat."
+        return "the value is not localisation + 4 * cross-entropy against the label of eq. 3."
+    return ""
+
+
+def _cross_entropy(score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.binary_cross_entropy_with_logits(score, label)
+
+
+def _mended_update(answer: Any) -> str:
+    if not callable(answer):
+        raise Unreadable("this needs a function (s, gradient, velocity, has_positive, rate).")
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):
+        s, gradient, velocity = torch.randn(3, 6, generator=generator)
+        has = torch.rand(6, generator=generator) < 0.5
+        gradient = torch.where(has, gradient, 0)
+        found = answer(s.clone(), gradient.clone(), velocity.clone(), has, 0.1)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise Unreadable("this needs two results: s and velocity.")
+        new = torch.as_tensor(found[0])
+        if new.shape != s.shape:
+            raise Unreadable(f"s has to keep its shape {tuple(s.shape)}; yours has {tuple(new.shape)}.")
+        if not torch.equal(new[~has], s[~has]):
+            return "a slot without a positive has moved. What does its velocity do there?"
+        right = s - 0.1 * (0.9 * velocity + gradient)
+        if torch.allclose(new[has], (s - 0.1 * gradient)[has]) and not torch.allclose(new[has], right[has]):
+            return "slots with a positive have lost their momentum; only those without one are to be held."
+        if not torch.allclose(new[has], right[has], atol=1e-5):
+            return "slots with a positive should go as C's did: s - rate * (0.9 * velocity + gradient)."
+    return ""
+
+
+def _patient(letter: str) -> Exercise:
+    praise, hint = ABOUT[letter]
+    verify: Callable[..., str] = partial(_diagnosis, letter=letter)
+    return Exercise(f'replace None by the word of a cause, as in "{next(iter(study.CAUSES))}".', praise, hint, verify)
+
+
+EXERCISES = Exercises(
+    {f"patient_{letter.lower()}": _patient(letter) for letter in study.TRUTH}
+    | {
+        "mended_loss": Exercise(
+            "write the loss with the label of eq. 3.",
+            "the label says yes or no, and nothing flows back through it.",
+            "`detach()` cuts a tensor from its gradient; `(condition).float()` makes 0 and 1.",
+            _mended_loss,
+        ),
+        "mended_update": Exercise(
+            "write the update that holds a slot without a positive.",
+            "whatever the optimiser remembers, a slot that has seen nothing stays where it is.",
+            "compute the step as before, then choose with torch.where between it and the old s.",
+            _mended_update,
+        ),
+    }
+)
+check, judge = Check(EXERCISES), EXERCISES.judge
