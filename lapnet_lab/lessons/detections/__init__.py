@@ -1,0 +1,1 @@
+"""06_detections: from scores to boxes, and to one number."""

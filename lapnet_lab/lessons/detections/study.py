@@ -1,0 +1,459 @@
+"""What a recorded detector found on drawn scenes: kept, matched with the objects, and made into one number.
+
+`python -m lapnet_lab.lessons.detections.study` records anew.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torchvision.ops import batched_nms, box_iou
+
+from lapnet_core.data import Detection, Target
+from lapnet_core.evaluate import voc_map
+from lapnet_core.evaluate.bootstrap import draws, interval, verdicts
+from lapnet_core.scenes import SCENE_CLASSES, Scenes
+from lapnet_lab.models import shipped
+from lapnet_lab.records import DATA
+
+RECORDED = DATA / "runs" / "detections_scenes.jsonl"
+SCENES, SIZE = 40, (192, 192)
+"""The first so many test scenes, at the size that the shipped detector takes."""
+LEAST, THINNED = 0.02, 0.8
+"""Recorded is what has at least this score; of two boxes of a class with a larger IoU only the better, which makes the
+file a third as large. A suppression at .5 afterwards leaves nearly what it leaves without."""
+NMS = 0.5
+"""`predict.detect`'s own threshold."""
+TOUCHES = 0.1
+"""Least IoU with which a box belongs to an object at all; below it is background."""
+
+
+# ---- the record -----------------------------------------------------------------------------------------------------
+
+
+def recorded_scenes() -> Scenes:
+    """The scenes of the record."""
+    return Scenes(SCENES, size=SIZE, split="test", keep=True)
+
+
+def detected(scenes: Scenes) -> list[Detection]:
+    """What the shipped detector finds, as it is recorded: hardly suppressed, and not rounded yet."""
+    options = {"score_threshold": LEAST, "nms_iou": THINNED, "max_detections": 4000}
+    return shipped("scenes").predict_dataset(scenes, progress=False, **options)[0]
+
+
+def lines(found: Sequence[Detection]) -> list[str]:
+    """The lines of the file: one for each class of each scene, best score first, to .1 px and to .0001 of a score.
+
+    What is equal then is lowered by .0001, so that the order stays the detector's.
+    """
+    written = []
+    for k, one in enumerate(found):
+        for label in sorted(set(one["labels"].tolist())):
+            own, scores = one["labels"] == label, []
+            for score in one["scores"][own].double().tolist():
+                scores.append(round(min(score, scores[-1] - 1e-4 if scores else 1.0), 4))
+            boxes = [[round(side, 1) for side in box] for box in one["boxes"][own].double().tolist()]
+            line = {"scene": k, "class": SCENE_CLASSES[label], "scores": scores, "boxes": boxes}
+            written.append(json.dumps(line, separators=(",", ":")))
+    return written
+
+
+@cache
+def recorded(path: Path = RECORDED) -> tuple[Detection, ...]:
+    """What was recorded, scene by scene, best score first."""
+    nothing = torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+    parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[nothing] for _ in range(SCENES)]
+    for line in path.read_text(encoding="utf-8").splitlines():
+        told = json.loads(line)
+        label = torch.full((len(told["scores"]),), SCENE_CLASSES.index(told["class"]))
+        parts[told["scene"]].append((torch.tensor(told["boxes"]), torch.tensor(told["scores"]), label))
+    found = []
+    for own in parts:
+        boxes, scores, labels = map(torch.cat, zip(*own, strict=True))
+        order = scores.argsort(descending=True, stable=True)
+        found.append(Detection(boxes=boxes[order], scores=scores[order], labels=labels[order]))
+    return tuple(found)
+
+
+# ---- what is kept ---------------------------------------------------------------------------------------------------
+
+
+def rows(found: Detection, which: Tensor) -> Detection:
+    """Some detections of an image."""
+    return Detection(boxes=found["boxes"][which], scores=found["scores"][which], labels=found["labels"][which])
+
+
+def above(found: Sequence[Detection], score: float) -> list[Detection]:
+    """What has at least this score."""
+    return [rows(one, one["scores"] >= score) for one in found]
+
+
+def suppressed(found: Sequence[Detection], threshold: float = NMS) -> list[Detection]:
+    """What non-maximum suppression leaves, class by class."""
+    return [rows(one, batched_nms(one["boxes"], one["scores"], one["labels"], threshold)) for one in found]
+
+
+# ---- what is right --------------------------------------------------------------------------------------------------
+
+
+class Judged(NamedTuple):
+    """The detections of an image, by the rules of VOC, in their own order, which has to be by falling score."""
+
+    hit: Bool[Tensor, " D"]
+    counted: Bool[Tensor, " D"]
+    """Not so where it matches a difficult object."""
+    best: Int[Tensor, " D"]
+    """The object of its class that it overlaps most; -1 where it overlaps none."""
+    iou: Float[Tensor, " D"]
+    """With that one."""
+    found: Bool[Tensor, " G"]
+    """The objects that a detection hits."""
+
+
+def judge(found: Detection, target: Target, iou_threshold: float = 0.5) -> Judged:
+    """Which detections of an image are right: each looks at the object of its class that it overlaps most, whether
+    that one is taken or not. `evaluate.voc_map` judges alike, all images at once."""
+    ious = box_iou(found["boxes"].double(), torch.as_tensor(target["boxes"]).double())
+    ious = ious * (found["labels"][:, None] == target["labels"])
+    iou, best = ious.max(1) if ious.shape[1] else (torch.zeros(len(ious)).double(), torch.full((len(ious),), -1))
+    best = torch.where(iou > 0, best, -1)
+    hit, counted = torch.zeros(len(ious), dtype=torch.bool), torch.ones(len(ious), dtype=torch.bool)
+    taken = torch.zeros(ious.shape[1], dtype=torch.bool)
+    for d in (iou >= iou_threshold).nonzero().flatten().tolist():
+        if target["difficult"][best[d]]:
+            counted[d] = False
+        elif not taken[best[d]]:
+            hit[d] = taken[best[d]] = True
+    return Judged(hit, counted, best, iou, taken)
+
+
+def judge_coco(found: Detection, target: Target, iou_threshold: float = 0.5) -> tuple[Tensor, Tensor]:
+    """(hit, counted) of each detection by COCO's rules: each takes the best object of its class that is still free.
+
+    A difficult object is a crowd, as in `evaluate.coco_map_from_targets`: what lies in it with this share of its own
+    area, and hits nothing else, is not counted. Of a class the best 100 are looked at, the rest are not counted.
+    """
+    boxes = found["boxes"].double(), torch.as_tensor(target["boxes"]).double()
+    ious = box_iou(*boxes) * (found["labels"][:, None] == target["labels"])
+    inside = _share_inside(*boxes) * (found["labels"][:, None] == target["labels"])
+    hit, counted = torch.zeros(len(ious), dtype=torch.bool), torch.ones(len(ious), dtype=torch.bool)
+    free, seen = ~target["difficult"], [0] * (1 + int(found["labels"].max()) if len(ious) else 0)
+    for d, label in enumerate(found["labels"].tolist()):
+        seen[label] += 1
+        own = torch.where(free, ious[d], 0.0)
+        if seen[label] > 100:
+            counted[d] = False
+        elif len(own) and own.max() >= iou_threshold:
+            hit[d] = True
+            free[len(own) - 1 - int(own.flip(0).argmax())] = False  # of equals COCO takes the last
+        elif bool((inside[d][target["difficult"]] >= iou_threshold).any()):
+            counted[d] = False
+    return hit, counted
+
+
+def _share_inside(found: Float[Tensor, "D 4"], objects: Float[Tensor, "G 4"]) -> Float[Tensor, "D G"]:
+    low = torch.maximum(found[:, None, :2], objects[:, :2])
+    high = torch.minimum(found[:, None, 2:], objects[:, 2:])
+    area = (found[:, 2:] - found[:, :2]).prod(1)
+    return (high - low).clamp(min=0).prod(-1) / area[:, None]
+
+
+class Ranking(NamedTuple):
+    """All detections of a class that count, of all images, best score first."""
+
+    scores: Float[Tensor, " K"]
+    hits: Bool[Tensor, " K"]
+    objects: int
+    """Of the class, those that are not difficult."""
+
+    def curve(self) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"]]:
+        """(Precision, recall) of the best detection, the best two, and so on."""
+        found = self.hits.double().cumsum(0)
+        return found / torch.arange(1, len(found) + 1), found / max(1, self.objects)
+
+    def at(self, score: float) -> tuple[int, int]:
+        """(Hits, false alarms) with at least this score."""
+        own = self.hits[self.scores >= score]
+        return int(own.sum()), int((~own).sum())
+
+
+class OfClass(NamedTuple):
+    """The detections and objects of one class in one image."""
+
+    ious: Float[Tensor, "D G"]
+    scores: Float[Tensor, " D"]
+    """Falling."""
+    ignored: Bool[Tensor, " D"]
+    """Those that match a difficult object."""
+
+
+def of_class(found: Detection, target: Target, label: int, iou_threshold: float = 0.5) -> OfClass:
+    """What `match` needs, rows by falling score, and which rows do not count."""
+    own, theirs = rows(found, found["labels"] == label), target["labels"] == label
+    own = rows(own, own["scores"].argsort(descending=True, stable=True))
+    ious = box_iou(own["boxes"].double(), torch.as_tensor(target["boxes"])[theirs].double())
+    ignored = torch.zeros(len(ious), dtype=torch.bool)
+    if ious.shape[1]:
+        ignored = target["difficult"][theirs][ious.argmax(1)] & (ious.amax(1) >= iou_threshold)
+    return OfClass(ious, own["scores"], ignored)
+
+
+def counts(targets: Sequence[Target]) -> list[int]:
+    """The objects of each class that are not difficult."""
+    labels = torch.cat([target["labels"][~target["difficult"]] for target in targets])
+    return labels.bincount(minlength=len(SCENE_CLASSES)).tolist()
+
+
+def ranking(
+    found: Sequence[Detection], targets: Sequence[Target], label: int, iou_threshold: float = 0.5, rule: str = "voc"
+) -> Ranking:
+    """The detections of a class in the order in which average precision takes them.
+
+    Args:
+        rule: "voc", or "coco" where a detection may take its second-best object.
+    """
+    scores, hits, objects = [], [], 0
+    for one, target in zip(found, targets, strict=True):
+        own = rows(one, one["labels"] == label)
+        own = rows(own, own["scores"].argsort(descending=True, stable=True))
+        hit, counted = (judge if rule == "voc" else judge_coco)(own, target, iou_threshold)[:2]
+        scores.append(own["scores"][counted])
+        hits.append(hit[counted])
+        objects += int(((target["labels"] == label) & ~target["difficult"]).sum())
+    every, right = torch.cat(scores), torch.cat(hits)
+    order = every.argsort(descending=True, stable=True)
+    return Ranking(every[order], right[order], objects)
+
+
+# ---- one number -----------------------------------------------------------------------------------------------------
+
+
+def envelope(precision: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+    """At each point the best precision from there on."""
+    return precision.flip(0).cummax(0).values.flip(0)
+
+
+ELEVEN = torch.arange(11).double() / 10
+"""VOC 2007's levels of recall."""
+COCO = torch.from_numpy(np.linspace(0, 1, 101))
+"""COCO's, as it makes them: its .15 is more than 3/20 in the last digit, and so 3 of 20 objects do not reach it."""
+
+
+def at_recalls(
+    precision: Float[Tensor, " K"], recall: Float[Tensor, " K"], levels: Float[Tensor, " L"]
+) -> Float[Tensor, " L"]:
+    """The best precision at each level of recall or beyond it; 0 where that is not reached."""
+    first = torch.searchsorted(recall, levels.double())
+    return torch.cat((envelope(precision), torch.zeros(1, dtype=torch.float64)))[first]
+
+
+def three_aps(one: Ranking) -> tuple[float, float, float]:
+    """(VOC's area, VOC's 11 points, COCO's 101 points) of one ranking."""
+    precision, recall = one.curve()
+    area = float(envelope(precision)[one.hits].sum()) / max(1, one.objects)
+    return area, float(at_recalls(precision, recall, ELEVEN).mean()), float(at_recalls(precision, recall, COCO).mean())
+
+
+def mean_ap(found: Sequence[Detection], targets: Sequence[Target]) -> float:
+    """VOC's, by area, at an IoU of .5."""
+    return voc_map(found, targets, len(SCENE_CLASSES)).mean_ap
+
+
+# ---- crowds ---------------------------------------------------------------------------------------------------------
+
+
+def nearness(target: Target) -> Float[Tensor, " G"]:
+    """For each object of an image the largest IoU with another one of its class."""
+    boxes, labels = torch.as_tensor(target["boxes"]), target["labels"]
+    ious = box_iou(boxes, boxes) * (labels[:, None] == labels)
+    return ious.fill_diagonal_(0).amax(1) if len(boxes) else torch.zeros(0)
+
+
+GROUPS = {"alone": (0.0, 0.1), "side by side": (0.1, 0.3), "in a crowd": (0.3, 1.01)}
+"""Name -> IoU with the nearest object of the class, from, to."""
+
+
+class Suppression(NamedTuple):
+    """What one threshold of suppression does to all scenes, as `figures.crowd` draws it."""
+
+    shares: dict[str, float]
+    """Group -> the share of its objects that are found, 0 to 1."""
+    doubles: int
+    """Second boxes of an object."""
+    mean_ap: float
+
+
+def suppression(found: Sequence[Detection], targets: Sequence[Target], threshold: float, score: float) -> Suppression:
+    """Suppress at a threshold, and count.
+
+    Args:
+        found: before suppression.
+        score: shares and doubles are of detections with at least so much; mean AP is of all.
+    """
+    kept = suppressed(found, threshold)
+    near, seen, doubles = [], [], 0
+    for one, target in zip(above(kept, score), targets, strict=True):
+        judged, use = judge(one, target), ~target["difficult"]
+        near.append(nearness(target)[use])
+        seen.append(judged.found[use])
+        doubles += int((judged.counted & ~judged.hit & (judged.iou >= 0.5)).sum())
+    distance, right = torch.cat(near), torch.cat(seen).double()
+    groups = {name: (distance >= low) & (distance < high) for name, (low, high) in GROUPS.items()}
+    return Suppression(
+        {name: float(right[which].mean()) for name, which in groups.items()}, doubles, mean_ap(kept, targets)
+    )
+
+
+def group_sizes(targets: Sequence[Target]) -> dict[str, int]:
+    """How many objects each group has, those that are difficult left out."""
+    near = torch.cat([nearness(target)[~target["difficult"]] for target in targets])
+    return {name: int(((near >= low) & (near < high)).sum()) for name, (low, high) in GROUPS.items()}
+
+
+# ---- mistakes -------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "double": "a second box of an object that has one",
+    "position": "the class is right, the IoU between .1 and .5",
+    "class": "the box is right, the class is not",
+    "background": "nothing there, or neither box nor class",
+    "missed": "an object that no box is near",
+}
+"""What is wrong with a detection, or with an object."""
+
+
+class Mistakes(NamedTuple):
+    """Of one image."""
+
+    kind: list[str]
+    """Of each detection; empty where it is right, or does not count."""
+    object_index: Int[Tensor, " D"]
+    """The object that it should have hit; -1 where there is none."""
+    found: Bool[Tensor, " G"]
+    missed: Bool[Tensor, " G"]
+    """Neither found, nor meant by a detection of the wrong position or class."""
+
+
+def mistakes(found: Detection, target: Target) -> Mistakes:
+    """What is wrong with each detection of an image, at an IoU of .5."""
+    judged = judge(found, target)
+    ious = box_iou(found["boxes"].double(), torch.as_tensor(target["boxes"]).double())
+    ious = ious * (found["labels"][:, None] != target["labels"])
+    other, whose = ious.max(1) if ious.shape[1] else (torch.zeros(len(ious)), torch.full((len(ious),), -1))
+    kind, meant, missed = [], judged.best.clone(), ~judged.found & ~target["difficult"]
+    for d in range(len(ious)):
+        if judged.hit[d] or not judged.counted[d]:
+            kind.append("")
+        elif judged.iou[d] >= 0.5:
+            kind.append("double")
+        elif judged.iou[d] >= TOUCHES:
+            kind.append("position")
+            missed[judged.best[d]] = False
+        elif other[d] >= 0.5:
+            kind.append("class")
+            meant[d] = whose[d]
+            missed[whose[d]] = False
+        else:
+            kind.append("background")
+            meant[d] = -1
+    return Mistakes(kind, meant, judged.found, missed)
+
+
+def repaired(found: Sequence[Detection], targets: Sequence[Target], kind: str) -> tuple[list[Detection], list[Target]]:
+    """The same detections and objects without the mistakes of one kind.
+
+    A wrong position or class is put right where the object has no better detection, else the detection goes; doubles
+    and background go; objects that were missed do not count any more.
+    """
+    better, wanted = [], []
+    for one, target in zip(found, targets, strict=True):
+        wrong = mistakes(one, target)
+        boxes, labels = one["boxes"].clone(), one["labels"].clone()
+        keep, free = torch.ones(len(labels), dtype=torch.bool), ~wrong.found & ~target["difficult"]
+        for d, own in enumerate(wrong.kind):
+            if own != kind:
+                continue
+            n = int(wrong.object_index[d])
+            if kind in ("position", "class") and free[n]:
+                boxes[d], labels[d], free[n] = torch.as_tensor(target["boxes"])[n], target["labels"][n], False
+            else:
+                keep[d] = False
+        better.append(rows(Detection(boxes=boxes, scores=one["scores"], labels=labels), keep))
+        difficult = target["difficult"] | wrong.missed if kind == "missed" else target["difficult"]
+        wanted.append(Target(**{**target, "difficult": difficult}))
+    return better, wanted
+
+
+class Cost(NamedTuple):
+    """Of one kind of mistake."""
+
+    count: int
+    gain: float
+    """Of mean AP, if all of them were repaired."""
+
+
+def costs(found: Sequence[Detection], targets: Sequence[Target]) -> dict[str, Cost]:
+    """What each kind of mistake costs; repaired one kind at a time, so that they do not add up."""
+    wrong = [mistakes(one, target) for one, target in zip(found, targets, strict=True)]
+    counts = {kind: sum(own.kind.count(kind) for own in wrong) for kind in KINDS}
+    counts["missed"] = sum(int(own.missed.sum()) for own in wrong)
+    now = mean_ap(found, targets)
+    return {kind: Cost(counts[kind], mean_ap(*repaired(found, targets, kind)) - now) for kind in KINDS}
+
+
+# ---- noise, and the meaning of a score ------------------------------------------------------------------------------
+
+
+class Spread(NamedTuple):
+    """An average precision, and between which values 95 % of the draws lie."""
+
+    ap: float
+    low: float
+    high: float
+    objects: int
+
+
+def spreads(found: Sequence[Detection], targets: Sequence[Target], replicates: int = 200) -> dict[str, Spread]:
+    """Class by class, and last of all their mean: so many times the images are drawn again, with replacement."""
+    whole = verdicts(found, targets, len(SCENE_CLASSES))
+    weights = draws(len(targets), replicates)
+    parts = {name: whole.of_class(c) for c, name in enumerate(SCENE_CLASSES)} | {"mean": whole}
+    return {
+        name: Spread(float(part.mean_ap(np.ones((1, len(targets))))[0]), *interval(part.mean_ap(weights)),
+                     int(part.objects.sum()))
+        for name, part in parts.items()
+    }  # fmt: skip
+
+
+BINS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.01)
+"""Of scores."""
+
+
+def precision_by_score(one: Ranking) -> list[tuple[int, float]]:
+    """For each of BINS: detections whose score lies in it, and the share of them that are right (nan without any)."""
+    told = []
+    for low, high in pairwise(BINS):
+        own = one.hits[(one.scores >= low) & (one.scores < high)]
+        told.append((len(own), float(own.double().mean())))
+    return told
+
+
+def main() -> int:
+    """Record."""
+    written = lines(detected(recorded_scenes()))
+    RECORDED.write_text("\n".join(written) + "\n", encoding="utf-8")
+    print(f"{RECORDED}: {len(written)} lines, {RECORDED.stat().st_size // 1000} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
