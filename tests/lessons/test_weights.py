@@ -279,7 +279,7 @@ def test_a_training_of_ones_own_is_watched() -> None:
     run = study.train_watched("steady", steps=30, images=24)
     assert run.steps[-1] == 30
     assert run.area.shape == run.active.shape == (7, 10)
-    assert json.dumps(figures.weights_by_area(run, ("person",), "")._repr_mimebundle_()[PLOTLY])
+    assert json.dumps(figures.weights_by_area(run, ("person",), "")._repr_mimebundle_()[0][PLOTLY])
 
 
 # Charts and the panel
@@ -327,7 +327,7 @@ def test_charts_of_grids_say_what_they_show() -> None:
     bars = drawn_by(chart).data[2].error_x
     x = np.array(drawn_by(chart).data[2].x)
     assert (np.array(bars.arrayminus) < x).all()
-    for bundle in (chart._repr_mimebundle_(), figures.loudness(pairs, RUNS["learned"])._repr_mimebundle_()):
+    for bundle, _ in (chart._repr_mimebundle_(), figures.loudness(pairs, RUNS["learned"])._repr_mimebundle_()):
         assert len(json.dumps(bundle[PLOTLY])) < 20_000
 
 
@@ -367,6 +367,21 @@ def test_right_answers_pass_and_stubs_wait(name: str, capsys: pytest.CaptureFixt
     assert judge(name, RIGHT[name], **GIVEN[name]).done is True
     check(name, None, **GIVEN[name])
     assert capsys.readouterr().out.startswith("Not yet: ")
+
+
+def test_the_step_as_the_notebook_hands_it_out_is_not_begun() -> None:
+    def step(s: Any, s_anchor: Any, losses: Any, has: Any, rate: Any, anchor_rate: Any) -> Any:
+        """A gradient step, with nothing but this behind it."""
+
+    assert judge("steady_step", step).done is None
+
+
+@pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if exercise.digits])
+def test_the_solution_so_rounded_is_right(name: str) -> None:
+    digits = EXERCISES[name].digits
+    for nudge in (-1e-12, 1e-12):  # 0.625 becomes .62 or .63
+        rounded = float(f"{RIGHT[name] * (1 + nudge):.{digits}g}")
+        assert judge(name, rounded, **GIVEN[name]).done is True
 
 
 ODD = (

@@ -135,17 +135,19 @@ EXERCISES = Exercises(
         "sum_at_rest": Exercise(
             "replace None by Lloc.",
             "the missing rest, 1 - Lloc, is what lets λ rise in every step, for ever.",
-            "section 3: which of the patterns is this? All grids come back.",
+            "which of the patterns is this? All grids come back.",
             _sum,
+            digits=2,
         ),
         "too_loud": Exercise(
             "replace None by how many times 1/(C·A) its part is.",
             "while it is held λ carries it up, batch after batch; and so it is heard when it comes back.",
             "while it is held, λ rises by the missing rest in each step; one step must bring it back.",
             _loud,
+            digits=2,
         ),
         "steady_step": Exercise(
-            "write the function, and hand it over in place of None.",
+            "write step; then run this cell.",
             "that is all there is to a rule that stands still.",
             "a grid's gradient is 1/(C·A) - part where it has a positive, and 0 elsewhere; that of s is their sum.",
             _step,
