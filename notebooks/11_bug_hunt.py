@@ -21,6 +21,9 @@
 # None of them ends in an error message. Read no code before you have a suspicion: that is how it will be with your own.
 #
 # <!-- records: bug_hunt.tiers -->
+# | tier | `LAPNET_TIER` | what it does | time | memory | disk |
+# | --- | --- | --- | --- | --- | --- |
+# | all | any | six small examinations; nothing is trained | 15 s (two cores) | 0.9 GB | nothing |
 # <!-- /records -->
 
 # %%
@@ -58,7 +61,7 @@ Explorer.situation("crowd", shapes.expand(len(SCENE_CLASSES), 3, 2))
 # Their authors complain:
 #
 # - **A**: "In pictures of one person it is perfect. In a crowd it finds a few, and never the small ones."
-# - **D**: "I have tried thresholds from 0.3 to 0.8, and my table has the same number in every row."
+# - **D**: "I have tried thresholds from <!--given-->0.3 to 0.8<!--/given-->, and my table has the same number in every row."
 # - **F**: "AP50 is fine, AP75 is half of what the paper has. The boxes look a bit off, all of them."
 #
 # Before you look at a map: which complaint belongs to which suspect?

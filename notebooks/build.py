@@ -197,6 +197,22 @@ def build(name: str) -> None:
           f"{prose.words(source_of(name))} words")  # fmt: skip
 
 
+def retext(name: str) -> None:
+    """Build without executing, where the code is as it was executed: after an edit of the text."""
+    path = FOLDER / SOLVED / f"{name}.ipynb"
+    records.stale(FOLDER / f"{name}.py", write=True)
+    before = read(path)
+    notebook = merge(source_of(name, solved=True), before)
+    old, new = code_cells(before) if before else [], code_cells(notebook)
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        sys.exit(f"{name}: the code differs from what was executed; build it without --text")
+    for cell, done in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        cell.metadata = {**done.metadata, **cell.metadata}
+    nbformat.write(notebook, path)
+    derive(name)
+
+
 def derive(name: str) -> None:
     """Write the learner's notebook from the solved one."""
     path = FOLDER / f"{name}.ipynb"
@@ -261,6 +277,7 @@ def main() -> int:
     """Exit status 1 where a check found something."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(NOTEBOOKS)}; all without any")
+    parser.add_argument("--text", action="store_true", help="execute nothing: the code is as it was built")
     parser.add_argument("--check", action="store_true", help="execute nothing; fail where a notebook is not built")
     arguments = parser.parse_args()
     names = [Path(name).stem for name in arguments.names] or list(NOTEBOOKS)
@@ -269,7 +286,7 @@ def main() -> int:
     found: list[str] = []
     for name in names:
         if not arguments.check:
-            build(name)
+            (retext if arguments.text else build)(name)
         found += check(name)
     print("\n".join(found) if found else f"{len(names)} notebooks checked")
     return bool(found)

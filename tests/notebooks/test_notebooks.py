@@ -292,6 +292,14 @@ def test_building_renders_recorded_numbers_and_pairs_nothing(tmp_path: Path, mon
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     cells = f"2 cells; {build.CELLS.start} to {build.CELLS.stop - 1} are wanted"
     assert build.check("small") == [f"small: {build.SOLVED}: {cells}", f"small: {cells}"]
+    (tmp_path / "small.py").write_text(SMALL.replace("The mAP is", "It is"))
+    build.retext("small")
+    again = nbformat.read(tmp_path / "small.ipynb", 4)
+    assert again.cells[0].source.startswith("It is")
+    assert again.cells[1] == notebook.cells[1]
+    (tmp_path / "small.py").write_text(SMALL.replace("1 + 1", "1 + 2"))
+    with pytest.raises(SystemExit, match="the code differs"):
+        build.retext("small")
     (tmp_path / "small.py").write_text(SMALL)
     found = " ".join(build.check("small"))
     assert "not what is recorded" in found
