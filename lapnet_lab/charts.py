@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lapnet_lab import alt
 from lapnet_lab.static import figure_png
 from lapnet_lab.style import BLACK, styled
 
@@ -37,9 +38,10 @@ class Chart:
     def __repr__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        shown = {**self.figure.to_plotly_json(), "config": {"displaylogo": False}}
-        return {PLOTLY: shown, "text/plain": self.text, "image/png": figure_png(still(self.figure))}
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        shown, picture = {**self.figure.to_plotly_json(), "config": {"displaylogo": False}}, still(self.figure)
+        data = {PLOTLY: shown, "text/plain": self.text, "image/png": figure_png(picture)}
+        return data, alt.metadata(alt.of(picture))
 
 
 def chart(traces: Sequence[Any], *, title: str, x: str, y: str = "", height: int = 380, **layout: Any) -> go.Figure:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from lapnet_lab import alt
+
 TIERS = ("tiny", "laptop", "full")
 
 
@@ -27,7 +29,7 @@ class Lab:
 
 
 def setup(threads: int = 2) -> Lab:
-    """Tier, threads, progress bars and figures of a notebook, in one call; prints the tier.
+    """Tier, threads, progress bars and figures (with words for those who hear them), in one call; prints the tier.
 
     Args:
         threads: of torch. Two cores are what the recorded outputs were made on; small tensors are faster with one.
@@ -37,13 +39,17 @@ def setup(threads: int = 2) -> Lab:
     """
     tier = os.environ.get("LAPNET_TIER", "tiny")
     if tier not in TIERS:
-        raise ValueError(f'LAPNET_TIER is "{tier}"; there are {", ".join(TIERS)}')
+        raise ValueError(
+            f'LAPNET_TIER is "{tier}"; there are {", ".join(TIERS)}. Set it to one of them before JupyterLab starts '
+            f"(LAPNET_TIER=tiny make lab), or in a cell above this one: import os; os.environ['LAPNET_TIER'] = 'tiny'"
+        )
     torch.set_num_threads(threads)
     try:  # figures are shown where they stand, as pictures
         from IPython.core.getipython import get_ipython
 
         if shell := get_ipython():
             shell.run_line_magic("matplotlib", "inline")
+            alt.figure_alts(shell)  # after it: it sets how figures are drawn
     except ImportError:
         pass
     folder = os.environ.get("LAPNET_DATA")

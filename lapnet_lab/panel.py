@@ -10,15 +10,36 @@ from typing import Any
 
 import ipywidgets
 import matplotlib as mpl
+import traitlets
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from lapnet_lab import alt
 from lapnet_lab.static import as_png, figure_png, with_picture
+from lapnet_lab.style import ALARM, RING
 
 HEADING = 26
 """Pixels of the line with a state's name, above its picture in the still one."""
 AS_SET = "as the controls are set"
 """The name of what is shown where the controls are in no state that has one."""
+NOW = "lapnet-now"
+"""Class of the button whose state is shown."""
+LOOK = f"""<style>
+.lapnet-panel pre {{ white-space: pre-wrap; overflow: visible; }}
+.lapnet-panel .lapnet-error {{ color: {ALARM[0]} !important; }}
+[data-jp-theme-light="false"] .lapnet-panel .lapnet-error {{ color: {ALARM[1]} !important; }}
+.lapnet-panel button .fa {{ visibility: hidden; }}
+.lapnet-panel button.{NOW} .fa {{ visibility: visible; }}
+.lapnet-panel button.{NOW} {{ box-shadow: inset 0 0 0 2px {RING[0]}; }}
+[data-jp-theme-light="false"] .lapnet-panel button.{NOW} {{ box-shadow: inset 0 0 0 2px {RING[1]}; }}
+.lapnet-panel :is(button, select, input, .noUi-handle, [tabindex]):focus-visible {{
+  outline: 3px solid {RING[0]} !important; outline-offset: 2px;
+}}
+[data-jp-theme-light="false"] .lapnet-panel :is(button, select, input, .noUi-handle, [tabindex]):focus-visible {{
+  outline-color: {RING[1]} !important;
+}}
+</style>"""
+"""What ipywidgets leaves to us: who has the keyboard's focus, which state is shown, what is wrong; in either theme."""
 
 
 class FigurePanel(ipywidgets.VBox):
@@ -33,6 +54,10 @@ class FigurePanel(ipywidgets.VBox):
             start, which must be among them. A text says "the state *loud background*" and everybody finds it: live,
             each has a button that sets the controls; in the static picture that takes the panel's place where no
             widget can be shown (GitHub, nbviewer, before the first run) each has its figure, under its name.
+        beside: whether the text stands beside the controls, as a narrow table can, and not beneath them.
+
+    Buttons, controls, text and figure are to fit a screen of 1366 x 768 together, in JupyterLab: a figure is 9.2 inches
+    wide at most, and is never enlarged.
 
     An exception of `compute`, `describe` or `draw` is shown in the panel, which stays usable. Callbacks may come from
     a thread of their own while a cell runs; one at a time is served.
@@ -45,6 +70,7 @@ class FigurePanel(ipywidgets.VBox):
         describe: Callable[[Any], str],
         draw: Callable[[Any], Figure],
         states: Mapping[str, Mapping[str, Any]] | None = None,
+        beside: bool = False,
     ) -> None:
         self.controls = dict(controls)
         self.compute, self.describe, self.draw = compute, describe, draw
@@ -58,13 +84,19 @@ class FigurePanel(ipywidgets.VBox):
         self.error = ""
         """What went wrong in the last update; empty where nothing did."""
         self.text = ipywidgets.HTML()
-        self.picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "align_self": "flex-start"})
+        # As large as it is: stretched to the page, it would be blurred and push the controls off the screen.
+        self.picture = _Picture(format="png", layout={"max_width": "100%", "align_self": "flex-start"})
         self.buttons = {name: self._button(name) for name in self.states}
+        self._alt = ""
         self._lock = threading.RLock()
         self._held = False
-        rows = [ipywidgets.HBox(list(row.values()), layout={"flex_flow": "row wrap"})
-                for row in (self.buttons, self.controls) if row]  # fmt: skip
-        super().__init__([*rows, self.text, self.picture])
+        wrap = {"flex_flow": "row wrap"}
+        set_by = ipywidgets.Box(list(self.controls.values()), layout={"flex_flow": "column"} if beside else wrap)
+        both = [ipywidgets.HBox([set_by, self.text], layout=wrap)] if beside else [set_by, self.text]
+        buttons = [ipywidgets.HBox(list(self.buttons.values()), layout=wrap)] if self.buttons else []
+        look = ipywidgets.HTML(LOOK, layout={"display": "none"})
+        super().__init__([look, *buttons, *both, self.picture])
+        self.add_class("lapnet-panel")
         for control in self.controls.values():
             control.observe(self._update, "value")
         self._update()
@@ -92,7 +124,7 @@ class FigurePanel(ipywidgets.VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     def _button(self, state: str) -> Any:
-        button = ipywidgets.Button(description=state, layout={"width": "auto"})
+        button = ipywidgets.Button(description=state, icon="check", layout={"width": "auto"})
         button.on_click(lambda _: self.show(state))
         return button
 
@@ -100,38 +132,59 @@ class FigurePanel(ipywidgets.VBox):
         with self._lock:
             if self._held:
                 return
-            self._mark()
             try:
                 numbers = self.compute(**self._values())
-                words, png = self.describe(numbers), figure_png(self.draw(numbers))
+                words, figure = self.describe(numbers), self.draw(numbers)
+                png = figure_png(figure)
             except Exception as problem:  # anything at all may come out of a notebook's function
                 self.error = f"{type(problem).__name__}: {problem}"
-                self.text.value = f'<pre role="alert" style="color:#D55E00">{_escaped(self.error)}</pre>'
+                self.text.value = f'<pre role="alert" class="lapnet-error">{_escaped(self.error)}</pre>'
+                self._mark()
                 return
             self.numbers, self.error = numbers, ""
             self.text.value = f'<pre aria-live="polite">{_escaped(words)}</pre>'
-            self.picture.value = png
+            self.picture.value, self._alt = png, alt.of(figure)
+            self._mark()
 
     def _mark(self) -> None:
         """The button of the state that is shown has a tick, and says so to those who hear it."""
         now = self.state
         for name, button in self.buttons.items():
-            button.icon = "check" if name == now else ""
-            button.button_style = "primary" if name == now else ""
+            (button.add_class if name == now else button.remove_class)(NOW)
             button.tooltip = "the controls are set so" if name == now else "set the controls so"
 
     def _static_picture(self) -> bytes:
-        others = {name: values for name, values in self.states.items() if name != self.state}
-        drawn = {name: figure_png(self.draw(self.compute(**values))) for name, values in others.items()}
-        shown = {self.state or AS_SET: bytes(self.picture.value)}
-        if not self.state:
-            return _stacked({**shown, **drawn}) if drawn else bytes(self.picture.value)
-        return _stacked({name: {**shown, **drawn}[name] for name in self.states})
+        now, shown = self.state, bytes(self.picture.value)
+        drawn = {
+            name: shown if name in (now, AS_SET) else figure_png(self.draw(self.compute(**self.states[name])))
+            for name in self._names()
+        }
+        return _stacked(drawn) if self.states else shown
+
+    def _names(self) -> list[str]:
+        """Of the figures in the static picture, from top to bottom."""
+        return [*([] if self.state else [AS_SET]), *self.states]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self.error:  # no silent panel in a notebook that runs in CI
             raise RuntimeError(self.error)
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.describe(self.numbers), self._static_picture())
+        picture, text = self._static_picture(), self.describe(self.numbers)
+        return with_picture(super()._repr_mimebundle_(**kwargs), text, picture, self.alt_text())
+
+    def alt_text(self) -> str:
+        """What the static picture shows, in words."""
+        names = self._names()
+        under = f"{len(names)} figures, one beneath the other: {', '.join(names)}. The first: " if names[1:] else ""
+        return alt.shortened(under + self._alt)
+
+
+class _Picture(ipywidgets.Image):
+    """One with a name for screen readers, which see its title: ipywidgets has no alternative text."""
+
+    description = traitlets.Unicode("", read_only=True).tag(sync=True)  # without it, its JavaScript breaks on a tooltip
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(tooltip="a drawing of what stands above it in words", **settings)
 
 
 def _same(one: Any, other: Any) -> bool:

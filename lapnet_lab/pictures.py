@@ -27,7 +27,7 @@ def draw_boxes(
         labels: (G,) indices into `names`; a class has its colour everywhere.
         scores: (G,) written behind the names.
     """
-    figure, (ax,) = panel_row(1, 5.2, 5.2)
+    figure, (ax,) = panel_row(1, 4.8, 4.8)
     picture(ax, image, title)
     add_boxes(ax, boxes, labels, names, scores)
     return figure

@@ -22,6 +22,10 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, BLACK = (
 PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, YELLOW)
 """Okabe and Ito, in the order in which classes and objects take them; from the start again after seven."""
 GREY = "#8a8a8a"
+ALARM = ("#A64500", "#FF9A5C")
+"""Vermillion, as text may be: on a light ground, on a dark one."""
+RING = (BLUE, SKY)
+"""Of what has the keyboard's focus: on a light ground, on a dark one."""
 HEAT = "viridis"
 """Colour map of every overlap: 0 dark, 1 light, also in print."""
 HEAT_RGB = [[round(255 * part) for part in mpl.colormaps[HEAT](k / 15)[:3]] for k in range(16)]

@@ -11,12 +11,15 @@ import torch
 from lapnet_core import anchors
 from lapnet_core.config import tiny_scenes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import gather
+from lapnet_lab import gather, models
 from lapnet_lab.lessons.ablations import panels as ablations
 from lapnet_lab.lessons.ambiguity import panels as ambiguity
 from lapnet_lab.lessons.ambiguity import study as ambiguity_study
 from lapnet_lab.lessons.anchors import panels as anchor_panels
 from lapnet_lab.lessons.balance import panels as balance
+from lapnet_lab.lessons.bug_hunt import panels as bug_hunt
+from lapnet_lab.lessons.detections import panels as detections
+from lapnet_lab.lessons.detections import study as detections_study
 from lapnet_lab.lessons.model import panels as model
 from lapnet_lab.lessons.model.receptive import WAYS
 from lapnet_lab.lessons.pono import panels as pono
@@ -24,6 +27,7 @@ from lapnet_lab.lessons.training import panels as training
 from lapnet_lab.lessons.training import study as training_study
 from lapnet_lab.lessons.weights import panels as weights
 from lapnet_lab.lessons.weights import study as weights_study
+from lapnet_lab.lessons.your_lapnet import panels as your_lapnet
 from lapnet_lab.panel import FigurePanel
 
 LESSONS = Path(__file__).resolve().parents[1] / "lapnet_lab" / "lessons"
@@ -66,11 +70,33 @@ def _receptive_panel() -> FigurePanel:
 
 
 def _growth_panel() -> FigurePanel:
-    scenes = Scenes(100, size=(256, 256), split="test")
+    scenes = Scenes(100, size=models.shipped("scenes").image_size, split="test")
     shown: dict[int, Any] = {i: scenes[i] for i in (17, 36, 85)}
     images, targets = ({i: both[k] for i, both in shown.items()} for k in (0, 1))
     snapshots: Any = training_study.snapshots()
     return training.growth_panel(snapshots, images, targets, SCENE_CLASSES)
+
+
+@cache
+def _detected() -> Any:
+    """The scenes of lesson 06, what was found in them before suppression and after, and their objects."""
+    scenes, raw = detections_study.recorded_scenes(), detections_study.recorded()
+    return scenes, raw, detections_study.suppressed(raw), [scenes.target(k) for k in range(len(scenes))]
+
+
+def _threshold_panel() -> FigurePanel:
+    scenes, _, found, _ = _detected()
+    return detections.threshold_panel({k: scenes[k] for k in (24, 12, 34)}, found)
+
+
+def _suppression_panel() -> FigurePanel:
+    scenes, raw, _, targets = _detected()
+    return detections.suppression_panel(scenes[34], 34, raw, targets)
+
+
+def _photograph_panel() -> FigurePanel:
+    image, _ = Scenes(4, size=(256, 256))[0]
+    return your_lapnet.photograph_panel({"shipped": models.shipped("scenes")}, image)
 
 
 PANELS: dict[str, Callable[[], FigurePanel]] = {
@@ -89,9 +115,14 @@ PANELS: dict[str, Callable[[], FigurePanel]] = {
     "width_panel": model.width_panel,
     "offset_panel": _offset_panel,
     "receptive_panel": _receptive_panel,
+    "threshold_panel": _threshold_panel,
+    "suppression_panel": _suppression_panel,
+    "curve_panel": lambda: detections.curve_panel(*_detected()[2:]),
     "growth_panel": _growth_panel,
     "over_time_panel": lambda: weights.over_time_panel(weights_study.recorded()),
     "results_panel": ablations.results_panel,
+    "examination": lambda: bug_hunt.examination(shapes()[SCENE_CLASSES.index("person")]),
+    "photograph_panel": _photograph_panel,
 }
 """Name of the function -> the panel, as large as in its notebook."""
 

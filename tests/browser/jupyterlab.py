@@ -22,7 +22,7 @@ def server(folder: Path, patience: float = 90) -> Iterator[str]:
     token = secrets.token_hex(16)
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--port=0", f"--IdentityProvider.token={token}",
-        "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", f"--notebook-dir={folder}",
+        "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--notebook-dir={folder}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip

@@ -31,7 +31,8 @@ def figure() -> go.Figure:
 
 
 def test_a_chart_has_its_numbers_its_text_and_a_picture(figure: go.Figure) -> None:
-    bundle = Chart(figure, "1 and 2")._repr_mimebundle_()
+    bundle, metadata = Chart(figure, "1 and 2")._repr_mimebundle_()
+    assert "points of one" in metadata["image/png"]["alt"]
     assert bundle["text/plain"] == repr(Chart(figure, "1 and 2")) == "1 and 2"
     assert bundle["image/png"].startswith(b"\x89PNG")
     shown = json.loads(json.dumps(bundle[PLOTLY]))
@@ -44,7 +45,7 @@ def test_a_chart_has_its_numbers_its_text_and_a_picture(figure: go.Figure) -> No
 
 def test_the_same_numbers_give_the_same_json(figure: go.Figure) -> None:
     again = go.Figure(figure)
-    assert Chart(again, "")._repr_mimebundle_()[PLOTLY] == Chart(figure, "")._repr_mimebundle_()[PLOTLY]
+    assert Chart(again, "")._repr_mimebundle_()[0][PLOTLY] == Chart(figure, "")._repr_mimebundle_()[0][PLOTLY]
 
 
 def test_the_picture_has_what_the_chart_has(figure: go.Figure) -> None:

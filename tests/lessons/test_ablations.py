@@ -208,7 +208,7 @@ def test_the_record_is_written_where_it_is_asked(tmp_path: Any) -> None:
 
 
 def numbers_of(chart: charts.Chart) -> list[Any]:
-    return [json.loads(json.dumps(trace)) for trace in chart._repr_mimebundle_()[charts.PLOTLY]["data"]]
+    return [json.loads(json.dumps(trace)) for trace in chart._repr_mimebundle_()[0][charts.PLOTLY]["data"]]
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_every_chart_is_light_and_the_same_twice() -> None:
         lambda: figures.learning_rates(tried),
     )
     for make in makes:
-        one, two = make()._repr_mimebundle_(), make()._repr_mimebundle_()
+        one, two = make()._repr_mimebundle_()[0], make()._repr_mimebundle_()[0]
         assert one[charts.PLOTLY] == two[charts.PLOTLY]
         assert one["text/plain"]
         assert len(json.dumps(one[charts.PLOTLY])) < 12_000

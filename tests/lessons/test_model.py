@@ -108,14 +108,14 @@ def test_other_widths_change_the_figure() -> None:
         assert drawn(figure)
         shown.append(texts(figure))
     for text in shown:
-        assert "C3\n64 × 16 × 8" in text
-        assert "scores\n5·4 × 16 × 8" in text
-        assert "offsets\n5·4·4 × 16 × 8" in text
+        assert "C3: 64 × 16 × 8" in text
+        assert "scores: 5·4 × 16 × 8" in text
+        assert "offsets: 5·4·4 × 16 × 8" in text
         assert text.count("4 × 3×3") == 5
-    assert "L4\n32 × 8 × 4" in shown[0]
-    assert "fused\n96 × 16 × 8" in shown[0]
-    assert "L4\n48 × 8 × 4" in shown[1]
-    assert "fused\n144 × 16 × 8" in shown[1]
+    assert "L4: 32 × 8 × 4" in shown[0]
+    assert "fused: 96 × 16 × 8" in shown[0]
+    assert "L4: 48 × 8 × 4" in shown[1]
+    assert "fused: 144 × 16 × 8" in shown[1]
 
 
 def test_another_architecture_changes_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,7 +436,7 @@ def test_every_control_to_its_ends(name: str) -> None:
         assert len(seen) == len({*ends, default}), control.description
         assert shown.describe(shown.numbers) == first
     if name in ("offset", "receptive"):  # the others' further states are slow to draw
-        assert shown._repr_mimebundle_()["text/plain"] == first
+        assert shown._repr_mimebundle_()[0]["text/plain"] == first
 
 
 def pairs(control: Any) -> list[tuple[str, Any]]:

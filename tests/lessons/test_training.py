@@ -267,7 +267,7 @@ CHARTS: dict[str, Chart] = {
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_charts_have_numbers_text_and_picture(name: str) -> None:
-    bundle = CHARTS[name]._repr_mimebundle_()
+    bundle, _ = CHARTS[name]._repr_mimebundle_()
     assert bundle["text/plain"].count("\n") == len(bundle["text/plain"].splitlines()) - 1
     assert bundle["image/png"].startswith(b"\x89PNG")
     assert json.loads(json.dumps(bundle[PLOTLY]))["data"]

@@ -12,6 +12,8 @@ from lapnet_lab.lessons.ablations import figures, study
 from lapnet_lab.lessons.ablations.study import METRICS, Row
 from lapnet_lab.panel import FigurePanel
 
+HIGHEST = 390
+"""Pixels of the figure: with controls and words above it, it has to fit a small screen."""
 WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "320px"}}
 
 
@@ -66,7 +68,8 @@ def results_panel() -> FigurePanel:
 
     def draw(picked: Picked) -> Figure:
         what = f"{METRICS[picked.metric]}, {picked.objects} objects" if picked.objects == "all" else picked.objects
-        return still(figures.rows_of(picked.rows, picked.metric, picked.objects, f"{picked.title}; {what}"))
+        rows = figures.rows_of(picked.rows, picked.metric, picked.objects, f"{picked.title}; {what}")
+        return still(rows.update_layout(height=min(rows.layout.height, HIGHEST)))
 
     names = list(offered)
     states = {
@@ -74,4 +77,4 @@ def results_panel() -> FigurePanel:
         "rules of AMS, AP75": {"table": names[2], "metric": "ap75"},
         "LapNet and the peers, sheep": {"table": names[-1], "objects": "sheep"},
     }
-    return FigurePanel(controls, compute, describe, draw, states)
+    return FigurePanel(controls, compute, describe, draw, states, beside=True)

@@ -94,7 +94,7 @@ def kmeans_state(
         at: the state that is shown.
         seeded: the first state with all centres.
     """
-    figure = Figure(figsize=(9.6, 3.9))  # a layout that is found anew each time would make the sliders slow
+    figure = Figure(figsize=(9.2, 3.9))  # a layout that is found anew each time would make the sliders slow
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.2), left=0.06, right=0.99, bottom=0.13, top=0.92, wspace=0.16)
     ax, curve = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     axis, sizes, nearest = np.asarray(axis), np.asarray(sizes), np.asarray(nearest)

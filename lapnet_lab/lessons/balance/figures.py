@@ -153,11 +153,11 @@ def gradient_shares(
         panels: title -> (names of the K parts, (rows, K) shares that add up to 1 in each row).
     """
     size = np.asarray(size, dtype=float)
-    figure, axes = panel_row(1 + len(panels), 2.9, 0.33 * len(rows) + 1.45)
+    figure, axes = panel_row(1 + len(panels), 2.3, 0.33 * len(rows) + 1.6)
     axes[0].barh(range(len(rows)), size, color=GREY, height=0.7)
     for k, value in enumerate(size):
         axes[0].text(value * 1.2, k, f"{value:.2g}", va="center", fontsize=8.5)
-    axes[0].set(xscale="log", xlim=(min(size.min() / 2, 0.01), size.max() * 6), title="pull on all scores, R = 1")
+    axes[0].set(xscale="log", xlim=(min(size.min() / 2, 0.01), size.max() * 6), title="pull on all scores,\nR = 1")
     axes[0].xaxis.set_minor_locator(NullLocator())
     shades, hatches = (BLUE, ORANGE, GREEN, SKY), ("", "//", "..", "xx")
     for ax, (name, (parts, shares)) in zip(axes[1:], panels.items(), strict=True):

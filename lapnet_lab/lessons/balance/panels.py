@@ -124,9 +124,9 @@ def gradient_panel() -> FigurePanel:
 
     def draw(shares: Shares) -> Figure:
         panels = {
-            "positives or background?": (("positives", "background"), shares.positives),
-            "of the positives: which class?": (TOY_CLASSES, shares.classes),
-            "of the positives: which anchor?": (TOY_ANCHORS, shares.anchors),
+            "positives or\nbackground?": (("positives", "background"), shares.positives),
+            "of the positives:\nwhich class?": (TOY_CLASSES, shares.classes),
+            "of the positives:\nwhich anchor?": (TOY_ANCHORS, shares.anchors),
         }
         return figures.gradient_shares(list(BALANCES.values()), shares.size, panels, shares.title)
 
@@ -135,4 +135,4 @@ def gradient_panel() -> FigurePanel:
         "loud background": {"negative": 0.02},
         "silent background, no rare class": {"rare": 16, "negative": 0.0002},
     }
-    return FigurePanel(controls, compute, describe, draw, states)
+    return FigurePanel(controls, compute, describe, draw, states, beside=True)

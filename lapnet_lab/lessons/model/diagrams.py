@@ -40,7 +40,7 @@ def _slab(ax: Axes, x: float, y: float, size: tuple[int, int, int], scale: float
         corners = [start, start + one, start + one + other, start + other]
         ax.add_patch(Polygon(corners, fc="white", ec="none"))
         ax.add_patch(Polygon(corners, fc=shade, ec=BLACK, lw=0.6, alpha=alpha))
-    ax.text(x + thick / 2 + deep / 2, low - 0.7, text, ha="center", va="top", fontsize=7.6, linespacing=1.3)
+    ax.text(x + thick / 2 + deep / 2, low - 0.7, text, ha="center", va="top", fontsize=7.5)
     return x + thick + deep
 
 
@@ -67,10 +67,11 @@ def architecture(
         stacks: "L3" to "L5", "scores", "offsets" -> the convolutions that lead there, in words.
         macs, parameters: per part, in the order of the network.
     """
-    figure = Figure(figsize=(11, 5.9), layout="constrained")
-    ax, costs = figure.subplots(2, 1, gridspec_kw={"height_ratios": (4.6, 1)})
-    ax.set(xlim=(-1, 112), ylim=(-1, 51.5), title=title)
+    figure = Figure(figsize=(9.2, 4.1))  # with the controls and the text above it, it fits a small screen
+    ax, costs = figure.add_axes((0.01, 0.31, 0.98, 0.62)), figure.add_axes((0.11, 0.14, 0.88, 0.16))
+    ax.set(xlim=(-2, 109), ylim=(3, 51.5))
     ax.axis("off")
+    figure.suptitle(title, x=0.01, y=0.99, ha="left", fontsize=10.5)
     shade = {name: look[0] for name, look in PART_STYLE.items()}
     grid = maps["fused"][-2:]
     scale = CELL / max(grid)
@@ -79,19 +80,19 @@ def architecture(
 
     tall, wide = (14 * side / max(maps["image"][1:]) for side in maps["image"][1:])
     ax.add_patch(Rectangle((0, 24 - tall / 2), wide * 0.75, tall, fc="#dddddd", ec=BLACK, lw=0.8))
-    ax.text(wide * 0.375, 23.3 - tall / 2, f"image\n{shown['image']}", ha="center", va="top", fontsize=7.6)
+    ax.text(wide * 0.375, 23.3 - tall / 2, f"image\n{shown['image']}", ha="center", va="top", fontsize=7.5)
     edge: dict[str, float] = {}
     for letter, part in (("C", "backbone"), ("P", "decoder"), ("L", "level convolutions")):
         for level, y in _ROW.items():
             name = letter + level
             size = (maps[name][0], maps[name][1], maps[name][2])
-            edge[name] = _slab(ax, _COLUMN[letter], y, size, scale, shade[part], f"{name}\n{shown[name]}")
+            edge[name] = _slab(ax, _COLUMN[letter], y, size, scale, shade[part], f"{name}: {shown[name]}")
     for level, y in _ROW.items():
         _arrow(ax, (wide * 0.75, 24), (_COLUMN["C"] - 0.5, y))
         _arrow(ax, (edge[f"C{level}"] + 0.5, y), (_COLUMN["P"] - 0.5, y))
         _arrow(ax, (edge[f"P{level}"] + 0.5, y), (_COLUMN["L"] - 0.5, y))
         middle = (edge[f"P{level}"] + _COLUMN["L"]) / 2
-        ax.text(middle, y + 0.6, stacks[f"L{level}"], ha="center", va="bottom", fontsize=7.6)
+        ax.text(middle, y + 0.6, stacks[f"L{level}"], ha="center", va="bottom", fontsize=7.5)
         # Resized to stride 8: one third of the concatenated map.
         _arrow(ax, (edge[f"L{level}"] + 0.5, y), (_COLUMN["fused"] - 0.5, 23 + 3 * (4 - int(level))))
     for high, low in (("3", "4"), ("4", "5")):  # the decoder's way from coarse to fine
@@ -101,27 +102,28 @@ def architecture(
             (_COLUMN["P"] + 1, _ROW[high] - maps[f"P{high}"][1] * scale / 2 - 4.4),
         )
     size = (maps["fused"][0], grid[0], grid[1])
-    fused = _slab(ax, _COLUMN["fused"], 23, size, scale, GREY, f"fused\n{shown['fused']}")
+    fused = _slab(ax, _COLUMN["fused"], 23, size, scale, GREY, f"fused: {shown['fused']}")
     for name, (part, y) in heads.items():
         size = (int(np.prod(maps[name][:-2])), grid[0], grid[1])
-        _slab(ax, _COLUMN["heads"], y, size, scale, shade[part], f"{name}\n{shown[name]}")
+        _slab(ax, _COLUMN["heads"], y, size, scale, shade[part], f"{name}: {shown[name]}")
         _arrow(ax, (fused + 0.5, 23), (_COLUMN["heads"] - 0.5, y))
         ax.text(
             fused + 4.5,
-            33 if y > 23 else 11,
+            34.5 if y > 23 else 9.5,
             stacks[name].replace(" + ", "\n+ "),
             ha="center",
             va="center",
-            fontsize=7.6,
+            fontsize=7.5,
         )
     for x, part in ((_COLUMN["C"], "backbone"), (_COLUMN["P"], "decoder"), (_COLUMN["L"], "level convolutions"),
                     (_COLUMN["fused"], "resize, concat"), (_COLUMN["heads"], "two heads")):  # fmt: skip
-        ax.text(x, 51, part, fontsize=9.5, weight="bold", color=shade.get(part, BLACK), va="top")
+        ax.text(x, 51, part, fontsize=8.5, weight="bold", va="top")
     rows = {"operations": _shares(macs), "parameters": _shares(parameters)}
     _stacked(costs, rows, {"operations": _quantity(sum(macs.values()), "MAC"),
                            "parameters": _quantity(sum(parameters.values()), "")})  # fmt: skip
-    costs.set(xlim=(0, 113), xlabel="share of each part, %", xticks=range(0, 101, 20))
-    figure.legend(handles=_keys(macs), loc="outside lower center", ncols=len(macs), fontsize=8.5, handleheight=1.2)
+    costs.set(xlim=(0, 111), xticks=range(0, 101, 20), xticklabels=[f"{k} %" for k in range(0, 101, 20)])
+    costs.tick_params(axis="x", labelsize=8.5, pad=2)
+    figure.legend(handles=_keys(macs), loc="lower center", ncols=len(macs), fontsize=8.5, handleheight=1.2, borderpad=0)
     return figure
 
 

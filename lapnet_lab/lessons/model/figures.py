@@ -36,7 +36,7 @@ def feature_maps(image: ArrayLike, maps: Mapping[str, ArrayLike]) -> Figure:
 @styled
 def moved_anchor(image: ArrayLike, anchor: ArrayLike, moved: ArrayLike, box: ArrayLike, title: str = "") -> Figure:
     """An anchor, the box that offsets make of it, and the object; all `xyxy` in pixels."""
-    figure, (ax,) = panel_row(1, 4.6, 4.6)
+    figure, (ax,) = panel_row(1, 4.2, 4.2)
     picture(ax, image, title, fade=0.2)
     draw_box(ax, box, BLUE)
     draw_box(ax, moved, GREEN)
@@ -66,7 +66,7 @@ def receptive_field(
         squares: name -> side in pixels about the central cell: outermost (theoretical) first.
         shapes: (A, 2), (w, h) of a class's anchors in pixels.
     """
-    figure, axes = panel_row(2, 4.8, 4.7)
+    figure, axes = panel_row(2, 4.5, 4.3)
     field = np.asarray(field)
     height, width = field.shape
     x, y = width // 16 * 8 + 4.0, height // 16 * 8 + 4.0

@@ -50,7 +50,7 @@ def architecture_panel() -> FigurePanel:
         "anchors": _slider(10, 1, 20, 1, "anchors per class A"),
     }
     states = {"light network": {}, "DarkNet-53, as in the paper": {"backbone": "darknet53", "size": 512, "classes": 20}}
-    return FigurePanel(controls, compute, describe, draw, states)
+    return FigurePanel(controls, compute, describe, draw, states, beside=True)
 
 
 def width_panel() -> FigurePanel:

@@ -170,7 +170,7 @@ def coverage_by_side(bins: SideBins, title: str = "") -> Figure:
     """What a criterion loses, and what it pays: share of objects missed, and positives of an object, by side."""
     missed = {"AO": bins.missed_ao, "PONO": bins.missed_pono}
     positives = {"AO": bins.positives_ao, "PONO": bins.positives_pono}
-    figure, (left, right) = panel_row(2, 5.2, 3.5)
+    figure, (left, right) = panel_row(2, 4.6, 3.5)
     objects, place = np.asarray(bins.objects), np.arange(len(bins.objects))
     for side, (name, count) in enumerate(missed.items()):
         shade, marker, _ = CRITERIA[name]
@@ -206,7 +206,7 @@ def coverage_over_factor(
         missed: "AO" and "PONO" -> (K,) shares, 0 to 1.
         positives: "AO" and "PONO" -> (K,) median positives of an object.
     """
-    figure, (left, right) = panel_row(2, 5.2, 3.2)
+    figure, (left, right) = panel_row(2, 4.6, 3.2)
     for name, shares in missed.items():
         shade, marker, line = CRITERIA[name]
         for ax, values in ((left, 100 * np.asarray(shares)), (right, positives[name])):
@@ -233,7 +233,7 @@ def coverage_over_shift(
         best_iou: (S,) with the best anchor.
         positives: "AO" and "PONO" -> (S,) positive anchors.
     """
-    figure, (left, right) = panel_row(2, 5.2, 3.2)
+    figure, (left, right) = panel_row(2, 4.6, 3.2)
     left.plot(shifts, best_iou, color=VERMILLION, marker="o")
     left.axhline(0.5, color=GREY, lw=1.2, ls=":")
     left.text(np.asarray(shifts)[-1], 0.5, "AO's threshold", ha="right", va="bottom", fontsize=8.5, color="#555555")
@@ -263,7 +263,7 @@ def coverage_over_threshold(
         positives: group -> (T,) median positives of an object.
         reference: group -> its median positives under PONO, drawn as a level line.
     """
-    figure, (left, right) = panel_row(2, 5.2, 3.4)
+    figure, (left, right) = panel_row(2, 4.6, 3.4)
     for (name, shares), (shade, marker, line) in zip(missed.items(), GROUPS, strict=False):
         left.plot(thresholds, 100 * np.asarray(shares), color=shade, marker=marker, ls=line, label=name)
         right.plot(thresholds, positives[name], color=shade, marker=marker, ls=line, label=name)

@@ -91,7 +91,7 @@ def with_boxes(
     Args:
         found: for each picture boxes (G, 4), labels (G,) and, where there are some, scores (G,).
     """
-    figure, axes = panel_row(len(images), 3.4, 3.7)
+    figure, axes = panel_row(len(images), 3.05, 3.35)
     for ax, image, each, title in zip(axes, images, found, titles, strict=True):
         picture(ax, image, title)
         add_boxes(ax, each["boxes"], each["labels"], names, each.get("scores"), width=1.5)

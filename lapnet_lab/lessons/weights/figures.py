@@ -173,7 +173,7 @@ def moment(run: Run, which: Which, at: int, wanted: Sequence[str]) -> Figure:
     Args:
         wanted: the classes that stand out.
     """
-    figure, (left, right) = panel_row(2, 4.9, 3.5)
+    figure, (left, right) = panel_row(2, 4.6, 3.5)
     products = np.stack([run.products(which, t) for t in range(len(run.steps))])
     for c, name in enumerate(run.class_names):
         out = name in wanted
