@@ -3,12 +3,15 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lapnet_core.anchors import anchor_boxes
-from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels, assign
+from lapnet_core.assign import POSITIVE_THRESHOLD, ams_labels
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
+from lapnet_lab.functions import IOU
+
+ROUNDING = 0.0051
+"""By which a fit may be off: two digits are enough."""
 
 
 def _cell_center(answer: Any, *, row: int, column: int) -> str:
@@ -24,25 +27,9 @@ def _cell_center(answer: Any, *, row: int, column: int) -> str:
     return f"({x:g}, {y:g}) is not the centre of that cell."
 
 
-def _pono(
-    answer: Any, *, shapes: Tensor, grid_size: tuple[int, int], boxes: Tensor, labels: Tensor, number: int
-) -> str:
-    assignment = assign(shapes, grid_size, boxes, labels)
-    truth = torch.where(assignment.object_index == number, assignment.overlap, 0).double()
-    values = numbers(answer, tuple(truth.shape), f"a map of shape {tuple(truth.shape)}")
-    if torch.allclose(values, truth, rtol=0, atol=1e-6):
-        return ""
-    outside = int(((values != 0) & (truth == 0)).sum())
-    if outside:
-        return f"{outside} anchors outside the cluster are not 0; they belong to another object, or to none."
-    if bool(values.max() < 1 - 1e-6):
-        return f"the largest value is {values.max().item():.2f}; divided by the cluster's maximum it becomes 1."
-    return "inside the cluster the values differ from O; eq. 1 divides by the maximum over this one cluster."
-
-
 def _least_fit(answer: Any, *, overlap: float) -> str:
     value = numbers(answer, (), "one number").item()
-    fits = torch.tensor([value - 1e-3, value + 1e-3], dtype=torch.float64)
+    fits = torch.tensor([value - ROUNDING, value + ROUNDING], dtype=torch.float64)
     just_below, just_above = ams_labels(torch.full_like(fits, overlap), fits).tolist()
     if just_above and not just_below:
         return ""
@@ -61,18 +48,14 @@ EXERCISES = Exercises(
             "cells are 8 pixels wide, and the first begins at 0.",
             _cell_center,
         ),
-        "pono": Exercise(
-            "replace None by the map O of the bird, made from the map of plain overlaps.",
-            "your map equals that of assign(..., overlap='pono') on every anchor.",
-            "first set everything outside the cluster to 0, then look for the largest value that is left.",
-            _pono,
-        ),
         "least_fit": Exercise(
             "replace None by a number between 0 and 1.",
             "an anchor that fits worse is told to stay silent about this object.",
             "eq. 3 asks for O · Ô > 0.5; solve it for Ô.",
             _least_fit,
+            digits=3,
         ),
-    }
+    },
+    functions=(IOU,),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge
