@@ -279,7 +279,7 @@ def test_a_training_of_ones_own_is_watched() -> None:
     run = study.train_watched("steady", steps=30, images=24)
     assert run.steps[-1] == 30
     assert run.area.shape == run.active.shape == (7, 10)
-    assert json.dumps(figures.weights_by_area(run, ("person",), "")._repr_mimebundle_()[0][0][PLOTLY])
+    assert json.dumps(figures.weights_by_area(run, ("person",), "")._repr_mimebundle_()[0][PLOTLY])
 
 
 # Charts and the panel
