@@ -8,6 +8,7 @@ elsewhere; an older version is kept beside a newer one.
 import ast
 import inspect
 import os
+import symtable
 import textwrap
 import types
 from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ def portable(function: Callable[..., Any]) -> str:
     """
     imports: dict[str, None] = {}
     parts: list[str] = []
-    _collect(function, imports, parts, set())
+    _collect(inspect.unwrap(function), imports, parts, set())
     return "\n\n\n".join(filter(None, ["\n".join(imports), *parts])) + "\n"
 
 
@@ -105,7 +106,7 @@ def _collect(function: Callable[..., Any], imports: dict[str, None], parts: list
         if name in seen or name not in function.__globals__:
             continue
         seen.add(name)
-        value = function.__globals__[name]
+        value = inspect.unwrap(function.__globals__[name])
         if isinstance(value, types.ModuleType):
             imports[f"import {value.__name__} as {name}" if name != value.__name__ else f"import {name}"] = None
         elif isinstance(value, types.FunctionType) and value.__module__ == function.__module__:
@@ -121,9 +122,16 @@ def _collect(function: Callable[..., Any], imports: dict[str, None], parts: list
 
 
 def _names(source: str) -> Iterator[str]:
-    """Every name that a text reads, once."""
-    read = (node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
-    yield from dict.fromkeys(read)
+    """Every name that a text takes from its notebook, once: no argument of its own, and no variable."""
+    outside: set[str] = set()
+    tables = [symtable.symtable(source, "", "exec")]
+    for table in tables:
+        everything = table.get_type() == "module"
+        read = (symbol for symbol in table.get_symbols() if symbol.is_referenced())
+        outside |= {symbol.get_name() for symbol in read if everything or symbol.is_global()}
+        tables += table.get_children()
+    names = (node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    yield from dict.fromkeys(name for name in names if name in outside)
 
 
 def _find(name: str) -> tuple[Callable[..., Any], str]:

@@ -103,7 +103,9 @@ def source_of(name: str, solved: bool = False) -> Any:
 
 def lead(notebook: Any, name: str, solved: bool) -> None:
     """Write the way to the neighbours, the time it takes and the tiers under the title, and the way on at the end."""
-    at = NOTEBOOKS.index(name) if name in NOTEBOOKS else 0
+    if name not in NOTEBOOKS:
+        return
+    at = NOTEBOOKS.index(name)
     before = f"[◂ {NOTEBOOKS[at - 1]}]({NOTEBOOKS[at - 1]}.ipynb)" if at else ""
     after = f"[{NOTEBOOKS[at + 1]} ▸]({NOTEBOOKS[at + 1]}.ipynb)" if at + 1 < len(NOTEBOOKS) else ""
     other = f"[without solutions](../{name}.ipynb)" if solved else f"[with solutions]({SOLVED}/{name}.ipynb)"
