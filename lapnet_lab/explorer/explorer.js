@@ -101,7 +101,7 @@ function render({ model, el }) {
 
   const state = () => ({
     preset: get("preset"),
-    boxes: objects.boxes.map((box) => [...box]),
+    boxes: rounded(objects.boxes), // as Python has them
     labels: [...objects.labels],
   });
 

@@ -3,6 +3,8 @@
 
 const PATIENCE = 1500; // ms until the explorer says that Python does not answer
 
+const rounded = (boxes) => boxes.map((box) => box.map((side) => Math.round(side * 10) / 10));
+
 // `objects` are those that are drawn. `on`: answered(reply, ms) after each answer to us, replaced() when an order was
 // carried out, painted(reply) after any answer, notice(text).
 function connect(model, objects, on) {
@@ -38,7 +40,7 @@ function connect(model, objects, on) {
     }
     ordered = false;
     send({
-      boxes: objects.boxes.map((box) => box.map((v) => Math.round(v * 10) / 10)),
+      boxes: rounded(objects.boxes),
       labels: [...objects.labels],
     });
   }
@@ -79,7 +81,7 @@ function connect(model, objects, on) {
     push, order, onReply,
     mine: () => own,
     ordered: () => ordered,
-    settled: () => !waiting && !next,
+    settled: () => !waiting && !queued && !next,
     stop: () => clearInterval(watch),
     get sent() {
       return sent;
