@@ -40,6 +40,8 @@ SECTIONS = {
 }
 LONGEST_QUOTE = 12
 """Words: a quotation leads to its sentence, and does not stand for it."""
+PRINTS = " prints: "
+"""In "02_pono prints: PONO > 0.5" of a claim's `shown`: words of a line of code whose output strict nbval compares."""
 NAMES = re.compile(r"\bAP\d\d\b|\bVOC ?\d+|\bval\d+|\bYOLOv\d|-v\d\b|\b(?:eqs?|fig)\. \d|\btable \d[ab]?|\bL1\b")
 """What has a digit in it and is no number."""
 
@@ -132,13 +134,16 @@ def _wrong_evidence(shown: str, root: Path) -> Iterator[str]:
         path = root / file
         if not path.is_file():
             yield f"it is shown by {shown}, but there is no {file}: edit 'shown'"
-        elif name.split("[")[0] not in tests(path):
+        elif name not in tests(path):
             near = difflib.get_close_matches(name, tests(path), 1, 0)
-            yield f"{file} has no test {name.split('[')[0]}; the nearest is {near[0] if near else ''}: edit 'shown'"
-        elif (parameter := re.search(r"\[(\d\d_\w+)\]$", name)) and not (
-            root / "notebooks" / f"{parameter[1]}.py"
-        ).is_file():
-            yield f"it is shown by {shown}, but there is no notebooks/{parameter[1]}.py: edit 'shown'"
+            yield f"{file} has no test {name}; the nearest is {near[0] if near else ''}: edit 'shown'"
+    elif PRINTS in shown:
+        name, _, text = shown.partition(PRINTS)
+        path = root / "notebooks" / f"{name}.py"
+        if not path.is_file():
+            yield f"it is shown by what {name} prints, but there is no notebooks/{name}.py: edit 'shown'"
+        elif not any(text in line for line in path.read_text("utf-8").splitlines() if line[:1] != "#"):
+            yield f"no code of notebooks/{name}.py prints '{text}' any more: edit 'shown'"
     elif shown.startswith("README.md: "):
         if shown.partition(": ")[2] not in headings(root / "README.md"):
             yield f"README.md has no heading '{shown.partition(': ')[2]}': edit 'shown'"
@@ -207,7 +212,10 @@ def _row(claim: Claim, root: Path) -> str:
 def _link(shown: str) -> str:
     if "::" in shown:
         file, _, name = shown.partition("::")
-        return f"[{name.replace('[', ' of ').replace(']', '')}](../{file})"
+        return f"[{name}](../{file})"
+    if PRINTS in shown:
+        name, _, text = shown.partition(PRINTS)
+        return f"[{name}](../notebooks/{name}.ipynb) where it prints `{text}`"
     if shown.startswith("README.md: "):
         heading = shown.partition(": ")[2]
         return f"[README](../README.md#{re.sub(r'[^a-z0-9 -]', '', heading.lower()).replace(' ', '-')}), *{heading}*"

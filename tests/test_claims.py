@@ -127,10 +127,14 @@ def test_a_renamed_heading_test_or_record_is_seen(copy: Path, tmp_path: Path) ->
     renamed = changed("tests/core/test_assign.py", "def test_properties_that_hold", "def test_properties_which_hold")
     assert len(renamed) == sum("test_properties_that_hold" in shown for claim in CLAIMS for shown in claim.shown) > 0
     assert changed("data/records/ablations.json", '"over_ssd_75"', '"above_ssd_75"')[0].startswith("claim 'above-ssd'")
+    shorter = changed("notebooks/08_weights.py", "rank correlation with area", "rank correlation")
+    assert shorter[0].endswith("prints 'rank correlation with area' any more: edit 'shown'")
+    commented = changed("notebooks/02_pono.py", 'print(f"PONO > 0.5: ', '# print(f"PONO > 0.5: ')
+    assert commented[0].startswith("claim 'pono-threshold': no code of notebooks/02_pono.py prints")
     assert changed("README.md", "### On photographs", "### Photographs")
     (root / "notebooks" / "08_weights.py").unlink()
     gone = claims.problems(claims.load(root), root)
-    assert any("[08_weights], but there is no notebooks/08_weights.py" in line for line in gone)
+    assert any("what 08_weights prints, but there is no notebooks/08_weights.py" in line for line in gone)
     assert any("it is taught in '08_weights" in line for line in gone)
 
 
