@@ -242,4 +242,6 @@ def _alike(a: Any, b: Any, tolerance: float) -> bool:
 
 
 def _called(value: Any) -> str:
-    return f"a {type(value).__name__}" + (f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else "")
+    name = type(value).__name__
+    article = "an" if name.startswith(("a", "e", "i", "o", "u", "nd")) else "a"
+    return f"{article} {name}" + (f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else "")

@@ -1,6 +1,9 @@
 """Clusters, PONO and the rescue (paper 3.2): notebook 02."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -225,38 +228,38 @@ _PONO_MISTAKES = (
 )
 
 
-def _rescued(
-    ious: Tensor, owner: Tensor, *, protect: str = "peaks", claim: bool = True, everyone: bool = False,
-    least: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """`rescue`, with one thing changed.
-
-    protect: what of the others is not free: "peaks", "nothing", or "rows", the best of the whole row.
-    claim: what a rescue has taken is no longer free.
-    everyone: objects that have a cluster are rescued too.
-    least: the IoU has to be above this; below 0 an object that touches nothing takes the first free anchor.
-    """
-    before, owner = owner, owner.clone()
-    free = torch.ones(len(owner), dtype=torch.bool)
-    for n in range(len(ious)):
-        if protect != "nothing" and (before == n).any():
-            best = ious[n] if protect == "rows" else torch.where(before == n, ious[n], 0)
-            free[best.argmax()] = False
-    for n in range(len(ious)):
-        own = torch.where(free, ious[n], -0.5)
-        best = own.argmax()
-        if (everyone or not (before == n).any()) and own[best] > least:
-            owner[best] = n
-            free[best] = not claim
-    return owner
-
-
-def _free(ious: Tensor, owner: Tensor) -> Tensor:
+def _free(ious: Tensor, owner: Tensor, rows: bool = False) -> Tensor:
+    """What is nobody's best anchor. rows: the best of the whole row, and not of the cluster."""
     free = torch.ones(len(owner), dtype=torch.bool)
     for n in range(len(ious)):
         if (owner == n).any():
-            free[torch.where(owner == n, ious[n], 0).argmax()] = False
+            free[torch.where((owner == n) | rows, ious[n], 0).argmax()] = False
     return free
+
+
+def _rescued(
+    ious: Tensor, owner: Tensor, *, free: Tensor | None = None, claim: bool = True, everyone: bool = False,
+    running: bool = False, least: float = 0.0, fill: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """`rescue`, with one thing changed.
+
+    free: which anchors are. claim: what a rescue has taken is no longer free.
+    everyone: objects that have a cluster are rescued too. running: also those whose last anchor a rescue took.
+    least: the IoU has to be above this, and where an anchor is not free it counts as `fill`.
+    """
+    moved, free = owner.clone(), _free(ious, owner) if free is None else free
+    for n in range(len(ious)):
+        own = torch.where(free, ious[n], fill)
+        best = own.argmax()
+        empty = not ((moved if running else owner) == n).any()
+        if (everyone or empty) and own[best] > least:
+            moved[best] = n
+            free[best] = not claim
+    return moved
+
+
+def _rescued_from_all(ious: Tensor, owner: Tensor, **changes: Any) -> Tensor:
+    return _rescued(ious, owner, free=torch.ones(len(owner), dtype=torch.bool), **changes)
 
 
 def _all_that_is_free(ious: Tensor, owner: Tensor) -> Tensor:
@@ -268,16 +271,6 @@ def _all_that_is_free(ious: Tensor, owner: Tensor) -> Tensor:
     return moved
 
 
-def _anything(ious: Tensor, owner: Tensor) -> Tensor:
-    """Takes the best free anchor, and anchor 0 where that is none."""
-    moved, free = owner.clone(), _free(ious, owner)
-    for n in range(len(ious)):
-        if not (owner == n).any():
-            best = torch.where(free, ious[n], 0).argmax()
-            moved[best], free[best] = n, False
-    return moved
-
-
 _RIVAL = "a rescued object took the best anchor of another: for whom is an anchor not free?"
 _NOTHING = "an object was given an anchor that it does not overlap: what is its largest IoU with a free one?"
 _RESCUE_MISTAKES = (
@@ -285,9 +278,10 @@ _RESCUE_MISTAKES = (
         lambda ious, owner: owner.clone(),
         "nothing has changed: all that such an object overlaps belongs to rivals; which of it can they spare?",
     ),
-    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing", claim=False), _RIVAL),
-    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing", claim=False, least=-1), _RIVAL),
-    Mistake(lambda ious, owner: _rescued(ious, owner, protect="nothing"), _RIVAL),
+    *(
+        Mistake(partial(_rescued_from_all, claim=claim, running=running, least=least), _RIVAL)
+        for claim, running, least in product((False, True), (False, True), (0.0, -1.0))
+    ),
     Mistake(
         lambda ious, owner: _rescued(ious, owner, claim=False),
         "two rescued objects wanted one anchor, and the second took it from the first: is it still free by then?",
@@ -297,16 +291,17 @@ _RESCUE_MISTAKES = (
         "an object that has a cluster took another anchor: who is to be rescued?",
     ),
     Mistake(
-        lambda ious, owner: _rescued(ious, owner, protect="rows"),
+        lambda ious, owner: _rescued(ious, owner, free=_free(ious, owner, rows=True)),
         "you protect what an object overlaps most, even where that is not its own: which anchors are in its cluster?",
     ),
     Mistake(
         _all_that_is_free,
         "a rescued object took all that is free: how many anchors does it get?",
     ),
-    Mistake(_anything, _NOTHING),
-    Mistake(lambda ious, owner: _rescued(ious, owner, least=-0.4), _NOTHING),
-    Mistake(lambda ious, owner: _rescued(ious, owner, least=-1), _NOTHING),
+    *(
+        Mistake(partial(_rescued, running=running, least=least, fill=fill), _NOTHING)
+        for running, (least, fill) in product((False, True), ((-1, 0.0), (-1, -0.5), (-0.4, -0.5)))
+    ),
 )
 
 CLUSTERS = FunctionExercise(

@@ -258,7 +258,7 @@ def test_the_further_check_speaks_last_and_stops_as_the_function_does() -> None:
     ("expected", "got", "words"),
     [
         (torch.zeros(2), [0.0, 0.0], "a list"),
-        (torch.zeros(2), np.zeros(2), "a ndarray"),
+        (torch.zeros(2), np.zeros(2), "an ndarray"),
         (torch.zeros(2), torch.zeros(3), r"\(2,\) here; yours returns \(3,\)"),
         (torch.zeros(2), torch.zeros(2, 1), r"\(2, 1\)"),
         (torch.tensor(1.0), 1.0, "a gradient flows"),
