@@ -39,6 +39,7 @@ REMOVED = (
     re.compile(r"^\s*\d+\. ", re.MULTILINE),
     re.compile(r"\[\d+(?:_\w+)?"),
     re.compile(r"\(\d\.\d(?:, \d\.\d)*\)"),
+    re.compile(r"\*\([^)\n]* minutes\)\*"),
     DATES,
     NAMES,
 )

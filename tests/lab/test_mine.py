@@ -101,6 +101,16 @@ def test_what_cannot_be_written_down_is_used_and_said(folder):
     assert not folder.exists()
 
 
+def test_arguments_and_variables_may_be_called_as_something_of_the_notebook(folder):
+    """A cell above has made a `steps`, and a tensor `share`; the function means its own."""
+    text = (
+        "def learning_rate(step, steps, base, power):\n    share = 1 - step / steps\n    return base * share**power\n"
+    )
+    own = cell(text, "learning_rate", {"steps": torch.arange(3), "share": torch.ones(1)})
+    assert mine.keep("learning_rate", own) == ""
+    assert (folder / "learning_rate.py").read_text() == text
+
+
 def test_a_folder_that_cannot_be_written_is_said(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
