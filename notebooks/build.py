@@ -98,6 +98,9 @@ def source_of(name: str, solved: bool = False) -> Any:
     """The notebook that the .py describes, without outputs: the learner's, or the solved one."""
     notebook = solutions.expand(jupytext.read(FOLDER / f"{name}.py"), solved)
     lead(notebook, name, solved)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.startswith("Predict("):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # the answer stands in it; a click shows it
     return notebook
 
 
