@@ -260,7 +260,7 @@ function render({ model, el }) {
     options(ui.reclass, classes, ui.reclass.value);
     const sides = (get("shapes")[get("label")] || []).map((shape) => shape.map((side) => (side * get("size")).toFixed(0)));
     const shapes = sides.map((side, a) => [String(a), `${a + 1}: ${side.join(" × ")} px`]);
-    options(ui.shape, [["-1", "best of each cell"], ...shapes], get("anchor"));
+    options(ui.shape, [["-1", "best per cell"], ...shapes], get("anchor"));
     const presets = get("presets");
     ui.preset.parentElement.hidden = presets.length === 0;
     options(ui.preset, [["", "as given"], ...presets.map((name) => [name, name.replaceAll("_", " ")])], get("preset"));

@@ -84,7 +84,8 @@ function namePlaces(boxes, names, selected, unit, [height, width]) {
   const order = boxes.map((_, n) => n).sort((a, b) => (b === selected) - (a === selected) || a - b);
   for (const n of order) {
     const [x1, y1, x2, y2] = boxes[n];
-    const [w, h, gap] = [widthOf(names[n]) * unit, 1.25 * TEXT * unit, 3 * unit];
+    const small = Math.min(x2 - x1, y2 - y1) < SMALL * unit; // its handles and its ring stand outside, and the name too
+    const [w, h, gap] = [widthOf(names[n]) * unit, 1.25 * TEXT * unit, (small ? RING + HANDLE : 3) * unit];
     const starts = [x1, x2 - w, x2 + gap, x1 - w - gap];
     const tops = [y1 - h - gap, y2 + gap, y1 + gap, y2 - h - gap];
     for (let k = 0; k * h < height; k++) tops.push(y1 + k * h, y1 - k * h); // in a crowd, anywhere near

@@ -173,6 +173,10 @@ class Explorer(Page):
         return -(-height // self.stride), -(-width // self.stride)
 
     @property
+    def _class_name(self) -> str:
+        return self.class_names[self.label]
+
+    @property
     def _size(self) -> tuple[int, int]:
         return self.extent[0], self.extent[1]
 
@@ -313,7 +317,7 @@ class Explorer(Page):
         elif "extent" in picture:
             values["model"] = self._model
         if self.label != (self.labels[0] if self.labels else 0):
-            values["label"] = self.class_names[self.label]
+            values["label"] = self._class_name
         values |= {"anchor": None if self.anchor < 0 else self.anchor, "layer": self.layer}
         values |= {"threshold": self.threshold, "size": self.size}
         missing = ["your photograph"] if is_own else []
@@ -324,7 +328,7 @@ class Explorer(Page):
     def describe(self) -> str:
         """The numbers in words."""
         shape = "the best shape in each cell" if self.anchor < 0 else f"shape {self.anchor + 1}"
-        lines = [f"explorer: {LAYERS[self.layer]}; class {self.class_names[self.label]}, {shape}; {self.threshold:g}"]
+        lines = [f"explorer: {LAYERS[self.layer]}; class {self._class_name}, {shape}; {self.threshold:g}"]
         for number, entry in enumerate(self.objects, 1):
             x1, y1, x2, y2 = entry["box"]
             kept = "" if entry["kept"] is None else f", kept by AMS {entry['kept']}"
@@ -348,7 +352,9 @@ class Explorer(Page):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self.error:  # no silent widget in a notebook that runs in CI
             raise RuntimeError(self.error)
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.describe(), self._static_picture())
+        classes = ", ".join(entry["class"] for entry in self.objects) or "no object"
+        alt = f"The explorer as a row of pictures: {classes}; AO, clusters, PONO and positives of {self._class_name}."
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.describe(), self._static_picture(), alt)
 
 
 def _short(shapes: Float[Tensor, "C A 2"]) -> list[Any]:
