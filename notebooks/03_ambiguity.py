@@ -88,7 +88,7 @@ figures.ambiguous_anchors(four, people, study.spread_points(at), at.object_index
 # **Notice** that here the ringed anchors are where the paper says: on the seams, where two colours of (b) meet. In a
 # group ambiguity is a matter of borders; in a hug it is everywhere.
 #
-# **Exercise 1. The ratio (3 minutes).** Three anchors, and the IoU of each with the three people of a picture.
+# **Exercise 1. The ratio.** *(3 minutes)* Three anchors, and the IoU of each with the three people of a picture.
 # Compute the ambiguity ratio of each anchor.
 #
 # <details><summary>Hint</summary>
@@ -358,7 +358,7 @@ print(f"AO with AMS leaves out more than half of all objects: {bool(shares['AO, 
 # **And notice AO with AMS**: most objects lose all their labels, also large ones. Why, you can calculate. (The network
 # was trained with PONO. This is the mechanism behind table 2a, not its repetition.)
 #
-# **Exercise 2. Why AO suffers (3 minutes).** An anchor has an IoU of 0.54 with its object, and the best anchor of the
+# **Exercise 2. Why AO suffers.** *(3 minutes)* An anchor has an IoU of 0.54 with its object, and the best anchor of the
 # object's cluster has 0.60. From which $\hat O$ on does eq. 3 keep it, with PONO, and with AO? Two digits will do.
 #
 # <details><summary>Hint</summary>
@@ -441,7 +441,7 @@ Explorer.situation("two_people_hugging", detector=training.detector, layer="ams"
 #
 # ## 11. Exercises
 #
-# **Exercise 3. Count the starved (5 minutes).** Eight positives of four objects: to whom each belongs, its $O$ and
+# **Exercise 3. Count the starved.** *(5 minutes)* Eight positives of four objects: to whom each belongs, its $O$ and
 # its $\hat O$. How many objects have no label?
 #
 # <details><summary>Hint</summary>

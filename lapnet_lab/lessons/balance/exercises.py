@@ -8,6 +8,7 @@ import torch
 from lapnet_core.losses import LapNetLoss
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
+from lapnet_lab.functions import HELD_UPDATE, WEIGHTED_CROSS_ENTROPY
 from lapnet_lab.lessons.balance.fixed import FixedBatch
 from lapnet_lab.lessons.balance.study import parts
 
@@ -23,22 +24,6 @@ def _settled_weight(answer: Any, *, loss: float) -> str:
     if right_s or right_lam:
         return f"{'s' if right_s else 'λ'} is right, the other is not; λ = exp(-s) connects them."
     return f"with these, λ · L = {lam * loss:.3g}; at rest it is 1."
-
-
-def _settling_steps(answer: Any, *, classes: int, anchors: int, lr: float) -> str:
-    steps = numbers(answer, (), "one number").item()
-    truth = classes * anchors / lr
-    for factor, why in (
-        (1.0, ""),
-        (1 / (classes * anchors), "this is the time of a loss weight; an anchor weight's gradient is 1/(C·A) of it."),
-        (1 / classes, "eq. 7 divides by C·A, all classes times all anchors; a factor is missing."),
-        (1 / anchors, "eq. 7 divides by C·A, all classes times all anchors; a factor is missing."),
-        (lr * lr, "lr is in the wrong place: the smaller the learning rate, the more steps."),
-    ):  # fmt: skip
-        if math.isclose(steps, truth * factor, rel_tol=0.02):
-            return why
-    left = math.exp(-min(max(steps / truth, -700), 700))
-    return f"after {steps:g} steps exp(-lr · steps / (C·A)) = {left:.3g} of the error is left; 1/e is {1 / math.e:.3g}."
 
 
 def _equal_say(answer: Any, *, batch: FixedBatch) -> str:
@@ -69,12 +54,7 @@ EXERCISES = Exercises(
             "a small loss is turned up until it counts as 1.",
             "set the derivative of exp(-s) · L + s to 0.",
             _settled_weight,
-        ),
-        "settling_steps": Exercise(
-            "replace None by the number of steps.",
-            "that is a third of the paper's whole training on VOC; section 4 shows what momentum changes.",
-            "near rest, each step takes the share lr / (C·A) of the error away.",
-            _settling_steps,
+            digits=3,
         ),
         "equal_say": Exercise(
             "replace None by a tensor (C, A) of weights, made from `grid_loss`.",
@@ -82,6 +62,7 @@ EXERCISES = Exercises(
             "a grid adds its weight times its loss.",
             _equal_say,
         ),
-    }
+    },
+    functions=(WEIGHTED_CROSS_ENTROPY, HELD_UPDATE),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge

@@ -186,6 +186,14 @@ def settle(
     return Settling(torch.stack(lam), torch.stack(lam_anchor), torch.stack(part))
 
 
+def one_step(loss: LapNetLoss, batch: FixedBatch, lr: float) -> None:
+    """One step of plain SGD on the anchor weights, as `train` takes it: slots without a positive are held."""
+    optimizer = torch.optim.SGD([loss.s_loc_anchor, loss.s_cls_anchor], lr=lr)
+    loss.hold_without_positives(optimizer)
+    batch.terms(loss).total.backward()
+    optimizer.step()
+
+
 def steps_to_settle(batch: FixedBatch, lr: float, multiplier: float, error: float = 0.1, limit: int = 5000) -> int:
     """Steps until a small error between two grids' s has shrunk to 1/e, measured.
 
