@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 # Jupyter asks for a word of consent from root, who is the only user in many containers.
 AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
+# Where students work: a copy, which git does not see and which is never overwritten.
+MY_NOTEBOOKS ?= my_notebooks
 
 # Two processes side by side want one thread each, and start in half the time where Python may keep its bytecode.
 QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -p no:nbval -p no:cacheprovider \
@@ -13,8 +15,13 @@ QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -
 .PHONY: lab quick test lint types quick-core quick-lab fuzz env browser notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
-	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too.
-	$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
+	@$(BIN)/python -P lapnet_lab/open.py '$(MY_NOTEBOOKS)'
+	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too. Without
+	@# news_url and the check for updates, JupyterLab asks at its first start whether it may tell what is new in Jupyter.
+	@# The folder of our configuration: what a saved notebook keeps of its widgets (lapnet_lab/saving.py).
+	JUPYTER_CONFIG_PATH="$(CURDIR)/lapnet_lab/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+	  $(BIN)/jupyter lab $(AS_ROOT) --notebook-dir='$(MY_NOTEBOOKS)' --LabApp.default_url=/lab/tree/00_start_here.ipynb \
+	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 quick: $(STAMP)  ## after every edit: lint, types and the tests that take no training, in little over a minute on two cores
 	@# Two at a time, the longest first; each one's output stays together where this make can do that.
