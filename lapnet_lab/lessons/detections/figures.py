@@ -75,7 +75,7 @@ def judged_scene(
             right.plot(scores[which], np.full(which.sum(), row), marker, color=shade, ms=6 if marker == "o" else 4.5)
     right.axvline(score, color=BLACK, lw=1.4)
     right.axvspan(0, score, color="#eeeeee", zorder=0)
-    right.set(xlim=(0, 1), ylim=(len(present) - 0.5, -0.5), xlabel="score", title="all scores; hidden on grey")
+    right.set(xlim=(0, 1.02), ylim=(len(present) - 0.5, -0.5), xlabel="score", title="all scores; hidden on grey")
     right.set_yticks(range(len(present)), [str(names[int(label)]).replace("_", " ") for label in present])
     return figure
 
@@ -130,9 +130,8 @@ def by_hand(objects: ArrayLike, difficult: ArrayLike, boxes: ArrayLike, scores: 
     ax = figure.subplots()
     objects, boxes, difficult = np.asarray(objects), np.asarray(boxes), np.asarray(difficult)
     for n, (x1, y1, x2, y2) in enumerate(objects):
-        ax.fill(
-            [x1, x2, x2, x1], [y1, y1, y2, y2], color="#dddddd", zorder=0, hatch="//" if difficult[n] else "", ec="w"
-        )
+        hatch = "//" if difficult[n] else ""
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fc="#dddddd", ec="white", hatch=hatch, lw=0, zorder=0))
         ax.text((x1 + x2) / 2, y2 + 2, f"object {n}" + ", difficult" * bool(difficult[n]), ha="center", va="top")
     for d, (box, score) in enumerate(zip(boxes, np.asarray(scores), strict=True)):
         draw_box(ax, box, color(d), dashed=d % 2 == 1, width=2.2)

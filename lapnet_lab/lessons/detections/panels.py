@@ -119,7 +119,10 @@ def suppression_panel(
 
     controls = {
         "threshold": ipywidgets.SelectionSlider(
-            options=THRESHOLDS, value=0.5, description="suppress above an IoU of", **WIDE
+            options=THRESHOLDS,
+            value=0.5,
+            description="suppress above an IoU of",
+            **WIDE | {"layout": {"width": "420px"}},
         )
     }
     states = {"strict": {"threshold": 0.3}, "usual": {}, "lax": {"threshold": 0.8}}
