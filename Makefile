@@ -16,12 +16,11 @@ QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
 	@$(BIN)/python -P lapnet_lab/open.py '$(MY_NOTEBOOKS)'
-	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too. Without
-	@# news_url and the check for updates, JupyterLab asks at its first start whether it may tell what is new in Jupyter.
-	@# The folder of our configuration: what a saved notebook keeps of its widgets (lapnet_lab/saving.py).
+	@# A default URL, so that the address printed for a machine without a browser leads to the notebook too. Our folder of
+	@# configuration: what a saved notebook keeps of its widgets (lapnet_lab/saving.py), and no question at the first
+	@# start whether JupyterLab may tell its news.
 	JUPYTER_CONFIG_PATH="$(CURDIR)/lapnet_lab/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
-	  $(BIN)/jupyter lab $(AS_ROOT) --notebook-dir='$(MY_NOTEBOOKS)' --LabApp.default_url=/lab/tree/00_start_here.ipynb \
-	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+	  $(BIN)/jupyter lab $(AS_ROOT) --notebook-dir='$(MY_NOTEBOOKS)' --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 quick: $(STAMP)  ## after every edit: lint, types and the tests that take no training, in little over a minute on two cores
 	@# Two at a time, the longest first; each one's output stays together where this make can do that.

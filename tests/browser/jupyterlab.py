@@ -22,8 +22,7 @@ def server(folder: Path, patience: float = 90) -> Iterator[str]:
     token = secrets.token_hex(16)
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--port=0", f"--IdentityProvider.token={token}",
-        "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--notebook-dir={folder}",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.expose_app_in_browser=True", f"--notebook-dir={folder}",
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     environment = {
@@ -32,6 +31,7 @@ def server(folder: Path, patience: float = 90) -> Iterator[str]:
         "LAPNET_TIER": "tiny",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"),
+        "JUPYTER_CONFIG_PATH": str(ROOT / "lapnet_lab" / "jupyter"),  # as in `make lab`
         "JUPYTER_RUNTIME_DIR": str(folder / ".runtime"),
     }
     log = folder / "server.log"

@@ -225,10 +225,11 @@ def test_make_lab_opens_the_copy() -> None:
     text = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ")
     (recipe,) = re.findall(r"^lab:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
     assert recipe.index("lapnet_lab/open.py '$(MY_NOTEBOOKS)'") < recipe.index("--notebook-dir='$(MY_NOTEBOOKS)'")
-    assert "--LabApp.news_url=None" in recipe
     assert "default_url=/lab/tree/00_start_here.ipynb" in recipe
     (folder,) = re.findall(r'JUPYTER_CONFIG_PATH="\$\(CURDIR\)/([\w/]+)', recipe)
     assert (ROOT / folder / "jupyter_server_config.py").is_file()
+    page = json.loads((ROOT / folder / "labconfig" / "page_config.json").read_text("utf-8"))
+    assert page["disabledExtensions"]["@jupyterlab/apputils-extension:announcements"]
 
 
 def test_git_does_not_see_the_copy() -> None:
