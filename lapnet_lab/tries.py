@@ -94,7 +94,7 @@ def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> 
 
 def copied(example: Example) -> Example:
     """Arguments that nobody else holds."""
-    return tuple(copy.deepcopy(value) for value in example)
+    return tuple(value.clone() if isinstance(value, Tensor) else copy.deepcopy(value) for value in example)
 
 
 def same(expected: Any, got: Any, tolerance: float = 0.0) -> bool:

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -106,6 +105,7 @@ def test_the_text_folds_both_hints_and_the_solution(exercise: FunctionExercise) 
     assert 1 <= exercise.minutes <= 30
 
 
+@pytest.mark.slow
 @every
 def test_each_mistake_leads_on_by_a_question_and_is_drawn(exercise: FunctionExercise) -> None:
     sentences = list(dict.fromkeys(mistake.says for mistake in exercise.mistakes))
@@ -128,6 +128,7 @@ def test_each_mistake_leads_on_by_a_question_and_is_drawn(exercise: FunctionExer
         drawn[-1].canvas.draw()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_is_left_out() -> None:
     for name in ("iou", "decode", "nms", "kmeans_step", "average_precision", "clusters", "pono", "rescue"):
         exercise = FUNCTIONS[name]
@@ -142,9 +143,6 @@ def test_what_cannot_be_drawn_is_left_out() -> None:
 
 
 def test_the_solutions_are_kept_as_a_learners_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # In tests every function of the package is wrapped; its text is that of the function inside.
-    whole = mine.portable
-    monkeypatch.setattr(mine, "portable", lambda function: whole(inspect.unwrap(function)))
     monkeypatch.setenv("LAPNET_MINE", str(tmp_path))
     mine.forget()
     try:
