@@ -32,3 +32,7 @@ def screen_scale(stub: Stub) -> float:
     """Screen pixels of a pixel of the image."""
     frame = stub.page.locator(".lx-objects-layer svg").first.bounding_box()
     return frame["width"] / stub.explorers["first"].extent[1]
+
+
+def shifted(box: list[float], by: tuple[int, ...]) -> list[float]:
+    return [a + b for a, b in zip(box, by, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any
 import jupyterlab
 import pytest
 import torch
-from browser.explorer import SHAPES, drag, middle, pick, screen_scale
+from browser.explorer import SHAPES, drag, middle, pick, screen_scale, shifted
 from browser.stub import Stub
 
 from lapnet_lab.explorer.widget import Explorer
@@ -64,6 +64,37 @@ def test_a_box_that_is_deleted_in_the_hand_is_gone(hug: Stub) -> None:
     hug.settle()
     assert (explorer.boxes, explorer.labels, explorer.error) == ([other], [0], "")
     assert page.locator(".lx-error").inner_text() == ""
+
+
+def test_each_of_nested_boxes_can_be_had(page: Any) -> None:
+    stub = Stub(page, first=Explorer.situation("nested_boxes", SHAPES))
+    explorer = stub.explorers["first"]
+    boxes = explorer.boxes
+    for n in (1, 0):
+        stub.settle()
+        if n == 0:
+            pick(page, 0)
+        drag(page, middle(page, f"g.lx-object:nth-child({n + 1}) > .lx-grip"), (-40, 0))
+        stub.settle()
+        assert explorer.boxes[n][0] < boxes[n][0]
+        assert explorer.boxes[1 - n] == (boxes[1 - n] if n == 1 else explorer.boxes[1])
+
+
+def test_a_handle_under_another_box_is_that_of_the_selected_one(hug: Stub) -> None:
+    box, unit = hug.explorers["first"].boxes[0], screen_scale(hug)
+    pick(hug.page, 0)
+    drag(hug.page, middle(hug.page, "g.lx-object:first-child > rect:nth-of-type(8)"), (20 * unit, 5 * unit))
+    hug.settle()
+    assert hug.explorers["first"].boxes[0] == pytest.approx(shifted(box, (0, 0, 20, 5)), abs=1)
+
+
+def test_a_tiny_box_can_be_moved(page: Any) -> None:
+    stub = Stub(page, first=Explorer.situation("tiny_object", SHAPES))
+    box, unit = stub.explorers["first"].boxes[0], screen_scale(stub)
+    for _ in range(2):  # the second time it is selected, and its handles are shown
+        drag(page, middle(page, "g.lx-object:first-child > .lx-grip"), (10 * unit, 4 * unit))
+        stub.settle()
+    assert stub.explorers["first"].boxes[0] == pytest.approx(shifted(box, (20, 8, 20, 8)), abs=2)
 
 
 @pytest.mark.parametrize("by", [(40, 50), (-40, -50), (40, -50), (-40, 50)])

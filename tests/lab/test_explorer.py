@@ -349,14 +349,6 @@ def test_photographs_are_offered_where_they_are(monkeypatch: pytest.MonkeyPatch,
     assert explorer.class_names == list(SCENE_CLASSES)
 
 
-def test_where_no_widget_can_be_shown_there_is_a_picture_and_text(hug: Explorer) -> None:
-    bundle = hug._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    assert data["image/png"].startswith(b"\x89PNG")
-    assert data["text/plain"].splitlines()[1].startswith("1 person 74 x 15")
-    assert "application/vnd.jupyter.widget-view+json" in data
-
-
 def test_an_update_costs_little_more_than_its_two_assignments() -> None:
     """A ratio in one process, since machines differ; benchmarks/bench_explorer.py measures in a browser."""
     chosen = preset("two_people_hugging", (512, 512))

@@ -1,4 +1,4 @@
-"""The explorer's state as a line of Python, photographs of one's own, and what the browser orders beside them."""
+"""The explorer's state: as a line of Python, as a photograph of one's own, as a still picture."""
 
 import io
 from typing import Any
@@ -260,3 +260,11 @@ def test_a_rescued_object_has_the_iou_of_the_anchor_that_it_was_given() -> None:
             found.append(paired_iou(box, torch.tensor(rescued["box"])[None]).item())
     assert found == [pytest.approx(rescued["best_iou"], abs=1e-5)]
     assert "best IoU 0.00" not in explorer.describe()
+
+
+def test_where_no_widget_can_be_shown_there_are_a_picture_and_text(hug: Explorer) -> None:
+    data, metadata = hug._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert data["text/plain"].splitlines()[1].startswith("1 person 74 x 15")
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "person, person; AO, clusters, PONO and positives of person" in metadata["image/png"]["alt"]
