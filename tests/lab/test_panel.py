@@ -6,10 +6,12 @@ from typing import Any
 import ipywidgets
 import pytest
 from everypanel import PANELS, missing
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from lapnet_lab.panel import AS_SET, HEADING, NOW, FigurePanel, _stacked
+from lapnet_lab.style import ALARM, RING, VERMILLION
 
 WIDEST, HIGHEST = 920, 480
 STATES = {"little": {}, "much": {"amount": 9.0}, "none of it": {"amount": 0.0, "kind": "b"}}
@@ -111,6 +113,26 @@ def test_an_exception_is_shown_and_the_panel_goes_on() -> None:
         panel._repr_mimebundle_()
     panel.show("little")
     assert panel.error == ""
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's ratio of two colours."""
+
+    def luminance(color: str) -> float:
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_our_own_colours_are_seen_on_the_ground_of_either_theme() -> None:
+    """JupyterLab's grounds; tests/browser/test_panels.py asks the page itself for all the rest."""
+    assert contrast("white", "black") == pytest.approx(21)
+    assert contrast(VERMILLION, "white") < 4.5, "which is why errors are not in it"
+    for ground, alarm, ring in zip(("#ffffff", "#111111"), ALARM, RING, strict=True):
+        assert contrast(alarm, ground) >= 4.5
+        assert contrast(ring, ground) >= 3
 
 
 def test_every_panel_of_every_lesson_is_known() -> None:
