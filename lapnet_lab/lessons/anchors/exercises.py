@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lapnet_core.anchors import cluster_anchors, next_centers
+from lapnet_core.anchors import cluster_anchors
 from lapnet_core.boxes import shape_iou
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
-from lapnet_lab.lessons.anchors.study import best_overlap, euclidean
+from lapnet_lab.functions import KMEANS_STEP
+from lapnet_lab.lessons.anchors.study import best_overlap
 
 MOST_SHAPES = 40
 
@@ -28,25 +29,6 @@ def _centred_iou(answer: Any, *, a: tuple[float, float], b: tuple[float, float])
     if abs(value - shared) < 0.5:
         return "this is the area that they share; divide it by the area that they cover together."
     return f"{value:g} is not their IoU; the area that they share is {shared:g} square pixels."
-
-
-def _kmeans_move(answer: Any, *, sizes: Tensor, centers: Tensor) -> str:
-    values = numbers(answer, tuple(centers.shape), f"{len(centers)} centres, (w, h) each")
-    sizes, centers = sizes.double(), centers.double()
-
-    def same(other: Tensor) -> bool:
-        return torch.allclose(values, other, rtol=0, atol=0.01)
-
-    truth = next_centers(sizes, shape_iou(sizes, centers))
-    if same(truth):
-        return ""
-    if same(truth.flip(0)):
-        return "these are the right means in the wrong order: keep that of the centres, and let a high IoU be near."
-    if same(next_centers(sizes, euclidean(sizes, centers))):
-        return "these are the means where each box went to the centre that is nearest in pixels, not by IoU."
-    if same(centers):
-        return "the centres are still where they were."
-    return "these are not the means of the boxes that are nearest to each centre."
 
 
 def _enough_shapes(answer: Any, *, sizes: Tensor, labels: Tensor, label: int, least: float) -> str:
@@ -73,12 +55,7 @@ EXERCISES = Exercises(
             "boxes.shape_iou says the same. One is upright and the other square, and they are still quite near.",
             "with one centre, the shared part is as wide as the narrower box and as high as the lower one.",
             _centred_iou,
-        ),
-        "kmeans_move": Exercise(
-            "replace None by the two centres after the move, a tensor of shape (2, 2).",
-            "this is one turn of the wheel; anchors.kmeans turns it until no box changes its centre.",
-            "boxes.shape_iou(few, two) has a row for each box, a column for each centre; argmax(1) names the nearest.",
-            _kmeans_move,
+            digits=2,
         ),
         "enough_shapes": Exercise(
             "replace None by the smallest number of shapes A that is enough.",
@@ -86,6 +63,7 @@ EXERCISES = Exercises(
             "cluster the class for A = 1, 2, 3, ... and look where its average IoU first reaches the limit.",
             _enough_shapes,
         ),
-    }
+    },
+    functions=(KMEANS_STEP,),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge
