@@ -196,7 +196,8 @@ def is_stub(function: Callable[..., Any]) -> bool:
 
 def _where(function: Callable[..., Any], problem: Exception) -> str:
     """An exception as a sentence, with the line of the learner's code in which it came up."""
-    text = f"{type(problem).__name__}: {str(problem).strip().splitlines()[0] if str(problem).strip() else 'no words'}"
+    words = str(problem).strip() or "no words"
+    text = f"{type(problem).__name__}: {words.splitlines()[0].rstrip('.')}"
     code = getattr(function, "__code__", None)
     # Only the function's own lines: a helper of the same notebook cell can stand above it.
     inside = [line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code is code]
@@ -204,7 +205,8 @@ def _where(function: Callable[..., Any], problem: Exception) -> str:
         return f"it stops with {text}."
     number = inside[-1]
     line = linecache.getline(code.co_filename, number).strip()
-    return f"it stops in line {number - code.co_firstlineno + 1}, `{line}`, with {text}."
+    shown = f" `{line}`," if line else ""  # the text may be nowhere
+    return f"it stops in line {number - code.co_firstlineno + 1},{shown} with {text}."
 
 
 def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> str:

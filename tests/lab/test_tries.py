@@ -159,6 +159,10 @@ def test_where_it_stops_is_a_line_of_its_own(tmp_path: Any) -> None:
     message = said(space["halves"])
     assert message.startswith("it stops in line 3, `return helper(y)`, with IndexError: ")
     assert "\n" not in message
+    exec("def nowhere(x, least):\n    raise ValueError('no, and\\nno.')", space)
+    assert said(space["nowhere"]) == "it stops in line 2, with ValueError: no, and."
+    exec("def dotted(x, least):\n    raise ValueError('no.')", space)
+    assert said(space["dotted"]) == "it stops in line 2, with ValueError: no."
 
 
 def test_exceptions_become_sentences() -> None:
