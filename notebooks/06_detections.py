@@ -299,8 +299,9 @@ for kind, cost in costs.items():
 figures.repairs(costs)
 
 # %% [markdown]
-# **Notice** that the number of mistakes says little about their cost. Wrong positions cost most, .069: each could have
-# been a hit. The 11 missed objects cost more than 926 boxes on background. (Repairs overlap, so do not add them up.)
+# **Notice** that the number of mistakes says little about their cost. Wrong positions cost most, .069: repaired, many
+# of them are hits. The 11 missed objects cost more than 926 boxes on background. (Repairs overlap, so do not add them
+# up.)
 #
 # **Exercise 2. Hide first, then measure** *(five minutes)*. Somebody hides everything with a score below .3, because
 # pictures look better, and measures the mAP of the rest. What does she get?
@@ -337,8 +338,9 @@ for name, one in spread.items():
 figures.intervals(spread)
 
 # %% [markdown]
-# **Notice** *dog*: with 11 objects its AP may be nearly anything below one half. And the mAP itself moves between .65
-# and .77. On <!--given-->300<!--/given--> scenes, these among them, the same detector
+# **Notice** *dog*: with 11 objects its AP may be nearly anything below one half. *Traffic light* has no bar at all, for
+# all 13 were found in every draw; the bootstrap knows nothing of lights that it has not seen. And the mAP itself moves
+# between .65 and .77. On <!--given-->300<!--/given--> scenes, these among them, the same detector
 # has <!--record training.scenes_map-->.706<!--/record-->. A difference of .01 on 40 scenes is no difference; unless
 # both detectors saw the *same* scenes: then draw for both at once, and look at the difference, as
 # [09_ablations](09_ablations.ipynb) does.
