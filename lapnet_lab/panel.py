@@ -104,10 +104,10 @@ class FigurePanel(ipywidgets.VBox):
     @property
     def state(self) -> str:
         """The name of the state that the controls are in; empty where it has none."""
-        now = self._values()
-        return next(
-            (name for name, values in self.states.items() if all(map(_same, values.values(), now.values()))), ""
-        )
+        for name, values in self.states.items():
+            if all(_is_at(control, values[of]) for of, control in self.controls.items()):
+                return name
+        return ""
 
     def show(self, state: str) -> None:
         """Set all controls to a state, by its name, and draw once."""
@@ -187,11 +187,15 @@ class _Picture(ipywidgets.Image):
         super().__init__(tooltip="a drawing of what stands above it in words", **settings)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values of a control are the same; a slider's may differ in its last digit on its way to a browser."""
-    if isinstance(one, float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=1e-9)
-    return bool(one == other)
+def _is_at(control: Any, value: Any) -> bool:
+    """Whether a control has a value. On its way to a browser and back a number may change in its last digit, and that
+    of a logarithmic slider is moved to the nearest of its steps."""
+    now = control.value
+    if isinstance(value, float) and isinstance(now, int | float):
+        base = getattr(control, "base", None)  # of a logarithmic slider alone
+        near = base ** (control.step / 2) - 1 if base else 1e-9
+        return math.isclose(now, value, rel_tol=near, abs_tol=1e-12)
+    return bool(now == value)
 
 
 def _escaped(text: str) -> str:

@@ -59,6 +59,14 @@ def test_a_button_is_marked_while_the_controls_are_so_and_no_longer() -> None:
     assert pressed(panel) == ["little"]
 
 
+def test_a_logarithmic_slider_is_in_its_state_at_the_nearest_step() -> None:
+    slider = ipywidgets.FloatLogSlider(0.002, min=-4, max=-1, step=0.1)
+    panel = FigurePanel({"x": slider}, lambda x: x, str, lambda _: Figure(figsize=(1, 1)), {"a": {}, "b": {"x": 0.02}})
+    for value, state in ((10**-2.7, "a"), (10**-2.6, ""), (10**-1.7, "b"), (0.02, "b")):
+        slider.value = value  # -2.7 is where a browser puts 0.002
+        assert panel.state == state
+
+
 def test_a_state_is_drawn_once_however_many_controls_it_sets() -> None:
     drawn: list[Any] = []
 
