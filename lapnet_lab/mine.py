@@ -7,6 +7,7 @@ elsewhere; an older version is kept beside a newer one.
 
 import ast
 import inspect
+import math
 import os
 import symtable
 import textwrap
@@ -114,6 +115,8 @@ def _collect(function: Callable[..., Any], imports: dict[str, None], parts: list
         elif callable(value) and getattr(value, "__module__", None) not in (None, "__main__"):
             own = getattr(value, "__name__", name)
             imports[f"from {value.__module__} import {own}" + (f" as {name}" if own != name else "")] = None
+        elif isinstance(value, float) and not math.isfinite(value):
+            parts.append(f'{name} = float("{value}")')
         elif isinstance(value, bool | int | float | str | tuple | list):
             parts.append(f"{name} = {value!r}")
         else:

@@ -31,7 +31,7 @@
 import torch
 from IPython.display import display
 
-from lapnet_core import assign, train
+from lapnet_core import assign
 from lapnet_core.data import collate, eval_transform, flatten_targets
 from lapnet_core.evaluate import voc_map
 from lapnet_core.method import LapNetMethod
@@ -75,8 +75,8 @@ print(mine.table())
 # First the anchors. Your k-means step is repeated until no centre moves.
 
 # %%
-scenes = Scenes(lab.choose(200, 640), size=(128, 128), keep=True)
-settings = study.settings(steps=lab.choose(250, 1500))
+scenes = Scenes(640, size=(160, 160), keep=True)
+settings = study.settings(steps=lab.choose(640, 3000))
 functions = study.Functions(mine)
 own = study.build(settings, scenes, functions)
 for name, shapes in zip(SCENE_CLASSES, own.shapes, strict=True):
@@ -88,7 +88,7 @@ for name, shapes in zip(SCENE_CLASSES, own.shapes, strict=True):
 # %%
 image, target = scenes[3]
 objects, labels, _ = flatten_targets([target])
-anchors = own.anchors((16, 16))
+anchors = own.anchors((20, 20))
 counts = torch.zeros(len(objects), dtype=torch.int64)
 for c in labels.unique().tolist():
     rows = (labels == c).nonzero().flatten()
@@ -96,7 +96,7 @@ for c in labels.unique().tolist():
     counts[rows] += at.owner.bincount(minlength=len(rows))
 for label, box, count in zip(labels.tolist(), objects, counts.tolist(), strict=True):
     print(f"{SCENE_CLASSES[label]:14} of {box[2] - box[0]:3.0f} x {box[3] - box[1]:3.0f} px: {count} positives")
-library = assign.assign(own.shapes, (16, 16), objects, labels).positives()
+library = assign.assign(own.shapes, (20, 20), objects, labels).positives()
 assert torch.equal(counts, library.object_index.bincount(minlength=len(objects)))
 pictures.draw_boxes(image, objects, labels, SCENE_CLASSES)
 
@@ -119,7 +119,7 @@ Predict(
 # The same network, the same eight scenes: once your functions, once `LapNetLoss`.
 
 # %%
-resize = eval_transform((128, 128))
+resize = eval_transform((160, 160))
 batch = collate([resize(*scenes[i]) for i in range(8)])
 theirs = LapNetMethod(own.model, own.shapes, own.criterion)
 ours, library = own(batch.images, batch.targets), theirs(batch.images, batch.targets)
@@ -149,33 +149,31 @@ Predict(
 # %% [markdown]
 # ## 4. Train it
 #
-# The two trainings see the same scenes in the same order and begin with the same network. AMS begins at half time, when
-# there is something to fit (see 09_ablations).
+# The settings are those of the training in [00_start_here](00_start_here.ipynb): the same scenes in the same order, and
+# the paper's AMS and weights.
 
 # %% tags=["nbval-ignore-output"]
 yours, functions = study.learn(settings, scenes, mine, progress=lab.progress)
 print("\n".join(functions.told) or "every function was used to the end")
 
-# %% tags=["nbval-ignore-output"]
-training = train.train(settings, scenes, save=False, progress=lab.progress)
-
 # %% [markdown]
-# Now both look at a hundred scenes that neither has seen. The mAP of yours is measured by your own `match` and
-# `average_precision`, and then by the library.
+# Now it looks at a hundred scenes that it has never seen. The mAP is measured by your own `match` and
+# `average_precision`, and then by the library. Beside it stands what was recorded of the library's training with these
+# settings. (In the tier `laptop` the library's detector is trained here, too.)
 
 # %% tags=["nbval-ignore-output"]
-test = Scenes(100, size=(128, 128), split="test", keep=True)
+test = Scenes(100, size=(160, 160), split="test")
 found, truth, _ = yours.predict_dataset(test, progress=lab.progress)
 by_yours = study.own_map(found, truth, len(SCENE_CLASSES), functions)
 by_library = voc_map(found, truth, len(SCENE_CLASSES)).mean_ap
-other = voc_map(training.detector.predict_dataset(test, progress=lab.progress)[0], truth, len(SCENE_CLASSES)).mean_ap
+recorded = study.library_map(settings, scenes, test, lab)
 print(f"your detector, measured by you:         mAP {by_yours:.3f}")
 print(f"your detector, measured by the library: mAP {by_library:.3f}")
-print(f"the library's detector:                 mAP {other:.3f}")
+print(f"the library's detector:                 mAP {recorded:.2f}")
 
 # %%
 print("both measures agree:", abs(by_yours - by_library) < 0.001)
-print("the library's detector is no more than .08 away:", abs(by_library - other) < 0.08)
+print("the library's detector is no more than .10 away:", abs(by_library - recorded) <= 0.10)
 
 # %% [markdown]
 # The two detectors are not equal to the last digit. Sums are taken in another order, so the trainings drift apart, as
@@ -192,7 +190,7 @@ for number in (1, 4, 7):
     display(pictures.draw_boxes(picture, seen["boxes"], seen["labels"], SCENE_CLASSES, seen["scores"]))
 
 # %% [markdown]
-# It has trained for less than a minute, on drawings. What it finds first are large objects with a colour of their own.
+# It has trained for a minute, on drawings. What it finds first are large objects with a colour of their own.
 #
 # ## 6. A photograph of yours
 #

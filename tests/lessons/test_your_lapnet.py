@@ -1,11 +1,15 @@
 """With the solutions as functions the own LapNet is the library's: loss, gradients, detections, mAP."""
 
+import io
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 import torch
+from exercises import check_solutions
+from PIL import Image
 from torch import Tensor
 
 from lapnet_core.config import tiny_scenes
@@ -13,8 +17,11 @@ from lapnet_core.data import collate, eval_transform
 from lapnet_core.evaluate import voc_map
 from lapnet_core.method import LapNetMethod
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
+from lapnet_lab import models, records
 from lapnet_lab.functions import FUNCTIONS
-from lapnet_lab.lessons.your_lapnet import study
+from lapnet_lab.lessons.your_lapnet import panels, study
+from lapnet_lab.lessons.your_lapnet.exercises import IN_TRAINING, judge
+from lapnet_lab.notebook import Lab
 
 SIZE = (96, 96)
 SCENES = Scenes(24, size=SIZE, keep=True)
@@ -109,7 +116,9 @@ def test_a_step_holds_the_weights_of_slots_without_a_positive():
 
 
 def slow(*arguments):
-    time.sleep(0.2)
+    started = time.thread_time()
+    while time.thread_time() < started + 0.2:
+        pass
     return FUNCTIONS["clusters"].solution(*arguments)
 
 
@@ -162,3 +171,66 @@ def test_anchors_come_to_rest_and_are_sorted():
     assert bool((shapes.prod(-1).diff(dim=1) >= 0).all())
     for c in range(2):
         torch.testing.assert_close(functions.kmeans_step(sizes[labels == c], shapes[c]), shapes[c])
+
+
+def test_the_librarys_map_is_the_record_or_trained_here():
+    tiny, laptop = Lab("tiny", False, None), Lab("laptop", False, None)
+    assert study.library_map(study.settings(640), SCENES, SCENES, tiny) == records.value("start.map")
+    assert study.settings(640) == tiny_scenes()  # whose mAP is recorded
+    assert 0 <= study.library_map(CONFIG, SCENES, Scenes(4, size=SIZE), laptop) <= 1
+
+
+def test_a_trained_detector_is_read_out_by_the_functions(monkeypatch):
+    calls = []
+
+    def decode(offsets, anchors):
+        calls.append(len(offsets))
+        return FUNCTIONS["decode"].solution(offsets, anchors)
+
+    shipped = models.shipped("scenes")
+    own = study.with_functions(shipped, study.Functions(SimpleNamespace(decode=decode)))
+    picture, _ = Scenes(3, size=(256, 256), split="test")[2]
+    a, b = (detector.predict(picture, score_threshold=0.2) for detector in (own, shipped))
+    assert calls
+    assert torch.equal(a["labels"], b["labels"])
+    torch.testing.assert_close(a["boxes"], b["boxes"], rtol=1e-3, atol=1e-2)
+
+
+def upload(content, name="cat.png"):
+    file = {"name": name, "content": memoryview(content), "type": "image/png", "size": len(content)}
+    return ({**file, "last_modified": datetime.now(UTC)},)
+
+
+def test_a_photograph_of_hers():
+    example, _ = Scenes(2, size=(256, 256), split="test")[1]
+    panel = panels.photograph_panel({"scenes": models.shipped("scenes")}, example)
+    assert panel.error == ""
+    assert "picture of 256 x 256 px" in panel.describe(panel.numbers)
+    for least in (0.05, 0.95):
+        panel.controls["least"].value = least
+        assert panel.error == ""
+    file = io.BytesIO()
+    Image.new("RGB", (1280, 640), "grey").save(file, "PNG")
+    panel.controls["upload"].value = upload(file.getvalue())
+    assert panel.error == ""
+    assert "picture of 640 x 320 px" in panel.describe(panel.numbers)
+    panel.controls["upload"].value = upload(b"no picture", "notes.txt")
+    assert "notes.txt is no picture" in panel.error
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        ({"decode", "pono"}, "decode"), ({"nms"}, "a hundred times"), ({"pono"}, "not called either"),
+        ("pono", "a set"), ({"bus"}, "choose from"), (3, "a set"), ({"iou", "pono", "ams_labels"}, "held_update"),
+    ],
+)  # fmt: skip
+def test_a_wrong_set_is_told(answer, word):
+    verdict = judge("only_in_training", answer)
+    assert verdict.done is False
+    assert word in verdict.message
+
+
+def test_the_folded_solution_is_right():
+    check_solutions("12_your_lapnet", ["only_in_training"], judge, lambda _: {})
+    assert judge("only_in_training", [FUNCTIONS[n].solution for n in sorted(IN_TRAINING)]).done is True

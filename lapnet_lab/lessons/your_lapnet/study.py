@@ -23,13 +23,17 @@ from lapnet_core.data import Detection, Target, collate, train_transform
 from lapnet_core.data.named import Images, object_sizes
 from lapnet_core.data.stream import TrainingStream, Transformed
 from lapnet_core.detector import Detector
+from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import MAX_S_STEP, LapNetMethod, Losses, balance_multipliers, network_groups
 from lapnet_core.model import LapNet
+from lapnet_core.train import train
+from lapnet_lab import records
 from lapnet_lab.functions import FUNCTIONS
+from lapnet_lab.notebook import Lab
 
 LONGEST = 0.5
-"""Seconds of a step that one function may take; a slower one is replaced by the library's."""
+"""Seconds of the processor in a step that one function may take; a slower one is replaced by the library's."""
 MOVES = 100
 """Steps of k-means at most."""
 
@@ -54,9 +58,9 @@ class Functions:
         return partial(self._call, name)
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        started = time.perf_counter()
+        started = time.thread_time()
         result = self.used[name](*arguments)
-        self.seconds[name] += time.perf_counter() - started
+        self.seconds[name] += time.thread_time() - started
         return result
 
     def give_up(self, name: str, why: str) -> None:
@@ -293,10 +297,17 @@ def own_map(
 
 
 def settings(steps: int) -> TrainConfig:
-    """Small scenes for so many steps; AMS acts from half of the training on."""
-    config = tiny_scenes()
-    options = replace(config.lapnet, ams=True, ams_from=0.5, balance="learned")
-    return replace(config, image_size=(128, 128), steps=steps, lapnet=options)
+    """The training of notebook 00, for so many steps."""
+    return replace(tiny_scenes(), steps=steps)
+
+
+def library_map(config: TrainConfig, scenes: Images, test: Images, lab: Lab) -> float:
+    """VOC's mAP of the library's detector with the same settings: recorded in the tier tiny, else trained here."""
+    if lab.tier == "tiny":
+        return float(records.value("start.map"))
+    detector = train(config, scenes, save=False, progress=lab.progress).detector
+    found, truth, _ = detector.predict_dataset(test, progress=lab.progress)
+    return voc_map(found, truth, len(scenes.class_names)).mean_ap
 
 
 def with_functions(detector: Detector, functions: Any) -> Detector:
