@@ -52,6 +52,7 @@ def chart(traces: Sequence[Any], *, title: str, x: str, y: str = "", height: int
         template="none", paper_bgcolor="white", plot_bgcolor="white", height=height, width=WIDTH,
         title={"text": title, "x": 0.01, "font": {"size": 14}}, font={"size": 12, "color": BLACK},
         margin={"l": 60, "r": 20, "t": 44, "b": 52}, hovermode="closest",
+        hoverlabel={"namelength": -1},  # else a name is cut after 15 letters
         xaxis={**grid, "title": {"text": x}}, yaxis={**grid, "title": {"text": y}},
     )  # fmt: skip
     figure.update_layout(**layout)

@@ -83,7 +83,7 @@ print(f"AP above .5: {', '.join(above)}; below: {', '.join(name for name in SCEN
 photographs = models.unseen_photographs(lab.data)  # None where there are none
 if photographs is not None:
     animals = models.shipped("photographs")
-    three = [photographs[i][0] for i in (46, 56, 6)]  # picked by hand: two that go well, and a herd
+    three = [photographs[i][0] for i in (46, 56, 6)]  # picked by hand: a rider, children, a herd
     seen = [animals.predict(image, score_threshold=0.4) for image in three]
     display(figures.with_boxes(three, seen, animals.class_names, [f"{len(each['boxes'])} found" for each in seen]))
 print("photographs are there" if photographs is not None else "LAPNET_DATA holds no voc_animals: nothing to show")

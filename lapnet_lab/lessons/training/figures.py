@@ -29,6 +29,13 @@ def _curve(name: str, x: Sequence[float], y: Sequence[float], index: int, points
     )
 
 
+def _log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis with marks at 1, 2 and 5 of each power of ten that is reached."""
+    ticks = [float(f"{m}e{power}") for power in range(-12, 13) for m in (1, 2, 5)]
+    ticks = [tick for tick in ticks if min(values) <= tick <= max(values)]
+    return {"yaxis_type": "log", "yaxis_tickvals": ticks, "yaxis_ticktext": [f"{tick:g}" for tick in ticks]}
+
+
 def schedules(configs: Mapping[str, TrainConfig], points: int = 61) -> Chart:
     """The learning rate of each config over its steps."""
     traces, told = [], []
@@ -47,7 +54,7 @@ def curves(log: Sequence[Line], names: Mapping[str, str], title: str, log_scale:
         steps, values = column(log, name)
         traces.append(_curve(title_of, steps, smoothed(values), k))
         told.append(f"{title_of}: first {values[0]:.2f}, last {values[-1]:.2f}")
-    axis: Any = {"yaxis_type": "log"} if log_scale else {}
+    axis: Any = _log_axis([y for trace in traces for y in trace.y]) if log_scale else {}
     return Chart(chart(traces, title=title, x="step", **axis), "\n".join(told))
 
 
@@ -78,7 +85,7 @@ def compared(logs: Mapping[str, Sequence[Line]], name: str, title: str, log_scal
         steps, values = column(log, name)
         traces.append(_curve(run, steps, values, k))
         told.append(f"{run}: first {values[0]:.3g}, last {values[-1]:.3g}")
-    axis: Any = {"yaxis_type": "log"} if log_scale else {}
+    axis: Any = _log_axis([y for trace in traces for y in trace.y]) if log_scale else {}
     return Chart(chart(traces, title=title, x="step", height=320, **axis), "\n".join(told))
 
 
