@@ -83,7 +83,7 @@ class FigurePanel(ipywidgets.VBox):
         """What `compute` returned last."""
         self.error = ""
         """What went wrong in the last update; empty where nothing did."""
-        self.text = ipywidgets.HTML()
+        self.text = ipywidgets.HTML(layout={"margin": "2px 2px 2px 24px"} if beside else {})
         # As large as it is: stretched to the page, it would be blurred and push the controls off the screen.
         self.picture = _Picture(format="png", layout={"max_width": "100%", "align_self": "flex-start"})
         self.buttons = {name: self._button(name) for name in self.states}
