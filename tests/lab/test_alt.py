@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 from PIL import Image
 
+import lapnet_lab
 from lapnet_lab import alt, pictures, setup
 from lapnet_lab.charts import Chart, chart
 from lapnet_lab.panel import FigurePanel
@@ -83,15 +85,18 @@ def shown(shell: Any, thing: Any) -> Any:
     return nbformat.v4.new_output("execute_result", json.loads(json.dumps(data)), metadata=metadata, execution_count=1)
 
 
-def test_a_page_made_of_a_notebook_lacks_no_text(shell: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("template", ["classic", "lapnet"])
+def test_a_page_made_of_a_notebook_lacks_no_text(template: str, shell: Any, caplog: pytest.LogCaptureFixture) -> None:
     setup(threads=1)
     setup(threads=1)  # a student runs the first cell again
     curve = Chart(chart([{"type": "scatter", "x": [1, 2], "y": [1, 2], "name": "one"}], title="AP", x="steps"), "1")
     things = [drawn(), Image.new("RGB", (30, 20)), panel(), curve]
     cells = [nbformat.v4.new_code_cell("x", outputs=[shown(shell, thing)], execution_count=1) for thing in things]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    with caplog.at_level(logging.WARNING):  # nbconvert's other template, "lab", has no place for the text
-        page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    folders = [str(Path(lapnet_lab.__file__).parent / "jupyter" / "templates")]
+    with caplog.at_level(logging.WARNING):  # nbconvert's own "lab" has no place for the text; ours is made of it
+        exporter = HTMLExporter(template_name=template, extra_template_basedirs=folders)
+        page, _ = exporter.from_notebook_node(notebook)
     images = [image["alt"] for image in BeautifulSoup(page, "html.parser").find_all("img")]
     assert "Alternative text is missing" not in caplog.text
     assert len(images) == len(things)
