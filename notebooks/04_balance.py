@@ -332,10 +332,11 @@ for name, end in ends.items():
 literal, held = study.EveryGridMoves(3, 4, ams=False), losses.LapNetLoss(3, 4, ams=False)
 terms = without.terms(literal)
 (gradient,) = torch.autograd.grad(terms.total, literal.s_cls_anchor)
-s = mine.held_update(literal.s_cls_anchor.detach(), gradient, terms.labels.sum((0, 3, 4)) > 0, 0.1)
+has_positive = terms.labels.sum((0, 3, 4)) > 0
+s = mine.held_update(literal.s_cls_anchor.detach().flatten(), gradient.flatten(), has_positive.flatten(), 0.1)
 study.one_step(held, without, lr=0.1)  # the library's, with plain SGD
-torch.testing.assert_close(s, held.s_cls_anchor.detach())
-print("slots that a step moves, by class:", (s != losses.INITIAL_S).sum(1).tolist(), "of 4 each")
+torch.testing.assert_close(s, held.s_cls_anchor.detach().flatten())
+print("slots that a step moves, by class:", (s != losses.INITIAL_S).view(3, 4).sum(1).tolist(), "of 4 each")
 
 # %% [markdown]
 # <details><summary>For the curious: a zero gradient is not enough</summary>

@@ -17,6 +17,13 @@ def exercises_of(notebook: str) -> list[tuple[str, str, str]]:
     return [(solution, *check) for solution, check in zip(solutions, checks, strict=True)]
 
 
+def code_in_folds(notebook: str) -> list[str]:
+    """The code of every "For the curious" of a notebook, which nobody runs but the curious and a test."""
+    text = re.sub(r"^# ?", "", (NOTEBOOKS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    folds = re.findall(r"<summary>For the curious: .*?</details>", text, flags=re.DOTALL)
+    return [code for fold in folds for code in re.findall(r"```python\n(.*?)```", fold, flags=re.DOTALL)]
+
+
 def check_solutions(
     notebook: str, exercises: Iterable[str], judge: Callable[..., Any], given: Callable[[str], dict[str, Any]],
     known: Callable[[], dict[str, Any]] = dict,

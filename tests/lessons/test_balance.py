@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from exercises import check_solutions
+from exercises import check_solutions, code_in_folds
 from matplotlib.figure import Figure
 
 from lapnet_core import config, losses, method
@@ -546,9 +545,7 @@ def test_the_solutions_in_the_notebook_are_right(toy: fixed.FixedBatch, given: d
 def test_the_code_in_the_folds_runs(
     toy: fixed.FixedBatch, without: fixed.FixedBatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = re.sub(r"^# ?", "", (ROOT / "notebooks" / "04_balance.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    folds = re.findall(r"<summary>For the curious: .*?</details>", text, flags=re.DOTALL)
-    codes = [code for fold in folds for code in re.findall(r"```python\n(.*?)```", fold, flags=re.DOTALL)]
+    codes = code_in_folds("04_balance")
     assert len(codes) == 3
     for code in codes:
         exec(code, {"torch": torch, "losses": losses, "study": study, "toy": toy, "without": without})
