@@ -122,17 +122,17 @@ def _better_classes(answer: Any, *, ours: Row, theirs: Row, names: Collection[st
 
 EXERCISES = Exercises(
     {
-        "paired": Exercise(
-            "write paired_interval; then run this cell.",
-            "draw by draw, so that the luck of the photographs is taken out.",
-            "average over the seeds (axis 0), subtract, and take np.quantile at .025 and .975.",
-            _paired,
-        ),
         "choose": Exercise(
             "write choose; then run this cell.",
             "by val alone; and where the best is at the edge you know that you have not seen the best.",
             "a try has .lr, .val and .test; leave out where math.isnan(t.val).",
             _choose,
+        ),
+        "paired": Exercise(
+            "write paired_interval; then run this cell.",
+            "draw by draw, so that the luck of the photographs is taken out.",
+            "average over the seeds (axis 0), subtract, and take np.quantile at .025 and .975.",
+            _paired,
         ),
         "better_classes": Exercise(
             "replace None by the set of names of classes.",
