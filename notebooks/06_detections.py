@@ -35,7 +35,7 @@ from torchvision.ops import box_iou
 from lapnet_core import evaluate
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab import Predict, mine, models, pictures, setup
-from lapnet_lab.lessons.detections import figures, panels, study
+from lapnet_lab.lessons.detections import figures, mistakes, panels, study
 from lapnet_lab.lessons.detections.exercises import check
 
 lab = setup()
@@ -281,7 +281,7 @@ print(f"COCO's AP, their mean: {coco.ap:.3f}")
 # measure again.
 
 # %%
-costs = study.costs(found, targets)
+costs = mistakes.costs(found, targets)
 print(f"background: {costs['background'].count} boxes; position: {costs['position'].count}")
 
 # %%

@@ -18,7 +18,7 @@ from lapnet_core.evaluate.voc import in_order
 from lapnet_core.evaluate.voc import judge as judge_all
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab import mine
-from lapnet_lab.lessons.detections import figures, panels, study
+from lapnet_lab.lessons.detections import figures, mistakes, panels, recording, study
 from lapnet_lab.lessons.detections.exercises import EXERCISES, check, judge
 from lapnet_lab.panel import FigurePanel
 from lapnet_lab.static import figure_png
@@ -66,7 +66,7 @@ def crowd(seed: int, images: int = 6) -> tuple[list[Detection], list[Target]]:
 def test_the_record_is_read_as_it_was_written() -> None:
     found = study.recorded()
     assert len(found) == study.SCENES
-    assert study.lines(found) == study.RECORDED.read_text(encoding="utf-8").splitlines()
+    assert recording.lines(found) == study.RECORDED.read_text(encoding="utf-8").splitlines()
     for one in found:
         assert bool((one["scores"][:-1] >= one["scores"][1:]).all())
         for label in one["labels"].unique().tolist():
@@ -77,7 +77,7 @@ def test_the_record_is_read_as_it_was_written() -> None:
 def test_scores_that_round_alike_keep_their_order() -> None:
     boxes = torch.tensor([[0.04, 0, 9.96, 10]]).repeat(4, 1)
     one = Detection(boxes=boxes, scores=torch.tensor([1.0, 0.99999, 0.99998, 0.5]), labels=torch.zeros(4).long())
-    (line,) = study.lines([one])
+    (line,) = recording.lines([one])
     assert json.loads(line)["scores"] == [1.0, 0.9999, 0.9998, 0.5]
     assert json.loads(line)["boxes"][0] == [0.0, 0.0, 10.0, 10.0]
 
@@ -95,7 +95,7 @@ def test_the_detector_still_finds_what_was_recorded() -> None:
     """On two scenes, but for the last digits: those of the highest scores, box by box."""
     scenes = study.recorded_scenes()
     scenes.length = 2
-    for now, then in zip(study.detected(scenes), study.recorded(), strict=False):
+    for now, then in zip(recording.detected(scenes), study.recorded(), strict=False):
         assert len(now["scores"]) == pytest.approx(len(then["scores"]), rel=0.02)
         for label in then["labels"].unique().tolist():
             new, old = (study.rows(one, one["labels"] == label) for one in (now, then))
@@ -226,15 +226,15 @@ FOUND = Detection(
 
 
 def test_each_kind_of_mistake_and_its_repair() -> None:
-    wrong = study.mistakes(FOUND, TARGET)
+    wrong = mistakes.mistakes(FOUND, TARGET)
     assert wrong.kind == ["", "double", "position", "class", "background"]
     assert wrong.object_index.tolist() == [0, 0, 1, 2, -1]
     assert wrong.missed.tolist() == [False, False, False, True]
-    assert set(study.KINDS) == {*filter(None, wrong.kind), "missed"}
+    assert set(mistakes.KINDS) == {*filter(None, wrong.kind), "missed"}
 
     def after(kind: str) -> tuple[list[str], list[int], list[bool]]:
-        (one,), (target,) = study.repaired([FOUND], [TARGET], kind)
-        return study.mistakes(one, target).kind, one["labels"].tolist(), target["difficult"].tolist()
+        (one,), (target,) = mistakes.repaired([FOUND], [TARGET], kind)
+        return mistakes.mistakes(one, target).kind, one["labels"].tolist(), target["difficult"].tolist()
 
     none = [False] * 4
     assert after("double") == (["", "position", "class", "background"], [0, 0, 0, 1], none)
@@ -242,8 +242,8 @@ def test_each_kind_of_mistake_and_its_repair() -> None:
     assert after("class") == (["", "double", "position", "", "background"], [0, 0, 0, 1, 1], none)
     assert after("background") == (["", "double", "position", "class"], [0, 0, 0, 0], none)
     assert after("missed")[2] == [False, False, False, True]
-    costs = study.costs([FOUND], [TARGET])
-    assert {kind: cost.count for kind, cost in costs.items()} == dict.fromkeys(study.KINDS, 1)
+    costs = mistakes.costs([FOUND], [TARGET])
+    assert {kind: cost.count for kind, cost in costs.items()} == dict.fromkeys(mistakes.KINDS, 1)
     assert all(cost.gain >= 0 for cost in costs.values())
 
 
@@ -252,17 +252,17 @@ def test_a_repair_gives_an_object_no_second_hit() -> None:
         boxes=torch.tensor([[16.0, 0, 56, 60], [17, 0, 57, 60]]), scores=torch.tensor([0.9, 0.8]),
         labels=torch.tensor([0, 0]),
     )  # fmt: skip
-    (one,), _ = study.repaired([twice], [TARGET], "position")
+    (one,), _ = mistakes.repaired([twice], [TARGET], "position")
     assert one["boxes"].tolist() == [BOXES[0].tolist()]
-    assert study.mistakes(twice, TARGET).missed.tolist() == [False, True, True, True]
+    assert mistakes.mistakes(twice, TARGET).missed.tolist() == [False, True, True, True]
 
 
 def test_images_without_objects_or_detections_are_judged() -> None:
     nothing: Any = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0).long(), "difficult": torch.zeros(0).bool()}
-    assert study.mistakes(FOUND, nothing).kind == ["background"] * 5
+    assert mistakes.mistakes(FOUND, nothing).kind == ["background"] * 5
     assert not study.judge_coco(FOUND, nothing)[0].any()
     none = study.rows(FOUND, torch.zeros(5, dtype=torch.bool))
-    assert study.mistakes(none, TARGET).missed.tolist() == [True] * 4
+    assert mistakes.mistakes(none, TARGET).missed.tolist() == [True] * 4
     assert len(study.judge_coco(none, TARGET)[0]) == 0
     assert study.of_class(FOUND, nothing, 0).ignored.tolist() == [False] * 4
 
@@ -346,7 +346,7 @@ def test_the_curve_panel_at_all_its_ends() -> None:
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 IMAGE = torch.randint(0, 255, (3, 64, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-COSTS = {kind: study.Cost(k, k / 10) for k, kind in enumerate(study.KINDS)}
+COSTS = {kind: mistakes.Cost(k, k / 10) for k, kind in enumerate(mistakes.KINDS)}
 SPREADS = {"person": study.Spread(0.5, 0.4, 0.6, 30), "mean": study.Spread(0.5, 0.5, 0.5, 30)}
 MEANING = {"person": [(0, math.nan), (3, 0.5), (12, 0.75), (1, 1.0), (40, 0.9)]}
 HITS = study.Ranking(torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([True, False, True, False]), 3)

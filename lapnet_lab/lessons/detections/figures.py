@@ -10,10 +10,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from lapnet_core.data import Detection, Target
+from lapnet_lab.lessons.detections.mistakes import Cost
 from lapnet_lab.lessons.detections.study import (
     BINS,
     ELEVEN,
-    Cost,
     Judged,
     Ranking,
     Spread,

@@ -1,10 +1,6 @@
-"""What a recorded detector found on drawn scenes: kept, matched with the objects, and made into one number.
-
-`python -m lapnet_lab.lessons.detections.study` records anew.
-"""
+"""Detections of many images: which are kept, which of them are right, and the one number that comes of it."""
 
 import json
-import sys
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -21,19 +17,14 @@ from lapnet_core.data import Detection, Target
 from lapnet_core.evaluate import voc_map
 from lapnet_core.evaluate.bootstrap import draws, interval, verdicts
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab.models import shipped
 from lapnet_lab.records import DATA
 
 RECORDED = DATA / "runs" / "detections_scenes.jsonl"
+"""Written by `recording.py`: what a network finds differs in its digits between processors, what follows is exact."""
 SCENES, SIZE = 40, (192, 192)
 """The first so many test scenes, at the size that the shipped detector takes."""
-LEAST, THINNED = 0.02, 0.8
-"""Recorded is what has at least this score; of two boxes of a class with a larger IoU only the better, which makes the
-file a third as large. A suppression at .5 afterwards leaves nearly what it leaves without."""
 NMS = 0.5
 """`predict.detect`'s own threshold."""
-TOUCHES = 0.1
-"""Least IoU with which a box belongs to an object at all; below it is background."""
 
 
 # ---- the record -----------------------------------------------------------------------------------------------------
@@ -42,29 +33,6 @@ TOUCHES = 0.1
 def recorded_scenes() -> Scenes:
     """The scenes of the record."""
     return Scenes(SCENES, size=SIZE, split="test", keep=True)
-
-
-def detected(scenes: Scenes) -> list[Detection]:
-    """What the shipped detector finds, as it is recorded: hardly suppressed, and not rounded yet."""
-    options = {"score_threshold": LEAST, "nms_iou": THINNED, "max_detections": 4000}
-    return shipped("scenes").predict_dataset(scenes, progress=False, **options)[0]
-
-
-def lines(found: Sequence[Detection]) -> list[str]:
-    """The lines of the file: one for each class of each scene, best score first, to .1 px and to .0001 of a score.
-
-    What is equal then is lowered by .0001, so that the order stays the detector's.
-    """
-    written = []
-    for k, one in enumerate(found):
-        for label in sorted(set(one["labels"].tolist())):
-            own, scores = one["labels"] == label, []
-            for score in one["scores"][own].double().tolist():
-                scores.append(round(min(score, scores[-1] - 1e-4 if scores else 1.0), 4))
-            boxes = [[round(side, 1) for side in box] for box in one["boxes"][own].double().tolist()]
-            line = {"scene": k, "class": SCENE_CLASSES[label], "scores": scores, "boxes": boxes}
-            written.append(json.dumps(line, separators=(",", ":")))
-    return written
 
 
 @cache
@@ -319,97 +287,6 @@ def group_sizes(targets: Sequence[Target]) -> dict[str, int]:
     return {name: int(((near >= low) & (near < high)).sum()) for name, (low, high) in GROUPS.items()}
 
 
-# ---- mistakes -------------------------------------------------------------------------------------------------------
-
-KINDS = {
-    "double": "a second box of an object that has one",
-    "position": "the class is right, the IoU between .1 and .5",
-    "class": "the box is right, the class is not",
-    "background": "nothing there, or neither box nor class",
-    "missed": "an object that no box is near",
-}
-"""What is wrong with a detection, or with an object."""
-
-
-class Mistakes(NamedTuple):
-    """Of one image."""
-
-    kind: list[str]
-    """Of each detection; empty where it is right, or does not count."""
-    object_index: Int[Tensor, " D"]
-    """The object that it should have hit; -1 where there is none."""
-    found: Bool[Tensor, " G"]
-    missed: Bool[Tensor, " G"]
-    """Neither found, nor meant by a detection of the wrong position or class."""
-
-
-def mistakes(found: Detection, target: Target) -> Mistakes:
-    """What is wrong with each detection of an image, at an IoU of .5."""
-    judged = judge(found, target)
-    ious = box_iou(found["boxes"].double(), torch.as_tensor(target["boxes"]).double())
-    ious = ious * (found["labels"][:, None] != target["labels"])
-    other, whose = ious.max(1) if ious.shape[1] else (torch.zeros(len(ious)), torch.full((len(ious),), -1))
-    kind, meant, missed = [], judged.best.clone(), ~judged.found & ~target["difficult"]
-    for d in range(len(ious)):
-        if judged.hit[d] or not judged.counted[d]:
-            kind.append("")
-        elif judged.iou[d] >= 0.5:
-            kind.append("double")
-        elif judged.iou[d] >= TOUCHES:
-            kind.append("position")
-            missed[judged.best[d]] = False
-        elif other[d] >= 0.5:
-            kind.append("class")
-            meant[d] = whose[d]
-            missed[whose[d]] = False
-        else:
-            kind.append("background")
-            meant[d] = -1
-    return Mistakes(kind, meant, judged.found, missed)
-
-
-def repaired(found: Sequence[Detection], targets: Sequence[Target], kind: str) -> tuple[list[Detection], list[Target]]:
-    """The same detections and objects without the mistakes of one kind.
-
-    A wrong position or class is put right where the object has no better detection, else the detection goes; doubles
-    and background go; objects that were missed do not count any more.
-    """
-    better, wanted = [], []
-    for one, target in zip(found, targets, strict=True):
-        wrong = mistakes(one, target)
-        boxes, labels = one["boxes"].clone(), one["labels"].clone()
-        keep, free = torch.ones(len(labels), dtype=torch.bool), ~wrong.found & ~target["difficult"]
-        for d, own in enumerate(wrong.kind):
-            if own != kind:
-                continue
-            n = int(wrong.object_index[d])
-            if kind in ("position", "class") and free[n]:
-                boxes[d], labels[d], free[n] = torch.as_tensor(target["boxes"])[n], target["labels"][n], False
-            else:
-                keep[d] = False
-        better.append(rows(Detection(boxes=boxes, scores=one["scores"], labels=labels), keep))
-        difficult = target["difficult"] | wrong.missed if kind == "missed" else target["difficult"]
-        wanted.append(Target(**{**target, "difficult": difficult}))
-    return better, wanted
-
-
-class Cost(NamedTuple):
-    """Of one kind of mistake."""
-
-    count: int
-    gain: float
-    """Of mean AP, if all of them were repaired."""
-
-
-def costs(found: Sequence[Detection], targets: Sequence[Target]) -> dict[str, Cost]:
-    """What each kind of mistake costs; repaired one kind at a time, so that they do not add up."""
-    wrong = [mistakes(one, target) for one, target in zip(found, targets, strict=True)]
-    counts = {kind: sum(own.kind.count(kind) for own in wrong) for kind in KINDS}
-    counts["missed"] = sum(int(own.missed.sum()) for own in wrong)
-    now = mean_ap(found, targets)
-    return {kind: Cost(counts[kind], mean_ap(*repaired(found, targets, kind)) - now) for kind in KINDS}
-
-
 # ---- noise, and the meaning of a score ------------------------------------------------------------------------------
 
 
@@ -445,15 +322,3 @@ def precision_by_score(one: Ranking) -> list[tuple[int, float]]:
         own = one.hits[(one.scores >= low) & (one.scores < high)]
         told.append((len(own), float(own.double().mean())))
     return told
-
-
-def main() -> int:
-    """Record."""
-    written = lines(detected(recorded_scenes()))
-    RECORDED.write_text("\n".join(written) + "\n", encoding="utf-8")
-    print(f"{RECORDED}: {len(written)} lines, {RECORDED.stat().st_size // 1000} kB")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
