@@ -22,7 +22,7 @@
 # <!-- records: detections.tiers -->
 # | tier | `LAPNET_TIER` | what it studies | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | a recorded detector on 40 drawn scenes | 30 s (one core) | 0.9 GB | nothing |
+# | tiny | `tiny`, the default | a recorded detector on 40 drawn scenes | 40 s (one core) | 0.9 GB | nothing |
 # | laptop, full | `laptop`, `full` | as `tiny`: nothing is trained here, no GPU is needed | | | |
 # <!-- /records -->
 
