@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -69,7 +70,8 @@ def results_panel() -> FigurePanel:
     def draw(picked: Picked) -> Figure:
         what = f"{METRICS[picked.metric]}, {picked.objects} objects" if picked.objects == "all" else picked.objects
         rows = figures.rows_of(picked.rows, picked.metric, picked.objects, f"{picked.title}; {what}")
-        return still(rows.update_layout(height=min(rows.layout.height, HIGHEST)))
+        layout: Any = rows.layout
+        return still(rows.update_layout(height=min(layout.height, HIGHEST)))
 
     names = list(offered)
     states = {
