@@ -8,7 +8,7 @@ from typing import Any
 import oracles
 import pytest
 import torch
-from exercises import check_solutions
+from exercises import check_solutions, code_in_folds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ from lapnet_core.model import LapNet
 from lapnet_core.options import LapNetOptions
 from lapnet_core.train import train
 from lapnet_lab import mine
-from lapnet_lab.lessons.ambiguity import figures
+from lapnet_lab.lessons.ambiguity import figures, study
 from lapnet_lab.lessons.ambiguity.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.ambiguity.panels import approach_panel, training_panel, two_people
 from lapnet_lab.lessons.ambiguity.study import (
@@ -504,3 +504,10 @@ def test_what_the_solution_says_passes() -> None:
 def test_the_solutions_in_the_notebook_are_right() -> None:
     known = {"torch": torch, "mine": mine, "ious": IOUS, **TABLE}
     check_solutions("03_ambiguity", EXERCISES, judge, GIVEN.__getitem__, lambda: dict(known))
+
+
+@pytest.mark.slow
+def test_the_code_in_the_fold_runs(recorded: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = code_in_folds("03_ambiguity")
+    exec(code, {"study": study, "asked": recorded[1], "kept": recorded[1].moments[-1].kept})
+    assert len(capsys.readouterr().out.splitlines()) == 3
