@@ -16,6 +16,8 @@ from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERM
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 DASHES = ("solid", "dash", "dot", "dashdot")
+COLUMN = 30
+"""Width of a row's name in the texts."""
 
 
 def looks(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
@@ -77,7 +79,7 @@ def described(rows: Mapping[str, Row], metric: str = "ap50", objects: str = "all
     """The same in words: one line a row."""
     lines = []
     for row in rows.values():
-        text = f"{row.name:26}{100 * row.mean(metric, objects):5.1f}"
+        text = f"{row.name:{COLUMN}}{100 * row.mean(metric, objects):5.1f}"
         if objects == "all" and metric in RESAMPLED:
             text += "  [{:.1f}, {:.1f}]".format(*(100 * end for end in row.interval(metric)))
         lines.append(f"{text}  ({_seeds(row)})")
@@ -128,7 +130,7 @@ def kept_shares(rows: Mapping[str, Row]) -> Chart:
     """The share of positive anchors that AMS leaves to the classification, over the training."""
     curves = {name: study.kept(row) for name, row in rows.items()}
     text = "\n".join(
-        f"{name:26}{v[0]:4.0%} at step {s[0]}, {v[-1]:4.0%} at step {s[-1]}" for name, (s, v) in curves.items()
+        f"{name:{COLUMN}}{v[0]:4.0%} at step {s[0]}, {v[-1]:4.0%} at step {s[-1]}" for name, (s, v) in curves.items()
     )
     return lines(
         curves, title="positive anchors that AMS keeps, by rule", x="step", y="kept, %", yaxis_range=[0, 104],
@@ -143,7 +145,7 @@ def over_schedules(tables: Mapping[int, Mapping[str, Row]], metric: str = "ap50"
     each = {name: [tables[steps][name] for steps in sorted(tables)] for name in shared}
     curves = {name: (sorted(tables), [row.mean(metric) for row in found]) for name, found in each.items()}
     text = "\n".join(
-        f"{name:26}" + ", ".join(f"{100 * row.mean(metric):.1f} ({_seeds(row)})" for row in found)
+        f"{name:{COLUMN}}" + ", ".join(f"{100 * row.mean(metric):.1f} ({_seeds(row)})" for row in found)
         for name, found in each.items()
     )
     return lines(
@@ -156,14 +158,14 @@ def over_schedules(tables: Mapping[int, Mapping[str, Row]], metric: str = "ap50"
 def by_objects(rows: Mapping[str, Row], groups: Sequence[str], title: str) -> Chart:
     """AP50 of each row for sizes or classes: the mean, and a bar from the least seed to the best."""
     look = looks(row.name for row in rows.values())
-    traces, text = [], [f"{'':26}" + "".join(f"{name:>9}" for name in groups)]
+    traces, text = [], [f"{'':{COLUMN}}" + "".join(f"{name:>9}" for name in groups)]
     width = 0.6 / max(1, len(rows))
     for k, row in enumerate(rows.values()):
         seeds = [row.values(objects=group) for group in groups]
         means = np.array([values.mean() for values in seeds])
         above = percent([values.max() - mean for values, mean in zip(seeds, means, strict=True)])
         below = percent([mean - values.min() for values, mean in zip(seeds, means, strict=True)])
-        text.append(f"{row.name:26}" + "".join(f"{value:9.1f}" for value in 100 * means))
+        text.append(f"{row.name:{COLUMN}}" + "".join(f"{value:9.1f}" for value in 100 * means))
         traces.append(
             go.Scatter(
                 x=[round(i + (k - (len(rows) - 1) / 2) * width, 3) for i in range(len(groups))], y=percent(means),
@@ -193,7 +195,9 @@ def two_metrics(rows: Mapping[str, Row], title: str = "LapNet and the peers") ->
         for row in rows.values()
     ]  # fmt: skip
     found = rows.values()
-    text = "\n".join(f"{row.name:26}AP50 {100 * row.mean():5.1f}, AP75 {100 * row.mean('ap75'):5.1f}" for row in found)
+    text = "\n".join(
+        f"{row.name:{COLUMN}}AP50 {100 * row.mean():5.1f}, AP75 {100 * row.mean('ap75'):5.1f}" for row in found
+    )
     figure = chart(
         traces, title=title, x="AP50 on test, %", y="AP75 on test, %", height=420,
         xaxis_rangemode="tozero", yaxis_rangemode="tozero",
@@ -206,7 +210,8 @@ def learning_rates(tried: Mapping[str, Sequence[Try]]) -> Chart:
     curves = {name: ([t.lr for t in found], [t.val for t in found]) for name, found in tried.items() if found}
     best = {name: max(found, key=lambda t: t.val) for name, found in tried.items() if found}
     text = "\n".join(
-        f"{name:26}{len(tried[name])} tried, best on val: {t.lr:g} ({100 * t.val:.1f})" for name, t in best.items()
+        f"{name:{COLUMN}}{len(tried[name])} tried, best on val: {t.lr:g} ({100 * t.val:.1f})"
+        for name, t in best.items()
     )
     rates = sorted({t.lr for found in tried.values() for t in found})
     return lines(
