@@ -20,8 +20,8 @@
 # <!-- records: your_lapnet.tiers -->
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 200 drawn scenes at 128 px, twice 250 steps | 75 s (two cores) | 1.2 GB | nothing |
-# | laptop | `laptop` | 640 drawn scenes at 128 px, twice 1500 steps | 6 min (estimate) | 1.2 GB | nothing |
+# | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | 75 s (two cores) | 1.2 GB | nothing |
+# | laptop | `laptop` | 640 drawn scenes at 160 px, twice 3000 steps | 9 min (estimate) | 1.2 GB | nothing |
 # | full | `full` | as `laptop` | | | |
 # <!-- /records -->
 #
