@@ -1,6 +1,7 @@
 """Pictures with boxes and maps on them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,6 +31,28 @@ def draw_boxes(
     figure, (ax,) = panel_row(1, 4.8, 4.8)
     picture(ax, image, title)
     add_boxes(ax, boxes, labels, names, scores)
+    return figure
+
+
+@styled
+def gallery(
+    images: Sequence[ArrayLike],
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    names: Sequence[str],
+) -> Figure:
+    """The same pictures in several rows, each row with boxes of its own: before, after, annotated.
+
+    Args:
+        images: (3, H, W) each.
+        rows: title of a row -> for each image a dict with boxes (G, 4), labels (G,) and, if it has them, scores (G,).
+    """
+    columns = len(images)
+    figure = Figure(figsize=(2.75 * columns, 2.95 * len(rows)), layout="constrained")
+    for r, (title, found) in enumerate(rows.items()):
+        for c, (image, each) in enumerate(zip(images, found, strict=True)):
+            ax = figure.add_subplot(len(rows), columns, r * columns + c + 1)
+            picture(ax, image, title if c == 0 else "")
+            add_boxes(ax, each["boxes"], each["labels"], names, each.get("scores"), width=1.5)
     return figure
 
 

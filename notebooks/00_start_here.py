@@ -354,7 +354,7 @@ shown = [test_scenes[i] for i in (17, 36, 85)]
 before = [beginner.predict(image, score_threshold=0.0, max_detections=5) for image, _ in shown]
 after = [training.detector.predict(image, score_threshold=0.25) for image, _ in shown]
 rows = {"before": before, "after": after, "annotated": [target for _, target in shown]}
-figures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
+pictures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
 
 # %% [markdown]
 # ## 9. How good is it? Average precision

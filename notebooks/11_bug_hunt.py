@@ -61,7 +61,8 @@ Explorer.situation("crowd", shapes.expand(len(SCENE_CLASSES), 3, 2))
 # Their authors complain:
 #
 # - **A**: "In pictures of one person it is perfect. In a crowd it finds a few, and never the small ones."
-# - **D**: "I have tried thresholds from <!--given-->0.3 to 0.8<!--/given-->, and my table has the same number in every row."
+# - **D**: "I have tried thresholds from <!--given-->0.3 to 0.8<!--/given-->, and my table has the same number in
+#   every row."
 # - **F**: "AP50 is fine, AP75 is half of what the paper has. The boxes look a bit off, all of them."
 #
 # Before you look at a map: which complaint belongs to which suspect?
@@ -149,8 +150,13 @@ check("patient_f", patient_f)
 # %% [markdown]
 # The check of your own function finds such faults as well. This is what `check.pono` says to A's division:
 
+
 # %%
-print(try_out(PONO, lambda ious, owner: torch.where(owner >= 0, ious.amax(0) / ious.max().clamp(min=1e-9), 0)).message)
+def as_a_does(ious, owner):
+    return torch.where(owner >= 0, ious.amax(0) / ious.max().clamp(min=1e-9), 0)
+
+
+print(try_out(PONO, as_a_does).message)
 
 # %% [markdown]
 # ## 3. A detector: B

@@ -40,7 +40,7 @@ def pono(ious: Tensor, owner: Tensor) -> Tensor:
 
 
 def rescue(ious: Tensor, owner: Tensor) -> Tensor:
-    """Each object whose cluster is empty gets one anchor (of ours: the paper passes over it in 3.2).
+    """Each object whose cluster is empty gets one anchor. The rule is ours: the paper (3.2) passes over such objects.
 
     Objects are rescued in their order, first 0, then 1, ... Each takes the free anchor with which its IoU is largest,
     the first of several equal ones. Not free is the best anchor of an object that has a cluster (the largest IoU in

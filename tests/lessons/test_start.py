@@ -13,6 +13,7 @@ from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import assign
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
+from lapnet_lab import pictures
 from lapnet_lab.lessons.start import figures, panels, study
 from lapnet_lab.lessons.start.exercises import EXERCISES, check, judge
 
@@ -32,7 +33,7 @@ WEIGHTS = {"one": torch.rand(2, 2) + 0.1, "two": torch.rand(2, 2) + 0.1}
 # Figures
 
 CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "gallery": (figures.gallery, ([IMAGE, IMAGE], {"before": [NOTHING, NOTHING], "after": [FOUND, NOTHING]}, NAMES)),
+    "gallery": (pictures.gallery, ([IMAGE, IMAGE], {"before": [NOTHING, NOTHING], "after": [FOUND, NOTHING]}, NAMES)),
     "one anchor": (figures.one_anchor, (IMAGE, (2, 3), BOXES, [0.2, 0.7], BOXES[0], 8)),
     "anchor apart": (figures.one_anchor, (IMAGE, (2, 3), BOXES[:1] + 60, [0.0], BOXES[0], 8)),
     "maps": (

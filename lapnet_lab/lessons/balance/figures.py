@@ -37,7 +37,7 @@ def positives_by_grid(counts: ArrayLike, shapes: ArrayLike, names: Sequence[str]
     for c, name in enumerate(names):
         right.plot(area[c], np.maximum(counts[c], 0.5), marker=MARKERS[c % len(MARKERS)], ms=5, lw=1, color=color(c),
                    label=name.replace("_", " "))  # fmt: skip
-    right.set(xscale="log", yscale="log", xlabel="area of the anchor, px²", title="positives of each grid (c, a)")
+    right.set(xscale="log", yscale="log", xlabel="area of the anchor, px²", title="positives of each slot (c, a)")
     _plain(right)
     if bool((counts == 0).any()):
         right.axhline(0.5, color=GREY, lw=0.8, ls=":")
@@ -97,7 +97,7 @@ def settling(lam_anchor: ArrayLike, part: ArrayLike, names: Sequence[str], colum
     """
     figure, axes = panel_row(2, 4.6, 3.5)
     for ax, values, title in zip(
-        axes, (lam_anchor, part), ("weight λ of a grid (c, a)", "its part of the loss, times C·A"), strict=True
+        axes, (lam_anchor, part), ("weight λ of a slot (c, a)", "its part of the loss, times C·A"), strict=True
     ):
         values = np.asarray(values, dtype=float)
         for c in range(values.shape[1]):

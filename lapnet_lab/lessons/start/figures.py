@@ -19,7 +19,6 @@ from lapnet_lab.style import (
     PALETTE,
     VERMILLION,
     YELLOW,
-    add_boxes,
     color,
     draw_box,
     panel_row,
@@ -192,28 +191,6 @@ def ambiguity(
         for n, box in enumerate(boxes):
             draw_box(ax, box, color(n), dashed=n % 2 == 1)
         ax.set(xlim=(left, right), ylim=(boxes[:, 3].max() + 10, boxes[:, 1].min() - 15))
-    return figure
-
-
-@styled
-def gallery(
-    images: Sequence[ArrayLike],
-    rows: Mapping[str, Sequence[Mapping[str, Any]]],
-    names: Sequence[str],
-) -> Figure:
-    """The same pictures in several rows, each row with boxes of its own: before, after, annotated.
-
-    Args:
-        images: (3, H, W) each.
-        rows: title of a row -> for each image a dict with boxes (G, 4), labels (G,) and, if it has them, scores (G,).
-    """
-    columns = len(images)
-    figure = Figure(figsize=(2.75 * columns, 2.95 * len(rows)), layout="constrained")
-    for r, (title, found) in enumerate(rows.items()):
-        for c, (image, each) in enumerate(zip(images, found, strict=True)):
-            ax = figure.add_subplot(len(rows), columns, r * columns + c + 1)
-            picture(ax, image, title if c == 0 else "")
-            add_boxes(ax, each["boxes"], each["labels"], names, each.get("scores"), width=1.5)
     return figure
 
 
