@@ -63,8 +63,7 @@ MOST_WORDS = 1800
 """To read, in a notebook, beside what is folded away."""
 LONGEST_CELL = 25
 SHORT_CELL = 8
-LONG_CELLS = {"00_start_here": 1, "01_anchors": 1, "02_pono": 2, "03_ambiguity": 1, "04_balance": 4, "05_model": 1}
-LONG_CELLS_OF_OTHERS = 2
+LONG_CELLS = 2
 """So many code cells of a notebook, the imports among them, may be longer than SHORT_CELL lines; exercises apart, whose
 contract is as long as it has to be."""
 LARGEST_FILE = 1_500_000
@@ -267,8 +266,8 @@ def check(name: str) -> list[str]:
     found += map(str, prose.unheld(solved))
     if (count := prose.words(built)) > MOST_WORDS:
         found.append(f"{count} words to read; {MOST_WORDS} is the most")
-    if long_cells(built) > (most := LONG_CELLS.get(name, LONG_CELLS_OF_OTHERS)):
-        found.append(f"{lengths(built)}; {most} is the most")
+    if long_cells(built) > LONG_CELLS:
+        found.append(f"{lengths(built)}; {LONG_CELLS} is the most")
     try:
         found += [f"not what is recorded: {line}" for line in records.stale(path.with_suffix(".py"))]
     except ValueError as error:
