@@ -32,7 +32,7 @@ def with_stand_ins(model: dict[str, Any], **_: Any) -> None:
     for cell in notebook.get("cells", []):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if VIEW in data and "image/png" in data:
+            if VIEW in data and ("image/png" in data or "text/html" in data):
                 states[data[VIEW]["model_id"]] = stand_in(data, output.get("metadata", {}))
     if states or kept:  # without a state in it, GitHub would refuse the notebook
         both = {"version_major": 2, "version_minor": 0, "state": {**states, **kept}}
@@ -40,10 +40,17 @@ def with_stand_ins(model: dict[str, Any], **_: Any) -> None:
 
 
 def stand_in(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
-    """The state of an HTML widget, one of Jupyter's own, with an output's picture; the picture says what to do."""
+    """The state of an HTML widget, one of Jupyter's own, with an output's picture; the picture says what to do. A
+    question (lapnet_lab.predict) has no picture, but its own HTML, with the answer folded away."""
+    if "image/png" not in data:
+        return _html_model(f'<div class="{MARK}">{"".join(data["text/html"])}</div>')
     alt = metadata.get("image/png", {}).get("alt") or ALT
     png = "".join(data["image/png"]).replace("\n", "")
     value = f'<img class="{MARK}" alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
+    return _html_model(value)
+
+
+def _html_model(value: str) -> dict[str, Any]:
     return {
         "model_name": "HTMLModel",
         "model_module": "@jupyter-widgets/controls",

@@ -59,6 +59,15 @@ def test_a_saved_widget_gets_a_stand_in_of_its_name() -> None:
     assert f"base64,{base64.b64encode(PNG).decode()}" in value
 
 
+def test_a_saved_question_keeps_its_words() -> None:
+    data = {VIEW: {"model_id": "one"}, "text/plain": "x", "text/html": ["<b>How many?</b>", "<details>"]}
+    model = notebook({"output_type": "display_data", "data": data, "metadata": {}})
+    with_stand_ins(model)
+    state = model["content"]["metadata"]["widgets"][STATE]["state"]["one"]
+    assert (state["model_name"], MARK in state["state"]["value"]) == ("HTMLModel", True)
+    assert "<b>How many?</b><details>" in state["state"]["value"]
+
+
 def test_stand_ins_of_outputs_that_are_gone_go_and_saved_states_stay() -> None:
     model = notebook(output("one"))
     with_stand_ins(model)
