@@ -77,11 +77,13 @@ def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> 
             return Finding("it returns nothing: is there a `return`?", example, expected, begun=not is_stub(function))
         if not all(same(before, after) for before, after in zip(example, given, strict=True)):
             return Finding("it changes its arguments, which others still need: work on a copy (`x.clone()`).", example)
-        if problem := kind(expected, got):
-            return Finding(_mistake(exercise, function, examples) or problem, example, expected)
-        if not same(expected, got, exercise.tolerance):
-            message = _mistake(exercise, function, examples) or "this is not the value that it should be."
-            return Finding(message, example, expected, got)
+        problem = kind(expected, got)
+        if problem or not same(expected, got, exercise.tolerance):
+            if known := _mistake(exercise, function, examples):
+                return known
+            if problem:
+                return Finding(problem, example, expected)
+            return Finding("this is not the value that it should be.", example, expected, got)
     try:
         with at_most(SECONDS):
             more = exercise.also(function)
@@ -209,20 +211,24 @@ def _where(function: Callable[..., Any], problem: Exception) -> str:
     return f"it stops in line {number - code.co_firstlineno + 1},{shown} with {text}."
 
 
-def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> str:
+def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> Finding | None:
     """The sentence of the first known mistake that returns what this function does, on every example on which it
-    returns anything: that it also stops on some will be told when this is mended."""
+    returns anything: that it also stops on some will be told when this is mended. It comes with the smallest example
+    on which the value is wrong, not the dtype alone: there the sentence can be seen to be true."""
     answers: list[tuple[Example, Any]] = []
     for example in examples:
         answer = _answer(function, example)
         if answer is TooSlow:  # and so it may be on each of the others
-            return ""
+            return None
         if not isinstance(answer, type):
             answers.append((example, answer))
     for mistake in exercise.mistakes:
         if all(_alike(_answer(mistake.wrong, example), answer, exercise.tolerance) for example, answer in answers):
-            return mistake.says
-    return ""
+            for example, got in answers:
+                expected = exercise.solution(*copied(example))
+                if not _alike(got, expected, exercise.tolerance):
+                    return Finding(mistake.says, example, expected, None if kind(expected, got) else got)
+    return None
 
 
 def _answer(function: Callable[..., Any], example: Example) -> Any:

@@ -150,6 +150,22 @@ def test_a_mistake_is_named_although_the_function_stops_elsewhere() -> None:
     assert said(stops) == "this is twice: what is half?"
 
 
+def test_the_example_shown_is_one_on_which_the_mistake_can_be_seen() -> None:
+    def above(x: Tensor, least: float) -> Tensor:
+        return (x > least).nonzero().flatten()
+
+    def below(x, least):
+        return torch.tensor([k for k in range(len(x)) if x[k] < least])  # of floats where it is empty
+
+    wrong = Mistake(lambda x, least: (x < least).nonzero().flatten(), "which side?")
+    found = try_out(replace(EXERCISE, solution=above, mistakes=(wrong,)), below)
+    assert found is not None
+    assert found.message == "which side?"
+    assert found.example is not None
+    assert found.example[0].tolist() == [4.0]  # without values nothing is on the wrong side
+    assert found.expected.tolist() == [0]
+
+
 def test_where_it_stops_is_a_line_of_its_own(tmp_path: Any) -> None:
     text = "def helper(x):\n    return x[99]\n\ndef halves(x, least):\n    y = x / 2\n    return helper(y)\n"
     path = tmp_path / "cell.py"
