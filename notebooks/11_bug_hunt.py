@@ -48,8 +48,8 @@ for word, cause in study.CAUSES.items():
     print(f"{word:10} {cause}")
 
 # %% [markdown]
-# Know the healthy one first. This is the explorer with a crowd, everything as it should be: choose *PONO*, and look at
-# how bright each person's best anchor is, and where it lies in the person.
+# Know the healthy one first. This is the explorer with a crowd, everything as it should be. In the state *normalised,
+# PONO* look at how bright each person's best anchor is, and where it lies in the person.
 
 # %%
 shapes = torch.tensor([[12.0, 24.0], [24.0, 60.0], [40.0, 110.0]])  # three of a person, (w, h) in pixels
@@ -290,7 +290,8 @@ for name, course in found.items():
 figures.trainings(found)
 
 # %% [markdown]
-# **Notice** that both losses fall. Only the predicted IoU tells them apart.
+# **Notice** that both losses end lower than they began (the jump is where labels turn from 0 to 1). Only the predicted
+# IoU tells them apart.
 #
 # **Patient E** *(five minutes)*.
 #

@@ -35,8 +35,9 @@ def test_d_has_the_librarys_map_and_one_threshold():
 
 def test_f_lies_half_a_cell_away():
     found = maps("F")
-    for mine, library in zip(*map(study.centre_of_mass, (found.overlap, found.library)), strict=True):
-        assert 3 < mine - library < 5.5
+    assert all(3 < shift < 5.5 for shift in study.displacement(found))
+    for other in "AD":  # A is darker on one side, and not moved
+        assert study.displacement(maps(other)) == pytest.approx((0, 0), abs=1e-3)
     assert max(study.peaks(found)) <= 1
 
 

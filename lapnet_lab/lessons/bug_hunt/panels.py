@@ -34,12 +34,12 @@ def examination(shapes: Float[Tensor, "A 2"]) -> FigurePanel:
     def describe(found: tuple[str, study.Maps]) -> str:
         letter, maps = found
         peaks = study.peaks(maps)
-        (x, y), (library_x, library_y) = (study.centre_of_mass(m) for m in (maps.overlap, maps.library))
+        x, y = (round(shift, 1) + 0.0 for shift in study.displacement(maps))  # no -0.0
         return (
             f"patient {letter}: largest O of the {len(peaks)} objects {min(peaks):.2f} to {max(peaks):.2f}; "
             f"{int(maps.positive.sum())} positives above {maps.threshold:g}, "
             f"the library has {int((maps.library > maps.threshold).sum())}.\n"
-            f"Beside the library's, the map lies {x - library_x:+.1f} px to the right, {y - library_y:+.1f} px down."
+            f"Each object scaled to 1, its map lies {x:.1f} px to the right of the library's, and {y:.1f} px down."
         )
 
     def draw(found: tuple[str, study.Maps]) -> Figure:

@@ -80,7 +80,17 @@ def peaks(maps: Maps) -> list[float]:
     return [maps.overlap[maps.owner == n].max().item() for n in range(len(maps.boxes))]
 
 
-def centre_of_mass(overlap: Float[Tensor, "A H W"]) -> tuple[float, float]:
+def displacement(maps: Maps) -> tuple[float, float]:
+    """(x, y) in pixels by which the patient's map lies beside the library's. Every object counts the same: each is
+    scaled by its own peak first, or a map that is darker on one side would seem to be moved to the other."""
+    scaled = maps.overlap.clone()
+    for n, peak in enumerate(peaks(maps)):
+        scaled[maps.owner == n] /= peak
+    (x, y), (library_x, library_y) = map(_centre_of_mass, (scaled, maps.library))
+    return x - library_x, y - library_y
+
+
+def _centre_of_mass(overlap: Float[Tensor, "A H W"]) -> tuple[float, float]:
     """(x, y) in pixels of a map, as if the cells' centres carried it."""
     weight = overlap.amax(0)
     y, x = torch.meshgrid(*((torch.arange(n) + 0.5) * 8 for n in weight.shape), indexing="ij")
