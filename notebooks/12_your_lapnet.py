@@ -222,7 +222,7 @@ print("kept:", (mine.folder() / "your_lapnet.safetensors").name)
 #
 # <details><summary>Hint</summary>
 #
-# The last two rows but one of the table in section 2 say what is called when a detector looks at a picture.
+# The last row but one of the table in section 2 says what is called when a detector looks at a picture.
 # </details>
 # <details><summary>Solution</summary>
 #
