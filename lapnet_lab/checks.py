@@ -13,6 +13,9 @@ from lapnet_lab import compare, mine
 from lapnet_lab.exercise import Exercise, FunctionExercise, Unreadable
 from lapnet_lab.tries import is_stub, try_out
 
+LONGEST = 100
+"""Letters of an exception that are shown."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -58,8 +61,9 @@ class Exercises(dict[str, Exercise]):
         except Unreadable as problem:
             return Verdict(False, str(problem))
         except Exception as problem:  # a student's answer can be anything at all
-            hint = f"Hint: {exercise.hint}"
-            return Verdict(False, f"the check could not read this answer ({type(problem).__name__}). {hint}")
+            words = (str(problem).strip().splitlines() or ["no words"])[0][:LONGEST].rstrip(".")
+            said = f"{type(problem).__name__}: {words}"
+            return Verdict(False, f"the check could not read this answer ({said}). Hint: {exercise.hint}")
         return Verdict(False, f"{wrong} Hint: {exercise.hint}") if wrong else Verdict(True, exercise.praise)
 
     def _judge_function(self, exercise: FunctionExercise, function: Any) -> Verdict:

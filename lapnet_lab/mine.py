@@ -155,7 +155,10 @@ def _load(name: str) -> tuple[Callable[..., Any], str]:
     except Exception as problem:  # a file of the learner's can be anything
         return exercise.solution, f"the library's: {path} cannot be run ({type(problem).__name__}: {problem})"
     found = try_out(exercise, own)
-    return (own, "yours") if found is None else (exercise.solution, f"the library's: {path} is not right by now")
+    if found is None:
+        return own, "yours"
+    why = f": {found.message}" if found.message else ""
+    return exercise.solution, f"the library's: {path} is not right by now{why}"
 
 
 def _free(path: Path) -> Path:

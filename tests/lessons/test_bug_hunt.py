@@ -194,3 +194,12 @@ def test_the_figures_draw():
         figures.trainings(found),
     ):
         assert isinstance(figure, Figure)
+
+
+def test_a_name_that_is_missing_is_named():
+    def pasted(score, overlap, predicted_iou):
+        return no_such_name(score)  # pyright: ignore[reportUndefinedVariable]
+
+    said = str(judge("mended_loss", pasted))
+    assert "NameError: name 'no_such_name' is not defined)" in said
+    assert "Hint: " in said
