@@ -147,6 +147,30 @@ def test_what_cannot_be_trained_with_is_replaced_and_told(name, function, why):
     assert functions.used[name] is FUNCTIONS[name].solution
 
 
+def test_nobody_waits_for_a_slow_function_until_the_step_is_over():
+    calls = []
+
+    def very_slow(ious):
+        calls.append(ious)
+        started = time.thread_time()
+        while time.thread_time() < started + 1.2 * study.LONGEST:
+            pass
+        return FUNCTIONS["clusters"].solution(ious)
+
+    functions = study.Functions(SimpleNamespace(clusters=very_slow))
+    own = study.build(CONFIG, SCENES, functions)
+    batch = batch_of(4)
+    loss = own(batch.images, batch.targets).total
+    assert len(calls) == 1
+    assert functions.told == ["clusters: it took 0.6 s of one step; the library's goes on in its place."]
+    torch.testing.assert_close(own(batch.images, batch.targets).total, loss)
+    for _ in range(2):  # outside a training one has time
+        functions.seconds["iou"] = 2 * study.LONGEST
+        functions.used["iou"] = lambda a, b: FUNCTIONS["iou"].solution(a, b)
+        own.assigned(torch.tensor([[10.0, 10, 40, 40]]), own.anchors((12, 12))[0])
+    assert len(functions.told) == 1
+
+
 def test_her_functions_are_called_and_the_others_are_the_librarys():
     calls = []
 

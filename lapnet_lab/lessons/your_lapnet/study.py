@@ -33,7 +33,8 @@ from lapnet_lab.functions import FUNCTIONS
 from lapnet_lab.notebook import Lab
 
 LONGEST = 0.5
-"""Seconds of the processor in a step that one function may take; a slower one is replaced by the library's."""
+"""Seconds of the processor in a step that one function may take; a slower one is replaced by the library's, in the
+middle of a loss if need be: one batch with an IoU in Python's loops would take minutes."""
 MOVES = 100
 """Steps of k-means at most."""
 
@@ -51,6 +52,8 @@ class Functions:
         """Since the last `replace_slow`."""
         self.told: list[str] = []
         """Which of hers were not used after all, and why; a sentence each."""
+        self.in_loss = False
+        """Whether the loss of a batch is being computed: then nobody waits for a slow function."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in FUNCTIONS:
@@ -61,6 +64,8 @@ class Functions:
         started = time.thread_time()
         result = self.used[name](*arguments)
         self.seconds[name] += time.thread_time() - started
+        if self.in_loss:
+            self._give_up_slow(name)
         return result
 
     def give_up(self, name: str, why: str) -> None:
@@ -70,10 +75,14 @@ class Functions:
 
     def replace_slow(self) -> None:
         """After a step: what took too long is the library's from now on."""
-        for name, seconds in self.seconds.items():
-            if seconds > LONGEST and self.used[name] is not FUNCTIONS[name].solution:
-                self.give_up(name, f"it took {seconds:.1f} s of one step")
+        for name in self.seconds:
+            self._give_up_slow(name)
         self.seconds.clear()
+
+    def _give_up_slow(self, name: str) -> None:
+        seconds = self.seconds[name]
+        if seconds > LONGEST and self.used[name] is not FUNCTIONS[name].solution:
+            self.give_up(name, f"it took {seconds:.1f} s of one step")
 
 
 class Positives(NamedTuple):
@@ -87,7 +96,9 @@ class Positives(NamedTuple):
 class OwnLapNet(LapNetMethod):
     """LapNet with its assignment, loss and detection made of `functions`."""
 
-    def __init__(self, model: LapNet, shapes: Float[Tensor, "C A 2"], criterion: LapNetLoss, functions: Any) -> None:
+    def __init__(
+        self, model: LapNet, shapes: Float[Tensor, "C A 2"], criterion: LapNetLoss, functions: Functions
+    ) -> None:
         super().__init__(model, shapes, criterion)
         self.own = functions
         self.fit = torch.zeros(0)
@@ -101,6 +112,14 @@ class OwnLapNet(LapNetMethod):
         return torch.cat([(laid[..., :2] + laid[..., 2:]) / 2, laid[..., 2:] - laid[..., :2]], dim=-1)
 
     def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
+        self.own.seconds.clear()
+        self.own.in_loss = True
+        try:
+            return self._loss(images, targets)
+        finally:
+            self.own.in_loss = False
+
+    def _loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
         scores, offsets = self.model(images)
         batch, classes, per_class, height, width = scores.shape
         anchors, cells = self.anchors((height, width)), height * width
@@ -211,7 +230,7 @@ def own_anchors(
     return torch.stack(shapes)
 
 
-def build(config: TrainConfig, scenes: Images, functions: Any) -> OwnLapNet:
+def build(config: TrainConfig, scenes: Images, functions: Functions) -> OwnLapNet:
     """An untrained one, with its own anchors."""
     options, classes = config.lapnet, len(scenes.class_names)
     sizes, labels = object_sizes(scenes, config.image_size, progress=False)
@@ -311,7 +330,7 @@ def library_map(config: TrainConfig, scenes: Images, test: Images, lab: Lab) -> 
     return voc_map(found, truth, len(scenes.class_names)).mean_ap
 
 
-def with_functions(detector: Detector, functions: Any) -> Detector:
+def with_functions(detector: Detector, functions: Functions) -> Detector:
     """A trained LapNet whose boxes are decoded and thinned out by the functions."""
     method = detector.method
     assert isinstance(method, LapNetMethod)
