@@ -28,6 +28,7 @@
 
 # %%
 import torch
+from torch import Tensor
 
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab import Explorer, Predict, mine, setup
@@ -100,7 +101,7 @@ panels.examination(shapes)
 # </details>
 
 # %%
-patient_a = None  # a word of section 1
+patient_a = None  # a word of section 1, in quotes
 
 check("patient_a", patient_a)
 
@@ -315,7 +316,8 @@ patient_e = None
 check("patient_e", patient_e)
 
 # %% [markdown]
-# **Mend E** *(ten minutes)*. Here is its code; the label should be that of eq. 3.
+# **Mend E** *(ten minutes)*. Here is its code, with `binary_cross_entropy` from `torch.nn.functional`; the label should
+# be that of eq. 3.
 
 # %%
 print(study.source("E"))
@@ -337,7 +339,7 @@ print(study.source("E"))
 
 
 # %%
-def mended_loss(score, overlap, predicted_iou):
+def mended_loss(score: Tensor, overlap: Tensor, predicted_iou: Tensor) -> Tensor:
     """Localisation, the mean of (1 - O_hat)^2, + 4 * the mean cross-entropy against the label of eq. 3.
 
     score: (P,) logits; overlap: (P,) O; predicted_iou: (P,) O_hat, through which the boxes are trained
