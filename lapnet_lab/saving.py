@@ -11,6 +11,7 @@ import of the package would bring torch into the server.
 """
 
 import html
+import re
 from typing import Any
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -18,6 +19,8 @@ STATE = "application/vnd.jupyter.widget-state+json"
 MARK = "lapnet-stand-in"
 """Class of our pictures, to know them by when the notebook is saved the next time."""
 ALT = "A still picture of a widget. Run this cell to use it."
+PROGRESS = re.compile(r"(?P<of>.*?):? *(\d+%\||\d+\w* \[)")
+"""The text of tqdm's bars: as they began, so that only what they were of is worth telling."""
 
 
 def with_stand_ins(model: dict[str, Any], **_: Any) -> None:
@@ -32,18 +35,24 @@ def with_stand_ins(model: dict[str, Any], **_: Any) -> None:
     for cell in notebook.get("cells", []):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if VIEW in data and ("image/png" in data or "text/html" in data):
-                states[data[VIEW]["model_id"]] = stand_in(data, output.get("metadata", {}))
+            if VIEW in data and (state := stand_in(data, output.get("metadata", {}))):
+                states[data[VIEW]["model_id"]] = state
     if states or kept:  # without a state in it, GitHub would refuse the notebook
         both = {"version_major": 2, "version_minor": 0, "state": {**states, **kept}}
         notebook["metadata"]["widgets"] = {**widgets, STATE: both}
 
 
-def stand_in(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+def stand_in(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any] | None:
     """The state of an HTML widget, one of Jupyter's own, with an output's picture; the picture says what to do. A
-    question (lapnet_lab.predict) has no picture, but its own HTML, with the answer folded away."""
+    question (lapnet_lab.predict) has no picture, but its own HTML, with the answer folded away. Of a progress bar
+    remains what it was of."""
     if "image/png" not in data:
-        return _html_model(f'<div class="{MARK}">{"".join(data["text/html"])}</div>')
+        if "text/html" in data:
+            return _html_model(f'<div class="{MARK}">{"".join(data["text/html"])}</div>')
+        bar = PROGRESS.match("".join(data.get("text/plain", "")))
+        if bar is None:
+            return None
+        return _html_model(f'<small class="{MARK}">progress bar: {html.escape(bar["of"]) or "gone"}</small>')
     alt = metadata.get("image/png", {}).get("alt") or ALT
     png = "".join(data["image/png"]).replace("\n", "")
     value = f'<img class="{MARK}" alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{png}">'

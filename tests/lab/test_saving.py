@@ -68,6 +68,16 @@ def test_a_saved_question_keeps_its_words() -> None:
     assert "<b>How many?</b><details>" in state["state"]["value"]
 
 
+@pytest.mark.parametrize(
+    "text", ["train <1>:   0%|          | 0/200 [00:00<?, ?step/s]", "train <1>: 0it [00:00, ?it/s]"]
+)
+def test_of_a_saved_progress_bar_remains_what_it_was_of(text: str) -> None:
+    model = notebook({"output_type": "display_data", "data": {VIEW: {"model_id": "one"}, "text/plain": text}})
+    with_stand_ins(model)
+    value = model["content"]["metadata"]["widgets"][STATE]["state"]["one"]["state"]["value"]
+    assert value == f'<small class="{MARK}">progress bar: train &lt;1&gt;</small>'
+
+
 def test_stand_ins_of_outputs_that_are_gone_go_and_saved_states_stay() -> None:
     model = notebook(output("one"))
     with_stand_ins(model)
@@ -91,6 +101,9 @@ def test_stand_ins_of_outputs_that_are_gone_go_and_saved_states_stay() -> None:
         notebook({"output_type": "stream", "text": "x"}),
         notebook({"output_type": "display_data", "data": {"image/png": "x"}}),
         notebook({"output_type": "display_data", "data": {VIEW: {"model_id": "x"}}}),
+        notebook(
+            {"output_type": "display_data", "data": {VIEW: {"model_id": "x"}, "text/plain": "IntSlider(value=0)"}}
+        ),
     ],
 )
 def test_all_else_is_saved_as_it_is(model: dict[str, Any]) -> None:
