@@ -14,9 +14,9 @@ def kmeans_step(sizes: Tensor, centers: Tensor) -> Tensor:
 
     sizes: (N, 2), the (w, h) of each box in pixels; N is at least 1
     centers: (K, 2), the (w, h) of each centre, in pixels
-    returns: (K, 2), the centres after the step. Each box goes to the centre of largest IoU, both laid on one middle;
-        of several equal ones to the first. Then each centre becomes the mean (w, h) of its boxes, and a centre without
-        a box stays as it is (the library moves it to the box that is served worst)
+    returns: (K, 2), the centres after the step. Each box goes to the centre of largest IoU, both laid on one
+        middle; of several equal ones to the first. Then each centre becomes the mean (w, h) of its boxes, and a
+        centre without a box stays as it is (the library moves it to the box that is served worst)
     """
     shared = torch.minimum(sizes[:, None], centers[None]).prod(-1)
     union = sizes.prod(-1)[:, None] + centers.prod(-1)[None] - shared

@@ -12,7 +12,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
     a: (N, 4), boxes as (x1, y1, x2, y2) in pixels, with x1 < x2 and y1 < y2; a width is x2 - x1. N can be 0
     b: (M, 4), likewise
-    returns: (N, M), in row n and column m the IoU of a[n] and b[m], from 0 (they share nothing) to 1 (they are equal)
+    returns: (N, M), in row n and column m the IoU of a[n] and b[m]: 0 if they share nothing, 1 if they are equal
     """
     top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])

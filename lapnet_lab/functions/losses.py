@@ -12,8 +12,8 @@ def ams_labels(overlap: Tensor, predicted_iou: Tensor) -> Tensor:
     """P, which anchors count as positive for the score: where O * O_hat > 0.5 (AMS, eq. 3 of the paper).
 
     overlap: (P,), O of each anchor, its PONO; P can be 0
-    predicted_iou: (P,), O_hat of each anchor: the IoU of the box that the network predicts there with the anchor's
-        object. It comes from the network and may carry a gradient; a label carries none
+    predicted_iou: (P,), O_hat of each anchor: the IoU of the box that the network predicts there with the object
+        of the anchor. It comes from the network and may carry a gradient; a label carries none
     returns: (P,) bool
     """
     return overlap * predicted_iou.detach() > 0.5

@@ -27,9 +27,10 @@ def pono(ious: Tensor, owner: Tensor) -> Tensor:
     """O, the Per-Object Normalized Overlap of each anchor (eq. 1 of the paper).
 
     ious: (G, N), the IoU of each of G objects with each of N anchors; G and N are at least 1
-    owner: (N,) int64, the object to which each anchor belongs, -1 for nobody (what `clusters` returns). All anchors of
-        one object are its cluster
-    returns: (N,) float, the IoU with that object over the largest IoU in the object's cluster; 0 for nobody's anchors
+    owner: (N,) int64, the object to which each anchor belongs, -1 for nobody (what `clusters` returns). All
+        anchors of one object are its cluster
+    returns: (N,) float, the IoU with that object over the largest IoU in the object's cluster; 0 for the anchors
+        of nobody
     """
     overlap = torch.zeros_like(ious[0])
     for n in range(len(ious)):
@@ -40,12 +41,12 @@ def pono(ious: Tensor, owner: Tensor) -> Tensor:
 
 
 def rescue(ious: Tensor, owner: Tensor) -> Tensor:
-    """Each object whose cluster is empty gets one anchor. The rule is ours: the paper (3.2) passes over such objects.
+    """Each object whose cluster is empty gets one anchor. The rule is ours: the paper (3.2) passes over such.
 
-    Objects are rescued in their order, first 0, then 1, ... Each takes the free anchor with which its IoU is largest,
-    the first of several equal ones. Not free is the best anchor of an object that has a cluster (the largest IoU in
-    that cluster, the first of several), and what an earlier rescue has taken. An object that overlaps no free anchor
-    stays without one (the library goes on with GIoU, which tells near from far).
+    Objects are rescued in their order, first 0, then 1, ... Each takes the free anchor with which its IoU is
+    largest, the first of several equal ones. Not free is the best anchor of an object that has a cluster (the
+    largest IoU in that cluster, the first of several), and what an earlier rescue has taken. An object that
+    overlaps no free anchor stays without one (the library goes on with GIoU, which tells near from far).
 
     ious: (G, N), the IoU of each of G objects with each of N anchors; G and N are at least 1
     owner: (N,) int64, what `clusters` returns: the object to which each anchor belongs, -1 for nobody
