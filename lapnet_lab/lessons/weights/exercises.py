@@ -25,8 +25,9 @@ def _sum(answer: Any, *, grids: int, active: int) -> str:
     ):
         if math.isclose(found, truth, rel_tol=0.01):
             return why
-    inside = "" if share < found < 1 else "not "
-    return f"{found:g} lies {inside}between the two wishes, but it is not where they meet."
+    if share < found < 1:
+        return f"{found:g} lies between the two wishes, but it is not where they meet."
+    return f"{found:g} does not lie between the two wishes, {share:g} and 1."
 
 
 def _loud(answer: Any, *, own: float, mean: float) -> str:
