@@ -84,8 +84,11 @@ class FigurePanel(ipywidgets.VBox):
         self.error = ""
         """What went wrong in the last update; empty where nothing did."""
         self.text = ipywidgets.HTML(layout={"margin": "2px 2px 2px 24px"} if beside else {})
-        # As large as it is: stretched to the page, it would be blurred and push the controls off the screen.
-        self.picture = _Picture(format="png", layout={"max_width": "100%", "align_self": "flex-start"})
+        # As large as it is: stretched to the page, it would be blurred and push the controls off the screen. Without a
+        # margin at its sides, which would be wider than the page where a scroll bar takes room.
+        self.picture = _Picture(
+            format="png", layout={"max_width": "100%", "margin": "2px 0", "align_self": "flex-start"}
+        )
         self.buttons = {name: self._button(name) for name in self.states}
         self._alt = ""
         self._lock = threading.RLock()

@@ -47,8 +47,8 @@ class Finding:
 def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
     """The first thing to say about a function; None where it is right.
 
-    The examples are the same in every call, smallest first. What the function prints is not shown: it is called a
-    hundred times.
+    The examples are the same in every call, smallest first, those with nothing in them last. What the function prints
+    is not shown: it is called a hundred times.
     """
     if function is None or function is ...:
         return Finding("", begun=False)
@@ -171,8 +171,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _size(example: Example) -> int:
-    return sum(value.numel() if isinstance(value, Tensor) else 1 for value in example)
+def _size(example: Example) -> tuple[bool, int]:
+    """Empty tensors last: as the example that a learner is shown, nothing says less."""
+    counts = [value.numel() if isinstance(value, Tensor) else 1 for value in example]
+    return 0 in counts, sum(counts)
 
 
 def _arguments(function: Callable[..., Any], count: int) -> str | None:
