@@ -435,11 +435,12 @@ Explorer.situation("two_people_hugging", detector=training.detector, layer="ams"
 
 # %% [markdown]
 # **Notice** how few are left: in the recorded run <!--record ambiguity.hug_kept.0-->3<!--/record-->
-# of <!--record ambiguity.hug_positives.0-->36<!--/record--> and <!--record ambiguity.hug_kept.1-->4<!--/record-->
-# of <!--record ambiguity.hug_positives.1-->23<!--/record-->. It is not the tie that costs them their labels, for it
-# lies in the blind spot. The network is not ready.
+# of <!--record ambiguity.hug_positives.0-->36<!--/record--> of the first person,
+# and <!--record ambiguity.hug_kept.1-->4<!--/record-->
+# of <!--record ambiguity.hug_positives.1-->23<!--/record--> of the second. It is not the tie that costs
+# them their labels, for it lies in the blind spot. The network is not ready.
 #
-# ## 11. Exercises
+# ## 11. Once more, by hand
 #
 # **Exercise 3. Count the starved.** *(5 minutes)* Eight positives of four objects: to whom each belongs, its $O$ and
 # its $\hat O$. How many objects have no label?

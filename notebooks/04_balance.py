@@ -97,9 +97,9 @@ for probability in (0.01, 0.001, 0.0001):
     print(f"says {probability} everywhere: Lcls {ones:.3f} with all weights 1, {retina:.1f} with R")
 
 # %% [markdown]
-# **Notice** the middle column: averaged over $N$, ignorance looks like success. The paper writes of this row of its
-# table 2b (mAP <!--record paper.table_2b.ones.map-->16.4<!--/record--> %): "the model completely failed as it was
-# expected" (4.1).
+# **Notice** what is printed with all weights 1: averaged over $N$, ignorance looks like success. The paper
+# writes of this row of its table 2b (mAP <!--record paper.table_2b.ones.map-->16.4<!--/record--> %): "the model
+# completely failed as it was expected" (4.1).
 #
 # The repair that everybody knows is RetinaNet's: divide by the number of positives $N^+$ instead, that is, weigh with
 # $R = N/N^+$. The loss is heard again. But $R$ is fixed by hand, and it is one number for all classes and anchors.
