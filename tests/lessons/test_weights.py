@@ -416,7 +416,7 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
         ("sum_at_rest", 0.25, "anchor weights want"),
         ("sum_at_rest", 1, "this is what the loss weight wants"),
         ("sum_at_rest", 0.5, "it is not where they meet"),
-        ("sum_at_rest", 2, "lies not between"),
+        ("sum_at_rest", 2, "does not lie between"),
         ("too_loud", 3, "*too* loud"),
         ("too_loud", 2.5, "mean share"),
         ("too_loud", 7, "half of this"),
