@@ -74,8 +74,8 @@ for backbone in study.BACKBONES:
     found = study.anatomy(backbone, (512, 512), num_classes=20)
     maps = ", ".join(f"{name} {'×'.join(map(str, found.maps[name]))}" for name in ("C3", "C4", "C5"))
     share = sum(found.macs_by_part[part] for part in ("backbone", "decoder")) / found.macs
-    print(f"{backbone:20}{found.parameters / 1e6:5.1f} M parameters, {found.macs / 1e9:5.1f} GMAC,", end=" ")
-    print(f"{share:.0%} of them in backbone and decoder; {maps}")
+    print(f"{backbone:20}{found.parameters / 1e6:5.1f} M parameters; {maps}")
+    print(f"{'':20}{found.macs / 1e9:5.1f} GMAC, {share:.0%} of them in backbone and decoder")
 
 # %% [markdown]
 # **Notice** that the maps have the same heights and widths for every backbone; only the channels differ. So anchors,

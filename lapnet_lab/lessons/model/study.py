@@ -296,6 +296,10 @@ def flow_texts(
 
 def as_table(rows: Mapping[str, Mapping[str, int]]) -> str:
     """Lines of text with aligned columns: title of a row -> title of a column -> number."""
-    lines = [f"{'':20} " + " ".join(f"{column:>7}" for column in next(iter(rows.values())))]
-    lines += [f"{row:20} " + " ".join(f"{number:7}" for number in each.values()) for row, each in rows.items()]
+    columns = next(iter(rows.values()))
+    first, widths = max(map(len, rows)), [max(6, len(column) + 2) for column in columns]  # a small window is not wider
+    lines = [" " * first + "".join(f"{column:>{width}}" for column, width in zip(columns, widths, strict=True))]
+    for row, each in rows.items():
+        numbers = zip(each.values(), widths, strict=True)
+        lines.append(f"{row:{first}}" + "".join(f"{number:{width}}" for number, width in numbers))
     return "\n".join(lines)
