@@ -41,7 +41,11 @@ def photograph_panel(detectors: Mapping[str, Detector], example: Tensor) -> Figu
         "least": ipywidgets.FloatSlider(
             value=0.3, min=0.05, max=0.95, step=0.05, description="least score", continuous_update=False
         ),
-        "upload": ipywidgets.FileUpload(accept="image/*", description="a photograph of yours"),
+        "upload": ipywidgets.FileUpload(
+            accept="image/*",
+            description="a photograph of yours",
+            layout={"width": "auto"},  # else the words are cut
+        ),
     }
 
     def compute(which: str, least: float, upload: Any) -> Found:
