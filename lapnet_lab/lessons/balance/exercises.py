@@ -19,6 +19,8 @@ def _settled_weight(answer: Any, *, loss: float) -> str:
     right_s, right_lam = (math.isclose(a, b, rel_tol=0.01) for a, b in ((s, true_s), (lam, true_lam)))
     if right_s and right_lam:
         return ""
+    if math.isclose(s, true_lam, rel_tol=0.01) and math.isclose(lam, true_s, rel_tol=0.01):
+        return "these are the right numbers in the wrong order: s first, then λ."
     if math.isclose(s, -true_s, rel_tol=0.01):
         return "the sign of s is wrong: s = log(1/λ), so a large λ has a small s."
     if right_s or right_lam:
@@ -43,8 +45,8 @@ def _equal_say(answer: Any, *, batch: FixedBatch) -> str:
         loss.s_cls_anchor.zero_()
     grid_loss = parts(loss, batch)[1].double()
     if torch.allclose(weights / weights.mean(), grid_loss / grid_loss.mean(), rtol=0.01):
-        return "these are the grids' losses; a grid with a large loss needs a small weight."
-    return f"the loudest grid adds {uneven:.3g} times as much to the loss as the quietest; all should add the same."
+        return "these are the slots' losses; a slot with a large loss needs a small weight."
+    return f"the loudest slot adds {uneven:.3g} times as much to the loss as the quietest; all should add the same."
 
 
 EXERCISES = Exercises(
@@ -58,8 +60,8 @@ EXERCISES = Exercises(
         ),
         "equal_say": Exercise(
             "replace None by a tensor (C, A) of weights, made from `grid_loss`.",
-            "with these weights every grid adds the same to eq. 6; any common factor would do.",
-            "a grid adds its weight times its loss.",
+            "with these weights every slot adds the same to eq. 6; any common factor would do.",
+            "a slot adds its weight times its loss.",
             _equal_say,
         ),
     },
