@@ -398,14 +398,14 @@ if lab.tier == "tiny":
 # %% tags=["nbval-ignore-output"]
 lam_loc, lam_cls = (weight / weight.log().mean().exp() for weight in training.method.criterion.anchor_weights)
 weights = {"localisation, λ_loc relative to the mean": lam_loc, "classification, λ_cls relative to the mean": lam_cls}
-print({title: f"{w.min():.2g} to {w.max():.2g}" for title, w in weights.items()})
+print("; ".join(f"{title}: {w.min():.2g} to {w.max():.2g}" for title, w in weights.items()))
 figures.weights_vs_area(training.method.shapes, weights, SCENE_CLASSES)
 
 # %%
 for name, weight in (("localisation", lam_loc), ("classification", lam_cls)):
     lowest = SCENE_CLASSES[weight.log().mean(1).argmin()]
     falls = bool(weight[:, 0].log().mean() > weight[:, -1].log().mean())  # shapes are in the order of their area
-    print(f"{name}: the lowest weights has {lowest}; the smallest anchors weigh more than the largest: {falls}")
+    print(f"{name}: {lowest} has the lowest weights; the smallest anchors weigh more than the largest: {falls}")
 
 # %% [markdown]
 # The weights fall with the area, and the most frequent class has the lowest: what the paper says of its fig. 6. At the

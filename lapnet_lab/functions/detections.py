@@ -13,7 +13,8 @@ from lapnet_lab.functions.geometry import iou, some_boxes
 def nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Non-maximum suppression: of boxes that cover each other only the one with the best score stays.
 
-    Boxes are looked at by falling score. Each is kept, unless its IoU with one that was kept before is > threshold.
+    Boxes are looked at by falling score. Each is kept, unless its IoU with one that was kept before is
+    > threshold.
 
     boxes: (D, 4), (x1, y1, x2, y2) in pixels, with x1 < x2 and y1 < y2; D can be 0
     scores: (D,), no two of them equal
@@ -37,9 +38,9 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
 def match(ious: Tensor, threshold: float) -> Tensor:
     """Which detections of one image and class are hits, by PASCAL VOC's rule.
 
-    Detections are looked at by falling score. Each looks only at the object that it overlaps most, the first of several
-    equal ones. It is a hit if that IoU is >= threshold and no detection before it has hit that object; otherwise it is
-    a false alarm.
+    Detections are looked at by falling score. Each looks only at the object that it overlaps most, the first of
+    several equal ones. It is a hit if that IoU is >= threshold and no detection before it has hit that object;
+    otherwise it is a false alarm.
 
     ious: (D, G), the IoU of each of D detections with each of G objects; the rows come by falling score already.
         D can be 0, and G can be 0

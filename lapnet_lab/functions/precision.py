@@ -12,9 +12,9 @@ from lapnet_lab.functions import drawing
 def average_precision(hits: Tensor, num_objects: int) -> float:
     """AP, PASCAL VOC's average precision: the area under the curve of precision over recall (paper 4).
 
-    After k detections, precision is hits so far / k, and recall is hits so far / num_objects. Before the area is taken,
-    the precision at each point is raised to the largest one at that point or later. The area then is the sum, over the
-    hits, of this precision times 1 / num_objects, by which recall grows there.
+    After k detections, precision is hits so far / k, and recall is hits so far / num_objects. Before the area is
+    taken, the precision at each point is raised to the largest one at that point or later. The area then is the
+    sum, over the hits, of this precision times 1 / num_objects, by which recall grows there.
 
     hits: (D,) bool, whether each detection is a hit; they come by falling score. D can be 0
     num_objects: how many objects there are, at least 1
