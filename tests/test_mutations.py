@@ -27,8 +27,9 @@ MUTATIONS = {
     ),
     "the explorer's answer to an error is removed": (
         "lapnet_lab/explorer/widget.py",
-        '            self.reply = {**message, "seq": self.seq, "error": self.error}\n',
-        '            if not self.error:\n                self.reply = {**message, "seq": self.seq, "error": ""}\n',
+        '            self.reply = {**message, "seq": self.seq, "error": self.error, "refused": self._refused}\n',
+        "            if not self.error:\n"
+        '                self.reply = {**message, "seq": self.seq, "error": "", "refused": self._refused}\n',
         "tests/lab/test_explorer.py::test_every_update_is_acknowledged_also_after_an_error",
     ),
 }
