@@ -200,7 +200,8 @@ def test_students_are_told_what_is_theirs(tmp_path: Path) -> None:
 def test_slides_are_made_as_it_says(tmp_path: Path) -> None:
     """The lines of the page, as they stand there; with files of one's own the slides ask no other site for a script."""
     (marking,) = re.findall(r"```python\n(.*?)```", TEACHING, re.DOTALL)
-    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    for folder in ("notebooks", "lapnet_lab"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     subprocess.run([sys.executable, "-c", marking], cwd=tmp_path, check=True)
     marked = nbformat.read(tmp_path / "02_pono_slides.ipynb", 4)
     slides = sum(cell.metadata.slideshow.slide_type == "slide" for cell in marked.cells)
