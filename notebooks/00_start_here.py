@@ -22,7 +22,7 @@
 # <!-- records: start.tiers -->
 # | tier | `LAPNET_TIER` | what it trains | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | 75 s (two cores) | 1.4 GB | nothing |
+# | tiny | `tiny`, the default | 640 drawn scenes at 160 px, 640 steps | 131 s (two cores) | 1.4 GB | nothing |
 # | laptop | `laptop` | drawn scenes at 192 px, 1500 steps | about 6 minutes (estimate) | 1.5 GB (estimate) | nothing |
 # | full | `full` | the paper's schedule on PASCAL VOC | days on 4 GPUs (not measured); see the end | | VOC |
 # <!-- /records -->
