@@ -163,10 +163,13 @@ def stale(path: Path, data: Path = DATA, write: bool = False) -> list[str]:
 def main() -> int:
     """Exit status 1 where a check found something."""
     parser = argparse.ArgumentParser(prog="python -m lapnet_lab.records", description="Recorded numbers into texts.")
-    parser.add_argument("files", nargs="*", type=Path, help="README.md, data/README.md and the notebooks without any")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="README.md, data/README.md, docs/teaching.md and the notebooks without any"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a text states another number")
     arguments = parser.parse_args()
-    texts = [DATA.parent / "README.md", DATA / "README.md", *sorted(DATA.parent.glob("notebooks/[0-9]*.py"))]
+    pages = ("README.md", "data/README.md", "docs/teaching.md")
+    texts = [*(DATA.parent / page for page in pages), *sorted(DATA.parent.glob("notebooks/[0-9]*.py"))]
     files = arguments.files or texts
     found = [line for path in files for line in stale(path, write=not arguments.check)]
     print("\n".join(found) if found else f"{len(files)} texts state what is recorded")
