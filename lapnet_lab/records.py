@@ -164,7 +164,7 @@ def main() -> int:
     """Exit status 1 where a check found something."""
     parser = argparse.ArgumentParser(prog="python -m lapnet_lab.records", description="Recorded numbers into texts.")
     parser.add_argument(
-        "files", nargs="*", type=Path, help="README.md, data/README.md, docs/teaching.md and the notebooks without any"
+        "files", nargs="*", type=Path, help="all that state records without any"
     )
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a text states another number")
     arguments = parser.parse_args()
