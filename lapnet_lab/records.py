@@ -163,9 +163,7 @@ def stale(path: Path, data: Path = DATA, write: bool = False) -> list[str]:
 def main() -> int:
     """Exit status 1 where a check found something."""
     parser = argparse.ArgumentParser(prog="python -m lapnet_lab.records", description="Recorded numbers into texts.")
-    parser.add_argument(
-        "files", nargs="*", type=Path, help="all that state records without any"
-    )
+    parser.add_argument("files", nargs="*", type=Path, help="all that state records without any")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a text states another number")
     arguments = parser.parse_args()
     pages = ("README.md", "data/README.md", "docs/teaching.md")
