@@ -39,6 +39,7 @@ import prose
 import solutions
 
 from lapnet_lab import mine, records
+from lapnet_lab.saving import VIEW
 
 SOLVED = "solved"
 """The folder of the solved notebooks, beside the learner's."""
@@ -69,7 +70,6 @@ contract is as long as it has to be."""
 LARGEST_FILE = 1_500_000
 ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
 """Under which the reference outputs are made and compared."""
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @cache
@@ -173,11 +173,16 @@ def read(path: Path) -> Any | None:
     return nbformat.read(path, 4) if path.exists() else None
 
 
+def solved_path(name: str) -> Path:
+    """Of the solved notebook."""
+    return FOLDER / SOLVED / f"{name}.ipynb"
+
+
 def build(name: str) -> None:
     """Render, execute the solved one, strip, and derive the learner's from it."""
     from nbclient import NotebookClient
 
-    path = FOLDER / SOLVED / f"{name}.ipynb"
+    path = solved_path(name)
     path.parent.mkdir(exist_ok=True)
     records.stale(FOLDER / f"{name}.py", write=True)
     notebook = merge(source_of(name, solved=True), read(path))
@@ -191,7 +196,7 @@ def build(name: str) -> None:
             if "image/png" in data:
                 data["image/png"] = lighter(data["image/png"])
             if "image/png" in data or "text/html" in data:
-                data.pop(WIDGET, None)  # without its kernel a widget is an error message; its picture is not
+                data.pop(VIEW, None)  # without its kernel a widget is an error message; its picture is not
     nbformat.write(notebook, path)
     strip = ("--keep-output", "--keep-count", "--keep-id", "--extra-keys", "metadata.widgets")
     subprocess.run([sys.executable, "-m", "nbstripout", *strip, str(path)], check=True)
@@ -203,7 +208,7 @@ def build(name: str) -> None:
 
 def retext(name: str) -> None:
     """Build without executing, where the code is as it was executed: after an edit of the text."""
-    path = FOLDER / SOLVED / f"{name}.ipynb"
+    path = solved_path(name)
     records.stale(FOLDER / f"{name}.py", write=True)
     before = read(path)
     notebook = merge(source_of(name, solved=True), before)
@@ -220,7 +225,7 @@ def retext(name: str) -> None:
 def derive(name: str) -> None:
     """Write the learner's notebook from the solved one."""
     path = FOLDER / f"{name}.ipynb"
-    nbformat.write(learners(name, read(FOLDER / SOLVED / f"{name}.ipynb")), path)
+    nbformat.write(learners(name, read(solved_path(name))), path)
 
 
 def learners(name: str, solved: Any) -> Any:
@@ -254,15 +259,15 @@ def problems(source: Any, built: Any) -> Iterator[str]:
 
 def check(name: str) -> list[str]:
     """Problems of one notebook, each with its name."""
-    path, solved = FOLDER / f"{name}.ipynb", read(FOLDER / SOLVED / f"{name}.ipynb")
+    path, solved = FOLDER / f"{name}.ipynb", read(solved_path(name))
     if not path.exists() or solved is None:
         return [f"{name}: not built; run `make notebooks`"]
-    built = nbformat.read(path, 4)
-    found = [f"{SOLVED}: {problem}" for problem in problems(source_of(name, solved=True), solved)]
+    built, source = nbformat.read(path, 4), source_of(name, solved=True)
+    found = [f"{SOLVED}: {problem}" for problem in problems(source, solved)]
     found += problems(source_of(name), built)
     if not found and learners(name, solved) != built:
         found.append(f"it is not what {SOLVED}/{name}.ipynb gives: run `make notebooks`")
-    found += solutions.used_elsewhere(source_of(name, solved=True))
+    found += solutions.used_elsewhere(source)
     found += map(str, prose.unheld(solved))
     if (count := prose.words(built)) > MOST_WORDS:
         found.append(f"{count} words to read; {MOST_WORDS} is the most")

@@ -19,13 +19,17 @@ from lapnet_lab.functions import FUNCTIONS
 MARK = re.compile(r"# exercise: (\w+)")
 CHECK = re.compile(r'^check(?:\.(\w+)\((\w+)\)|\("(\w+)", (\w+))', re.MULTILINE)
 SOLUTION = re.compile(r"<summary>Solution</summary>.*?```python\n(.*?)```", re.DOTALL)
-TOPICS = {"start_here": "start"}
+
+
+def topic_of(name: str) -> str:
+    """The lesson that a notebook belongs to: 02_pono -> pono; 00_start_here -> start."""
+    topic = name.partition("_")[2]
+    return {"start_here": "start"}.get(topic, topic)
 
 
 def of_lesson(name: str) -> Exercises:
     """The exercises of the lesson that a notebook belongs to."""
-    topic = name.partition("_")[2]
-    module = f"lapnet_lab.lessons.{TOPICS.get(topic, topic)}.exercises"
+    module = f"lapnet_lab.lessons.{topic_of(name)}.exercises"
     try:
         return import_module(module).EXERCISES
     except ModuleNotFoundError as problem:

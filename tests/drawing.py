@@ -1,4 +1,4 @@
-"""What every figure keeps: its inputs, the session's style, and that it renders."""
+"""What every figure keeps: its inputs, the session's style, and that it renders; and every panel at its ends."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
+
+from lapnet_lab.panel import FigurePanel
 
 
 def draws_and_leaves_everything_else_alone(draw: Callable[..., Figure], arguments: Sequence[Any]) -> None:
@@ -20,3 +22,17 @@ def draws_and_leaves_everything_else_alone(draw: Callable[..., Figure], argument
     assert len(file.getvalue()) > 2000
     assert dict(mpl.rcParams) == style
     assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
+
+
+def drive(panel: FigurePanel, values: dict[str, list[Any]]) -> dict[tuple[str, Any], str]:
+    """Each control at each of its values, the others at their first; what the panel then says."""
+    said = {}
+    for name, options in values.items():
+        first = panel.controls[name].value
+        for value in options:
+            panel.controls[name].value = value
+            assert panel.error == "", (name, value)
+            assert bytes(panel.picture.value).startswith(b"\x89PNG")
+            said[name, value] = panel.describe(panel.numbers)
+        panel.controls[name].value = first
+    return said

@@ -5,22 +5,28 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from solutions import CHECK, SOLUTION
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def _text(notebook: str) -> str:
+    """The source of a notebook, its text cells without the marks of a comment."""
+    return re.sub(r"^# ?", "", (NOTEBOOKS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def exercises_of(notebook: str) -> list[tuple[str, str, str]]:
     """(code of the folded solution, name of the check, variable that it looks at) of each exercise, in order."""
-    text = re.sub(r"^# ?", "", (NOTEBOOKS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    solutions = re.findall(r"<summary>Solution</summary>.*?```python\n(.*?)```", text, flags=re.DOTALL)
-    checks = re.findall(r'^check\("(\w+)", (\w+)', text, flags=re.MULTILINE)
+    text = _text(notebook)
+    solutions = SOLUTION.findall(text)
+    checks = [(name, answer) for _, _, name, answer in CHECK.findall(text) if name]
     assert len(solutions) == len(checks)
     return [(solution, *check) for solution, check in zip(solutions, checks, strict=True)]
 
 
 def code_in_folds(notebook: str) -> list[str]:
     """The code of every "For the curious" of a notebook, which nobody runs but the curious and a test."""
-    text = re.sub(r"^# ?", "", (NOTEBOOKS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    folds = re.findall(r"<summary>For the curious: .*?</details>", text, flags=re.DOTALL)
+    folds = re.findall(r"<summary>For the curious: .*?</details>", _text(notebook), flags=re.DOTALL)
     return [code for fold in folds for code in re.findall(r"```python\n(.*?)```", fold, flags=re.DOTALL)]
 
 

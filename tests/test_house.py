@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from solutions import topic_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # Names that conda-forge has for the same packages.
@@ -162,14 +163,9 @@ def test_what_lessons_share_sees_no_lesson():
             assert not {name for name in imported(path) if "lessons" in name}, path
 
 
-def topic_of(notebook):
-    """02_pono -> pono; 00_start_here -> start."""
-    return {"start_here": "start"}.get(notebook.stem[3:], notebook.stem[3:])
-
-
 @pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_a_lesson_has_one_name(notebook):
-    topic = topic_of(notebook)
+    topic = topic_of(notebook.stem)
     for place in (f"notebooks/{notebook.stem}.ipynb", f"lapnet_lab/lessons/{topic}/__init__.py",
                   f"tests/lessons/test_{topic}.py", f"data/records/{topic}.json"):  # fmt: skip
         assert (ROOT / place).is_file(), place
@@ -178,7 +174,7 @@ def test_a_lesson_has_one_name(notebook):
 
 
 def test_every_lesson_has_a_notebook():
-    assert {topic_of(path) for path in (ROOT / "notebooks").glob("[0-9]*.py")} == set(TOPICS)
+    assert {topic_of(path.stem) for path in (ROOT / "notebooks").glob("[0-9]*.py")} == set(TOPICS)
 
 
 BUDGETS = {

@@ -7,22 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from lapnet_lab.functions import FUNCTIONS
-from lapnet_lab.tries import try_out
+from wrong import Wrong, gets_its_own_hint
 
 NAMES = ("iou", "kmeans_step", "decode", "nms", "match", "average_precision")
-WRONG: dict[str, list[tuple[str, Callable[..., Any]]]] = {name: [] for name in NAMES}
-
-
-def wrong(name: str, hint: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Marks a wrong way to write the function of this name, and some words of the hint that it has to get."""
-
-    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        WRONG[name].append((hint, function))
-        return function
-
-    return mark
+wrong = Wrong(NAMES)
 
 
 def pairs(a, b, value):
@@ -376,17 +364,10 @@ def _(hits, num_objects):
     return hits.float().mean()
 
 
-CASES = [
-    pytest.param(name, hint, function, id=f"{name}-{hint}") for name, ways in WRONG.items() for hint, function in ways
-]
-
-
-@pytest.mark.parametrize(("name", "hint", "function"), CASES)
+@pytest.mark.parametrize(("name", "hint", "function"), wrong.cases())
 def test_it_gets_its_own_hint(name: str, hint: str, function: Callable[..., Any]) -> None:
-    found = try_out(FUNCTIONS[name], function)
-    assert found is not None
-    assert hint in found.message, (found.message, found.example, found.expected, found.got)
+    gets_its_own_hint(name, hint, function)
 
 
 def test_each_has_four_at_least_with_hints_that_differ() -> None:
-    assert {name for name in NAMES if len({hint for hint, _ in WRONG[name]}) < 4} == set()
+    assert wrong.with_few_hints() == set()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawing import drive
 from exercises import check_solutions
 from matplotlib.figure import Figure
 
@@ -20,7 +21,6 @@ from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab import mine
 from lapnet_lab.lessons.detections import figures, mistakes, panels, recording, study
 from lapnet_lab.lessons.detections.exercises import EXERCISES, check, judge
-from lapnet_lab.panel import FigurePanel
 from lapnet_lab.static import figure_png
 
 CLASSES = len(SCENE_CLASSES)
@@ -284,19 +284,6 @@ def test_what_a_score_means() -> None:
 
 
 # ---- panels ---------------------------------------------------------------------------------------------------------
-
-
-def drive(panel: FigurePanel, values: dict[str, list[Any]]) -> dict[tuple[str, Any], str]:
-    """Each control at each of its values, the others as the panel starts; what the panel then says."""
-    said = {}
-    for name, options in values.items():
-        first = panel.controls[name].value
-        for value in options:
-            panel.controls[name].value = value
-            assert panel.error == "", (name, value)
-            said[name, value] = panel.describe(panel.numbers)
-        panel.controls[name].value = first
-    return said
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawing import drive
 from exercises import check_solutions
 from matplotlib.figure import Figure
 
@@ -17,7 +18,6 @@ from lapnet_lab.lessons.pono import figures, study
 from lapnet_lab.lessons.pono.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.pono.panels import save_ao_panel, shift_panel
 from lapnet_lab.lessons.pono.study import shifted_object
-from lapnet_lab.panel import FigurePanel
 
 IMAGE = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 BOXES = torch.tensor([[8.0, 8.0, 30.0, 40.0], [20.0, 12.0, 60.0, 60.0]])
@@ -81,20 +81,6 @@ def test_figures_show_the_numbers_that_they_are_given() -> None:
     assert shown.mask.sum() == 32  # nobody's anchors are left out
     assert len(first.lines) == 1
     assert len(second.lines) == 1
-
-
-def drive(panel: FigurePanel, values: dict[str, list[Any]]) -> dict[tuple[str, Any], str]:
-    """Each control at each of its values, the others at their first; what the panel then says."""
-    said = {}
-    for name, options in values.items():
-        first = panel.controls[name].value
-        for value in options:
-            panel.controls[name].value = value
-            assert panel.error == "", (name, value)
-            assert bytes(panel.picture.value).startswith(b"\x89PNG")
-            said[name, value] = panel.describe(panel.numbers)
-        panel.controls[name].value = first
-    return said
 
 
 @pytest.mark.slow

@@ -67,11 +67,6 @@ def outcome(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped|xfailed)", summary)}
 
 
-def solved(name: str) -> Path:
-    """The notebook that is executed; the learner's is derived from it."""
-    return ROOT / "notebooks" / build.SOLVED / f"{name}.ipynb"
-
-
 def first_number(name: str) -> Any:
     """A built notebook up to the first compared output with at least four digits, and that output."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
@@ -103,7 +98,7 @@ def test_is_built(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", build.NOTEBOOKS)
 def test_outputs_are_reproduced(name: str) -> None:
-    path = solved(name)
+    path = build.solved_path(name)
     result = run_nbval(path)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert outcome(result) == {"passed": len(build.code_cells(nbformat.read(path, 4)))}

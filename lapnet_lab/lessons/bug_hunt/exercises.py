@@ -55,18 +55,13 @@ def _mended_loss(answer: Any) -> str:
             if mine_fit is None or not torch.allclose(mine_fit, right_fit, atol=1e-4):
                 return "the value is right, but the label still pulls at predicted_iou: where does detach() belong?"
             continue
-        soft = (overlap * raw).clamp(0, 1)
-        if torch.isclose(mine.detach(), ((1 - raw) ** 2).mean() + 4 * _cross_entropy(score, soft), atol=1e-4):
+        if torch.isclose(mine.detach(), patients.loss_e(score, overlap, raw), atol=1e-4):
             (pull,) = torch.autograd.grad(((1 - fit) ** 2).mean(), fit)
             if mine_fit is not None and torch.allclose(mine_fit, pull, atol=1e-4):
                 return "nothing flows back through the label any more, but it is soft; eq. 3 says yes or no."
             return "this is E's own: the label is O times O_hat, and both parts of the loss pull at O_hat."
         return "the value is not localisation + 4 * cross-entropy against the label of eq. 3."
     return ""
-
-
-def _cross_entropy(score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.binary_cross_entropy_with_logits(score, label)
 
 
 def _mended_update(answer: Any) -> str:

@@ -27,6 +27,7 @@ from lapnet_core.evaluate import voc_map
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import MAX_S_STEP, LapNetMethod, Losses, balance_multipliers, network_groups
 from lapnet_core.model import LapNet
+from lapnet_core.step import clip_gradients
 from lapnet_core.train import train
 from lapnet_lab import records
 from lapnet_lab.functions import FUNCTIONS
@@ -176,13 +177,14 @@ class OwnLapNet(LapNetMethod):
         self, predicted: Float[Tensor, "P 4"], objects: Float[Tensor, "G 4"], owner: Int[Tensor, " P"]
     ) -> Float[Tensor, " P"]:
         """O_hat: the IoU of each predicted box with the object of its anchor."""
-        fit = paired_iou(predicted, objects[owner])
+        fit = predicted.new_zeros(len(predicted))
         for n in owner.unique().tolist():
-            own = self.own.iou(predicted[owner == n], objects[n : n + 1])[:, 0]
+            rows = (owner == n).nonzero().flatten()
+            own = self.own.iou(predicted[rows], objects[n : n + 1])[:, 0]
             if predicted.requires_grad and not own.requires_grad:
                 self.own.give_up("iou", "no gradient flows through it")
-                break
-            fit = fit.index_put(((owner == n).nonzero().flatten(),), own)
+                return paired_iou(predicted, objects[owner])
+            fit = fit.index_put((rows,), own)
         return fit
 
     def detect(
@@ -250,8 +252,7 @@ def step(method: OwnLapNet, optimizer: torch.optim.Optimizer, batch: Any, config
     method.share = number / config.steps
     losses = method(batch.images, batch.targets)
     losses.total.backward()
-    network = [p for group in optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(network, config.clip_norm or float("inf"))
+    clip_gradients(optimizer, config.clip_norm)
     optimizer.step()
     anchor_lr, loss_lr = balance_multipliers(config, method.model.num_classes)
     criterion, always = method.criterion, torch.ones(1, dtype=torch.bool)
