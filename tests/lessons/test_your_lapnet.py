@@ -187,6 +187,16 @@ def test_her_functions_are_called_and_the_others_are_the_librarys():
         functions.nothing()
 
 
+@pytest.mark.parametrize("name", ["iou", "decode", "held_update"])
+def test_a_right_function_in_float64_is_trained_with(name):
+    def exact(*arguments):
+        return FUNCTIONS[name].solution(*arguments).double()
+
+    detector, functions = study.learn(CONFIG, SCENES, SimpleNamespace(**{name: exact}), progress=False)
+    assert functions.used[name] is exact
+    assert {p.dtype for p in detector.method.parameters()} == {torch.float32}
+
+
 def test_anchors_come_to_rest_and_are_sorted():
     sizes = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)) * 50 + 4
     labels = torch.arange(60) % 2

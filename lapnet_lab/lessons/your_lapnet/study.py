@@ -67,7 +67,8 @@ class Functions:
         self.seconds[name] += time.thread_time() - started
         if self.in_loss:
             self._give_up_slow(name)
-        return result
+        # The checks take float64 as right; the network, and what is added up beside it, is float32.
+        return result.float() if isinstance(result, Tensor) and result.dtype == torch.float64 else result
 
     def give_up(self, name: str, why: str) -> None:
         """The library's from here on."""
