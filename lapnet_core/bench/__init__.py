@@ -1,0 +1,1 @@
+"""Benchmarks: each line of a part compares something of ours with what one would take instead."""
