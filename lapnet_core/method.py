@@ -209,7 +209,7 @@ class LapNetMethod(Method):
         return {
             "loc": terms.loc.item(),
             "cls": terms.cls.item(),
-            "overlap": fit.mean().item() if len(fit) else 0.0,
+            "predicted_iou": fit.mean().item() if len(fit) else 0.0,
             "reg": terms.reg.item(),
             "lam_loc": lam_loc.item(),
             "lam_cls": lam_cls.item(),

@@ -339,7 +339,7 @@ Predict(
 # %% tags=["nbval-ignore-output"]
 watch = panels.LiveLosses(settings.steps)  # called after every step, it notes what `method.progress()` tells
 training = train.train(settings, lesson, save=False, progress=lab.progress, on_step=watch)
-fits = [line["overlap"] for line in watch.log]
+fits = [line["predicted_iou"] for line in watch.log]
 print(f"mean Ô of the positives: first {fits[0]:.2f}, last {fits[-1]:.2f}")
 
 # %% [markdown]

@@ -198,7 +198,7 @@ picture = (held_out or dataset)[1][0]
 watch = panels.LiveTraining(settings, picture, dataset.class_names)
 training = train.train(settings, dataset, val_dataset=held_out, progress=lab.progress, on_step=watch)
 watch.draw()  # with the validation after the last step
-fits = [line["overlap"] for line in watch.log]
+fits = [line["predicted_iou"] for line in watch.log]
 first, last = (sum(part) / len(part) for part in (fits[:20], fits[-20:]))
 print(f"mean Ô over the first 20 steps {first:.3f}, over the last {last:.3f}; {training.seconds:.0f} s")
 
@@ -239,7 +239,7 @@ figures.curves(log, figures.LOSSES, "the training of the shipped detector")
 # | `total` | the next three together | nothing: it may be negative, and rise while all is well |
 # | `loc`, `cls` | localisation and classification loss (eqs. 5, 6), *weighted* | that they are finite |
 # | `reg` | regularisation (eq. 7); it keeps the weights from vanishing | nothing |
-# | `overlap` | mean $\hat O$ over the positives | **that it rises** |
+# | `predicted_iou` | mean $\hat O$ over the positives | **that it rises** |
 # | `lam_loc`, `lam_cls` | the two learned loss weights | that they come to rest |
 # | `objects` | annotated objects in the batch | that there are some |
 # | `positives_loc` | anchors with $O > 0.5$ | **dozens for each object; never 0** |
@@ -356,7 +356,7 @@ figures.map_chart(named, ends)
 
 # %%
 lines, _ = failures.run("rate", steps=12)
-_, fit = study.column(lines, "overlap")
+_, fit = study.column(lines, "predicted_iou")
 _, loss = study.column(lines, "cls")
 print(f"Ô fell to less than half of what an untrained network has: {fit[-1] < fit[0] / 2}")
 print(f"the classification loss rose to more than ten times the first: {max(loss) > 10 * loss[0]}")
@@ -387,7 +387,7 @@ for scale in (1, 16):
             print(f"anchors × {scale:2}, {overlap:4}: {count} objects, {positives} positives")
 
 # %% [markdown]
-# **Notice** that PONO *hides* this mistake. What you see in the log is that `overlap` begins very low.
+# **Notice** that PONO *hides* this mistake. What you see in the log is that `predicted_iou` begins very low.
 #
 # ### mAP stays at 0
 #
@@ -452,7 +452,7 @@ for name, lines in patients.items():
 diagnosis = None  # {"A": ..., "B": ..., "C": ..., "D": ...}
 
 check("diagnosis", diagnosis, truth=failures.PATIENTS)
-figures.compared(patients, "overlap", "mean Ô of the four")
+figures.compared(patients, "predicted_iou", "mean Ô of the four")
 
 # %% [markdown]
 # ## 9. The same from the command line

@@ -40,7 +40,7 @@ def test_it_learns():
     detections, targets, skipped = result.detector.predict_dataset(Squares(16), progress=False)
     assert skipped == []
     assert voc_map(detections, targets, 2).mean_ap > 0.8
-    assert result.log[-1]["overlap"] > result.log[0]["overlap"]
+    assert result.log[-1]["predicted_iou"] > result.log[0]["predicted_iou"]
 
 
 @pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned"])

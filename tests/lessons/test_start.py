@@ -25,7 +25,7 @@ SHAPES = torch.tensor([[[8.0, 16.0], [16.0, 32.0]], [[20.0, 10.0], [40.0, 20.0]]
 MAP = torch.linspace(0, 1, 96).view(8, 12)
 POINTS = torch.tensor([[12.0, 20.0], [28.0, 20.0], [36.0, 44.0]])
 OWNERS, KEPT = torch.tensor([0, 0, 1]), torch.tensor([True, False, True])
-LOG = [{"step": s, "loc": 1 / s, "cls": 2 / s, "overlap": 1 - 1 / s} for s in range(1, 41)]
+LOG = [{"step": s, "loc": 1 / s, "cls": 2 / s, "predicted_iou": 1 - 1 / s} for s in range(1, 41)]
 FOUND = {"boxes": BOXES, "labels": LABELS, "scores": torch.tensor([0.9, 0.4])}
 NOTHING = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
 WEIGHTS = {"one": torch.rand(2, 2) + 0.1, "two": torch.rand(2, 2) + 0.1}
@@ -114,7 +114,7 @@ class Told(LapNetMethod):
 
     def progress(self) -> dict[str, float]:
         self.told += 1
-        return {"loc": self.told, "cls": 2 * self.told, "overlap": 1 / self.told, "reg": 0.0}
+        return {"loc": self.told, "cls": 2 * self.told, "predicted_iou": 1 / self.told, "reg": 0.0}
 
 
 class Place:
@@ -138,7 +138,7 @@ def test_live_losses_note_every_step_and_draw_now_and_then(
         watch(step, method)
     assert started == ["the first steps ..."]
     assert [line["step"] for line in watch.log] == list(range(1, steps + 1))
-    assert watch.log[1] == {"step": 2, "loc": 2, "cls": 4, "overlap": 0.5, "reg": 0.0}
+    assert watch.log[1] == {"step": 2, "loc": 2, "cls": 4, "predicted_iou": 0.5, "reg": 0.0}
     assert len(place.shown) == drawn
     assert all(isinstance(figure, Figure) for figure in place.shown)
 

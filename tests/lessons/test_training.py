@@ -36,7 +36,7 @@ FOUND: dict[str, Any] = {
 }
 NAMES = ("person", "car")
 LOG: list[dict[str, Any]] = [
-    {"step": s, "loc": 1 / s, "cls": 2 / s, "overlap": 1 - 1 / s, "positives_loc": 9} for s in range(1, 21)
+    {"step": s, "loc": 1 / s, "cls": 2 / s, "predicted_iou": 1 - 1 / s, "positives_loc": 9} for s in range(1, 21)
 ]
 MAPS: list[dict[str, Any]] = [
     {"step": 10, "val_map": 0.1, "train_map": 0.5},
@@ -169,12 +169,12 @@ def test_the_recorded_failures_show_their_signs() -> None:
     logs = study.runs("failures")
     assert set(logs) == set(failures.CASES) == set(failures.PATIENTS.values())
     ends = {
-        name: {key: study.column(log, key)[1] for key in ("overlap", "val_map", "train_map")}
+        name: {key: study.column(log, key)[1] for key in ("predicted_iou", "val_map", "train_map")}
         for name, log in logs.items()
     }
-    assert ends["rate"]["overlap"][-1] < 0.1 < ends["rate"]["overlap"][0]
+    assert ends["rate"]["predicted_iou"][-1] < 0.1 < ends["rate"]["predicted_iou"][0]
     assert set(study.column(logs["anchors"], "positives_loc")[1]) == {0}
-    assert ends["classes"]["overlap"][-1] > 0.7
+    assert ends["classes"]["predicted_iou"][-1] > 0.7
     assert ends["classes"]["train_map"][-1] > 0.5 > 10 * ends["classes"]["val_map"][-1]
     heart = ends["overfitting"]
     assert heart["train_map"][-1] > 2 * heart["val_map"][-1]
@@ -261,7 +261,7 @@ CHARTS: dict[str, Chart] = {
     "schedules": figures.schedules({"a": laptop_scenes(), "one step": laptop_scenes().with_options(steps=1)}),
     "curves": figures.curves(LOG, figures.LOSSES, "log", log_scale=True),
     "maps": figures.map_chart({"val": ([10, 20], [0.1, 0.3])}, {"patience 1": study.Stop(20, 10, 0.1)}),
-    "compared": figures.compared({"a": LOG, "b": LOG[:1]}, "overlap", "two"),
+    "compared": figures.compared({"a": LOG, "b": LOG[:1]}, "predicted_iou", "two"),
 }
 
 

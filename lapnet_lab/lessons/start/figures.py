@@ -39,7 +39,7 @@ def loss_curves(log: Sequence[Mapping[str, Any]], steps: int | None = None) -> F
     figure, axes = panel_row(3, 3.3, 2.7)
     step = np.array([line["step"] for line in log], dtype=float)
     series = (("loc", "localisation loss, eq. 5", BLUE), ("cls", "classification loss, eq. 6", VERMILLION))
-    for ax, (key, title, shade) in zip(axes, (*series, ("overlap", "mean Ô of the positives", GREEN)), strict=True):
+    for ax, (key, title, shade) in zip(axes, (*series, ("predicted_iou", "mean Ô of the positives", GREEN)), strict=True):
         values = np.array([line[key] for line in log], dtype=float)
         ax.plot(step, values, color=shade, lw=0.8, alpha=0.4)
         window = max(1, len(values) // 10)
@@ -47,7 +47,7 @@ def loss_curves(log: Sequence[Mapping[str, Any]], steps: int | None = None) -> F
             smooth = np.convolve(values, np.ones(window) / window, "valid")
             ax.plot(step[window - 1 :], smooth, color=shade)
         ax.set(title=title, xlabel="step", xlim=(0, steps or max(step.max(initial=1), 1)))
-        ax.set_ylim(0, 1 if key == "overlap" else float(np.quantile(values, 0.98)) * 1.15 + 1e-6)
+        ax.set_ylim(0, 1 if key == "predicted_iou" else float(np.quantile(values, 0.98)) * 1.15 + 1e-6)
     return figure
 
 

@@ -181,7 +181,7 @@ def patients() -> dict[str, list[Line]]:
 def summary(log: Sequence[Line]) -> str:
     """The ends of a log in a line: positives, fit, mAP."""
     told = []
-    for name, digits in (("positives_loc", 0), ("overlap", 2), ("train_map", 2), ("val_map", 2)):
+    for name, digits in (("positives_loc", 0), ("predicted_iou", 2), ("train_map", 2), ("val_map", 2)):
         _, values = column(log, name)
         told.append(f"{name} {values[0]:.{digits}f} to {values[-1]:.{digits}f}")
     return ", ".join(told)

@@ -16,7 +16,7 @@ from lapnet_lab.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, add_b
 
 LOOKS = ((BLUE, "solid"), (VERMILLION, "dash"), (GREEN, "dot"), (PURPLE, "dashdot"), (ORANGE, "solid"), (SKY, "dash"))
 """Of the curves of one chart, in order."""
-LOSSES = {"loc": "localisation loss", "cls": "classification loss", "overlap": "mean Ô"}
+LOSSES = {"loc": "localisation loss", "cls": "classification loss", "predicted_iou": "mean Ô"}
 WEIGHTS = {"lam_loc": "λ of localisation", "lam_cls": "λ of classification"}
 
 
@@ -122,7 +122,7 @@ def live(
         at, values = column(log, name)
         axes[0].plot(at, smoothed(values), dash, color=shade, label=title)
     axes[0].legend(fontsize=8)
-    at, values = column(log, "overlap")
+    at, values = column(log, "predicted_iou")
     axes[1].plot(at, smoothed(values), color=GREEN)
     at, values = column(maps, "val_map")
     axes[2].plot(at, values, "o-", color=PURPLE)
