@@ -9,7 +9,7 @@ from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
 from lapnet_core.data.types import DataError, Detection, Sample, Skipped, SkipReport, Target, Transform
-from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc07_test, voc0712_trainval
+from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc0712
 from lapnet_core.data.yolo import YoloDetection
 
 __all__ = [
@@ -38,6 +38,5 @@ __all__ = [
     "eval_transform",
     "flatten_targets",
     "train_transform",
-    "voc07_test",
-    "voc0712_trainval",
+    "voc0712",
 ]

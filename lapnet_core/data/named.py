@@ -12,7 +12,7 @@ from lapnet_core.data.coco import coco2017
 from lapnet_core.data.download import data_dir
 from lapnet_core.data.own import OwnData, find
 from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, Transform
-from lapnet_core.data.voc import voc07_test, voc0712_trainval
+from lapnet_core.data.voc import VOC_PARTS, voc0712
 from lapnet_core.scenes import Scenes
 
 SIZES_FROM = 20_000
@@ -79,12 +79,7 @@ def open_dataset(
         return Scenes(SCENE_COUNTS[split], size=image_size, split=split, transform=transform)
     folder = data_dir()
     if name == "voc":
-        if split not in ("trainval", "test"):
-            raise DataError(
-                f'voc has no split "{split}"; give --split trainval (2007 and 2012, as the paper) or test (2007)'
-            )
-        opened = voc0712_trainval if split == "trainval" else voc07_test
-        return opened(folder, on_error=on_error, transform=transform)
+        return voc0712(split, folder, on_error=on_error, transform=transform)
     if name == "coco":
         return coco2017(split, folder, on_error=on_error, transform=transform)
     return _own(name).open(split, class_names=class_names, on_error=on_error, transform=transform)
@@ -92,7 +87,7 @@ def open_dataset(
 
 def splits_of(name: str) -> tuple[str, ...]:
     """The splits that a data set has, as `open_dataset` takes them. DataError where there is no such data."""
-    fixed = {"scenes": tuple(SCENE_COUNTS), "voc": ("trainval", "test"), "coco": ("train", "val", "test-dev")}
+    fixed = {"scenes": tuple(SCENE_COUNTS), "voc": tuple(VOC_PARTS), "coco": ("train", "val", "test-dev")}
     return fixed[name] if name in fixed else _own(name).splits
 
 

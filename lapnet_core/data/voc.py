@@ -240,36 +240,42 @@ def _read_difficult(element: Element, where: str) -> bool:
     return text == "1"
 
 
-def voc0712_trainval(
-    data_dir: Root | None = None, *, on_error: OnError = "raise", transform: Transform | None = None
+VOC_PARTS = {split: tuple((year, split) for year in (2007, 2012)) for split in ("trainval", "train", "val")}
+VOC_PARTS["test"] = ((2007, "test"),)
+"""Which image sets make a split, as the VOC papers have it: trainval of both years, 16,551 images, to train on, test of
+2007, 4,952 images, to report. train and val are the halves of trainval as the challenge made them: choose on val."""
+
+
+def voc0712(
+    split: str, data_dir: Root | None = None, *, on_error: OnError = "raise", transform: Transform | None = None
 ) -> VOCDetection:
-    """The usual training set of the VOC papers: trainval of 2007 and of 2012, 16,551 images.
+    """VOC 2007 and 2012.
 
     Args:
+        split: of VOC_PARTS.
         data_dir: the folder of all data sets; None takes `download.data_dir()`. Both what `download` unpacks and the
             official VOCdevkit are found in it.
         on_error: as in `VOCDetection`.
         transform: as in `VOCDetection`.
 
     Raises:
-        DataError: a part is not there, or has a fault.
+        DataError: there is no such split, or a part is not there, or has a fault.
     """
-    parts = [(_find_voc(data_dir, year, "trainval"), "trainval") for year in (2007, 2012)]
+    if split not in VOC_PARTS:
+        raise DataError(
+            f'voc has no split "{split}"; give --split trainval (2007 and 2012, as the paper), train or val (its '
+            "halves) or test (2007)"
+        )
+    parts = [(_find_voc(data_dir, year, image_set), image_set) for year, image_set in VOC_PARTS[split]]
     return VOCDetection(parts, on_error=on_error, transform=transform)
-
-
-def voc07_test(
-    data_dir: Root | None = None, *, on_error: OnError = "raise", transform: Transform | None = None
-) -> VOCDetection:
-    """The usual test set of the VOC papers: test of 2007, 4,952 images. Arguments as in `voc0712_trainval`."""
-    return VOCDetection(_find_voc(data_dir, 2007, "test"), "test", on_error=on_error, transform=transform)
 
 
 def _find_voc(data_dir: Root | None, year: int, image_set: str) -> Path:
     base = default_data_dir() if data_dir is None else Path(data_dir)
-    places = [base / "voc" / f"VOC{year}-{image_set}", base / "VOCdevkit" / f"VOC{year}"]
+    archive = "test" if image_set == "test" else "trainval"
+    places = [base / "voc" / f"VOC{year}-{archive}", base / "VOCdevkit" / f"VOC{year}"]
     for place in places:
         if (place / "ImageSets" / "Main" / f"{image_set}.txt").is_file():
             return place
     tried = " or ".join(str(place) for place in places)
-    raise DataError(f"{tried}: no {image_set} set of VOC{year} here; get it by `lapnet data get voc{year}-{image_set}`")
+    raise DataError(f"{tried}: no {image_set} set of VOC{year} here; get it by `lapnet data get voc{year}-{archive}`")

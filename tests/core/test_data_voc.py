@@ -21,9 +21,9 @@ from lapnet_core.data import (
     VOCDetection,
     collate,
     eval_transform,
-    voc07_test,
-    voc0712_trainval,
+    voc0712,
 )
+from lapnet_core.data.named import open_dataset, splits_of
 
 WIDTH, HEIGHT = 40, 30
 GOOD = ("cat", (5, 6, 20, 25))
@@ -343,10 +343,26 @@ def test_indexing_copies_and_pickling(tmp_path):
 def test_official_and_downloaded_folders_are_found(tmp_path):
     for number, place in enumerate(("voc/VOC2007-trainval", "VOCdevkit/VOC2012", "VOCdevkit/VOC2007")):
         write_image(tmp_path / place, f"{number}", object_xml(*GOOD), listed="test" if number == 2 else "trainval")
-    assert [voc0712_trainval(tmp_path).target(i)["image_id"] for i in range(2)] == ["0", "1"]
-    assert voc07_test(tmp_path).target(0)["image_id"] == "2"
+    assert [voc0712("trainval", tmp_path).target(i)["image_id"] for i in range(2)] == ["0", "1"]
+    assert voc0712("test", tmp_path).target(0)["image_id"] == "2"
     with pytest.raises(DataError, match="lapnet data get voc2007-test"):
-        voc07_test(tmp_path / "elsewhere")
+        voc0712("test", tmp_path / "elsewhere")
+
+
+def test_voc_has_a_val_split_to_choose_by(tmp_path, monkeypatch):
+    """The halves of trainval lie in the archives of trainval; nothing of one is in the other, or in test."""
+    for year, place in ((2007, "VOC2007-trainval"), (2012, "VOC2012-trainval")):
+        for part in ("train", "val"):
+            write_image(tmp_path / "voc" / place, f"{year}{part}", object_xml(*GOOD), listed=part)
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    for part in ("train", "val"):
+        data = open_dataset("voc", part)
+        assert [data.target(i)["image_id"] for i in range(len(data))] == [f"2007{part}", f"2012{part}"]
+    assert splits_of("voc") == ("trainval", "train", "val", "test")
+    with pytest.raises(DataError, match='no split "test-dev"; give --split trainval'):
+        open_dataset("voc", "test-dev")
+    with pytest.raises(DataError, match=r"VOC2007-test.*lapnet data get voc2007-test"):
+        open_dataset("voc", "test")
 
 
 @pytest.mark.data
