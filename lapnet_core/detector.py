@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from jaxtyping import Float, UInt8
@@ -53,7 +54,7 @@ class Detector:
     @property
     def device(self) -> torch.device:
         """Where the method is."""
-        return next(self.method.parameters()).device
+        return self.method.device
 
     def save(self, path: str | Path, note: dict[str, Any] | None = None, half: bool = False) -> None:
         """Write state and metadata; atomic, so that an interruption leaves the older file whole, as does a
@@ -70,7 +71,7 @@ class Detector:
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "Detector":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or `lapnet export` as ONNX. Both are data: nothing of a file is run as a program.
 
         Raises:
             OSError, ValueError: with the file's name, where it is missing, something else, or not finite.
@@ -85,6 +86,15 @@ class Detector:
                 f"{path} does not exist{helps}; `lapnet train` writes model.safetensors into its run folder"
             )
         try:
+            if path.suffix.lower() == ".onnx":
+                from lapnet_core.deploy.exported import read_exported
+
+                return cls(*read_exported(path, device))
+            if is_zipfile(path):  # TorchScript, or a pickle of torch
+                raise ValueError(
+                    "loading it could run a program that somebody put into it; lapnet reads .safetensors and .onnx, "
+                    "which are data (`lapnet export` writes TorchScript for your own use elsewhere)"
+                )
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["lapnet"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

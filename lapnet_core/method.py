@@ -52,6 +52,11 @@ class Method(nn.Module, ABC):
     share: float = 0.0
     """How much of the training is done, 0 to 1; `train` sets it before every step."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.parameters()).device
+
     @classmethod
     @abstractmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Method":
