@@ -11,6 +11,7 @@ import torch
 
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Target
+from lapnet_core.method import Losses
 from lapnet_core.peers import method_class
 from lapnet_core.processes import pick_device
 from lapnet_core.step import make_optimizer, train_step
@@ -64,17 +65,27 @@ class MadeUp:
         )
 
 
+class MadeUpStep:
+    """A training step on made-up images, at least five objects each, to be called: it trains `method` on `images` and
+    `targets`, by steps too small to lead anywhere."""
+
+    def __init__(self, config: TrainConfig, num_classes: int) -> None:
+        device, data = pick_device(config.device), MadeUp(num_classes, config.image_size)
+        method = method_class(config.method).create(config, data, progress=False)
+        self.method = method.to(device).to(memory_format=torch.channels_last).train()
+        self.config = replace(config, lr=1e-6)
+        self.optimizer = make_optimizer(self.method, self.config)
+        images = torch.zeros(config.batch_size, 3, *config.image_size, device=device)
+        self.images = images.contiguous(memory_format=torch.channels_last)
+        target = data.target(0)
+        for name in ("boxes", "labels", "difficult"):
+            target[name] = target[name].to(device)
+        self.targets = [target] * config.batch_size
+
+    def __call__(self) -> Losses:
+        return train_step(self.method, self.optimizer, self.images, self.targets, self.config, 0)
+
+
 def step_seconds(config: TrainConfig, num_classes: int, repeats: int = 3) -> float:
-    """Median wall time of one training step on made-up images, at least five objects each."""
-    device, data = pick_device(config.device), MadeUp(num_classes, config.image_size)
-    method = method_class(config.method).create(config, data, progress=False)
-    method = method.to(device).to(memory_format=torch.channels_last).train()
-    config = replace(config, lr=1e-6)
-    optimizer = make_optimizer(method, config)
-    images = torch.zeros(config.batch_size, 3, *config.image_size, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    target = data.target(0)
-    for name in ("boxes", "labels", "difficult"):
-        target[name] = target[name].to(device)
-    targets = [target] * config.batch_size
-    return seconds_each(lambda: train_step(method, optimizer, images, targets, config, 0), warmup=1, repeats=repeats)
+    """Median wall time of one training step on made-up images."""
+    return seconds_each(MadeUpStep(config, num_classes), warmup=1, repeats=repeats)

@@ -1,40 +1,157 @@
 """`lapnet bench`."""
 
+import json
+import shutil
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from lapnet_core.bench import PARTS, Part
+
+LONGEST = {True: 4.0, False: 60.0}
+"""Seconds after which a line takes no further turn, quick and not."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Speed of inference on this machine: LapNet's network, and detections from its outputs."""
+    """LapNet's parts beside what one would take instead, measured here; or with --model or --backbone the speed of one
+    network on this machine.
 
-    backbone: str = "light"
-    image_size: tuple[int, int] = (512, 512)
-    """(height, width) of the network input in pixels."""
-    num_classes: int = 20
-    repeats: int = 5
-    device: str = "auto"
+    lapnet bench --quick                  all parts, under 2 minutes on two cores
+
+    lapnet bench loss training            two parts, in full
+
+    lapnet bench --model runs/mine        images/s of a trained model
+
+    lapnet bench --backbone darknet53     images/s of an untrained LapNet
+    """
+
+    parts: Annotated[tuple[Part, ...], Positional] = field(default=())
+    """Which to measure; none: all."""
+    quick: Annotated[bool, FlagCreatePairsOff] = False
+    """Smaller and shorter."""
+    json: Path | None = None
+    """Write all figures, machine and versions here; a name that is taken gets a number."""
+    threads: int = 0
+    """Threads of torch. 0: as many as it takes by itself."""
+    strict: Annotated[bool, FlagCreatePairsOff] = False
+    """End with status 1 where a limit is missed."""
+    model: Path | None = None
+    """A trained model: model.safetensors, best.safetensors, or the run folder that holds the first."""
+    backbone: str = ""
+    """An untrained LapNet with this backbone: light, darknet53, or any that `lapnet train` takes."""
+    image_size: tuple[int, int] | None = None
+    """Of one network: (height, width) of its input in pixels; none: the model's own, or 512 512."""
+    num_classes: int | None = None
+    """Of an untrained LapNet; none: 20."""
+    repeats: int | None = None
+    """Of one network; none: 5."""
+    device: str | None = None
+    """Of one network; none: CUDA where there is one."""
 
     def run(self, given: Sequence[str]) -> int:
         import torch
 
         from lapnet_core.inputs import check_number
+
+        check_number("--threads", self.threads, 0, whole=True)
+        one = " or ".join(_given(self, "model", "backbone"))
+        lines = _given(self, "parts", "quick", "json", "strict")
+        details = _given(self, "image_size", "num_classes", "repeats", "device")
+        if self.model and self.backbone:
+            raise ValueError("give one of --model and --backbone")
+        if one and lines:
+            raise ValueError(f"{one} times one network; {lines[0]} goes without it")
+        if details and not one:
+            raise ValueError(f"{details[0]} goes with --model or --backbone")
+        if self.model and self.num_classes is not None:
+            raise ValueError("--num-classes goes with --backbone; a trained model has its own")
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        return self._network() if one else self._lines()
+
+    def _lines(self) -> int:
+        """Measure the parts; what was measured is told and written also where it is broken off."""
+        from lapnet_core.bench.line import Result, run
+        from lapnet_core.bench.table import about, as_json, closing, header, opening, row
+        from lapnet_core.files import check_writable, write_new, wrote
+
+        if self.json:
+            check_writable(self.json)
+        here, start, ended = about(), time.monotonic(), False
+        width = min(120, shutil.get_terminal_size((100, 24)).columns)
+        results: list[tuple[str, Result]] = []
+        left_out: dict[str, str] = {}
+        print(f"{opening(here)}\n\n{header(width)}")
+        try:
+            for part in self.parts or PARTS:
+                print(f"\n{part}", flush=True)
+                try:
+                    for line in import_module(f"lapnet_core.bench.{part}").lines(self.quick):
+                        results.append((part, run(line, LONGEST[self.quick])))
+                        print(row(results[-1][1], width), flush=True)
+                except ModuleNotFoundError as error:
+                    if (error.name or "lapnet_core").startswith("lapnet_core"):
+                        raise
+                    left_out[part] = f"{error.name} is not installed"
+                    print(f"  left out: {left_out[part]}")
+            ended = True
+        except KeyboardInterrupt:
+            print("interrupted")
+        finally:
+            print("\n" + closing([result for _, result in results], time.monotonic() - start))
+            if self.json:
+                about_it = {**here, "quick": self.quick, "complete": ended, "left_out": left_out}
+                text = json.dumps({**about_it, "lines": [as_json(part, one) for part, one in results]}, indent=1) + "\n"
+                print(wrote(self.json, write_new(self.json, lambda file: file.write_text(text, encoding="utf-8"))))
+        missed = any(result.holds is False for _, result in results)
+        return int(self.strict and missed) if ended else 130
+
+    def _network(self) -> int:
+        """Time one network from its input to its detections."""
+        import torch
+
+        from lapnet_core.bench.table import in_words
+        from lapnet_core.detector import Detector
+        from lapnet_core.inputs import check_number
+        from lapnet_core.method import LapNetMethod
         from lapnet_core.model import LapNet
         from lapnet_core.predict import detect
         from lapnet_core.processes import pick_device
-        from lapnet_core.timing import seconds_each
+        from lapnet_core.timing import machine_name, seconds_each
 
-        check_number("--num-classes", self.num_classes, 1, whole=True)
-        check_number("--repeats", self.repeats, 1, whole=True)
-        device = pick_device(self.device)
-        model = LapNet(self.num_classes, backbone=self.backbone).to(device).to(memory_format=torch.channels_last).eval()
-        images = torch.zeros(1, 3, *self.image_size, device=device).contiguous(memory_format=torch.channels_last)
-        shapes = torch.full((self.num_classes, model.per_class, 2), 32.0, device=device)
-        with torch.no_grad():
-            scores, offsets = model(images)
-            network = seconds_each(lambda: model(images), repeats=self.repeats)
-            post = seconds_each(lambda: detect(scores, offsets, shapes), repeats=self.repeats)
-        size = "x".join(map(str, self.image_size))
-        print(f"{self.backbone} {size}, {self.num_classes} classes, {device}, median of {self.repeats}")
-        print(f"network {network * 1e3:.1f} ms, detections {post * 1e3:.1f} ms, {1 / (network + post):.1f} images/s")
+        classes, repeats = (20 if self.num_classes is None else self.num_classes), self.repeats or 5
+        check_number("--num-classes", classes, 1, whole=True)
+        check_number("--repeats", 5 if self.repeats is None else self.repeats, 1, whole=True)
+        device = pick_device(self.device or "auto")
+        if self.model:
+            detector = Detector.load(self.model, device)
+            method, name, size = detector.method, str(self.model), self.image_size or detector.image_size
+            classes = len(detector.class_names)
+        else:
+            model, size = LapNet(classes, backbone=self.backbone), self.image_size or (512, 512)
+            method, name = LapNetMethod(model, torch.full((classes, model.per_class, 2), 32.0)), self.backbone
+        method.to(device).to(memory_format=torch.channels_last).eval()
+        images = torch.randn(1, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
+        if isinstance(method, LapNetMethod):
+            scores, offsets = method.outputs(images)
+            network = seconds_each(lambda: method.outputs(images), repeats=repeats)
+            found = seconds_each(lambda: detect(scores, offsets, method.shapes), repeats=repeats)
+            told, whole = f"network {1e3 * network:.1f} ms, detections {1e3 * found:.1f} ms, ", network + found
+        else:
+            told, whole = "", seconds_each(lambda: method.detect(images), repeats=repeats)
+        where = machine_name(device.type) + ("" if device.type == "cuda" else f", {in_words(torch.get_num_threads())}")
+        print(f"{name}, {'x'.join(map(str, size))}, {classes} classes; {where}; median of {repeats}")
+        print(f"{told}together {1e3 * whole:.1f} ms an image, {1 / whole:.1f} images/s")
         return 0
+
+
+def _given(command: Bench, *names: str) -> list[str]:
+    """Those of the flags that were given, as they are written."""
+    values = {name: getattr(command, name) for name in names}
+    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value not in (None, "", (), False)]
