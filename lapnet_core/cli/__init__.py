@@ -19,6 +19,7 @@ from lapnet_core.cli.bench import Bench
 from lapnet_core.cli.data import Data
 from lapnet_core.cli.doctor import Doctor
 from lapnet_core.cli.evaluate import Evaluate
+from lapnet_core.cli.export import Export
 from lapnet_core.cli.predict import Predict
 from lapnet_core.cli.train import Train, start_of
 
@@ -42,7 +43,7 @@ class Version:
         return 0
 
 
-Command = Train | Evaluate | Predict | Ablate | Anchors | Data | Bench | Doctor | Version | Help
+Command = Train | Evaluate | Predict | Export | Ablate | Anchors | Data | Bench | Doctor | Version | Help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,6 +74,7 @@ def _parse(given: list[str]) -> Command:
             Annotated[Train, subcommand("train", default=Train(config=start))]
             | Annotated[Evaluate, subcommand("evaluate")]
             | Annotated[Predict, subcommand("predict")]
+            | Annotated[Export, subcommand("export")]
             | Annotated[Ablate, subcommand("ablate")]
             | Annotated[Anchors, subcommand("anchors")]
             | Annotated[Data, subcommand("data")]

@@ -1,11 +1,11 @@
 """A trained detector as one file for other runtimes: images in, detections out. ONNX, or TorchScript.
 
-The file takes `images`, uint8 [batch, 3, height, width], RGB as they are: the normalisation is inside, so that nobody can
-get it wrong, and the type refuses floats, of which 0..1 and 0..255 cannot be told apart. The batch is of any size, height
-and width are those of the detector. Boxes are `xyxy` in pixels of these images, clipped to them. It gives
+The file takes `images`, uint8 [batch, 3, height, width], RGB as they are: the normalisation is inside, so that nobody
+can get it wrong, and the type refuses floats, of which 0..1 and 0..255 cannot be told apart. The batch is of any size,
+height and width are those of the detector. Boxes are `xyxy` in pixels of these images, clipped to them. It gives
 
-- detections: boxes (D, 4), scores (D,), labels (D,), image_index (D,), image after image, best first: what is found in a
-  batch, without padding, as ONNX's own NonMaxSuppression has it; or
+- detections: boxes (D, 4), scores (D,), labels (D,), image_index (D,), image after image, best first: what is found in
+  a batch, without padding, as ONNX's own NonMaxSuppression has it; or
 - `raw`: boxes [batch, K, 4], scores [batch, K], labels [batch, K], the best K candidates of each image before
   suppression, best first: for runtimes that bring their own, or that want outputs of fixed shape. All anchors, as other
   detectors export them, would be 3.28 million boxes for COCO at 512 px; suppression looks at the best few thousand of
@@ -24,11 +24,13 @@ from contextlib import contextmanager
 from inspect import signature
 from types import ModuleType
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torch.jit._trace import TracerWarning
+from torchvision.ops import batched_nms
 
 from lapnet_core import __version__
 from lapnet_core.boxes import STRIDE, decode
@@ -37,6 +39,7 @@ from lapnet_core.deploy.exported import KEY, OPTIONS, load_package
 from lapnet_core.detector import Detector
 from lapnet_core.method import LapNetMethod, Method
 from lapnet_core.peers import yolov3
+from lapnet_core.peers.peer import Peer
 from lapnet_core.predict import detect
 
 Best = tuple[Float[Tensor, "B K 4"], Float[Tensor, "B K"], Int[Tensor, "B K"]]
@@ -52,11 +55,16 @@ class Candidates(nn.Module):
         image_size: (height, width) in pixels.
     """
 
+    mean: Tensor
+    std: Tensor
+    of_four: Tensor
+
     def __init__(self, method: Any, image_size: tuple[int, int], count: int) -> None:
         super().__init__()
         self.method, self.image_size, self.count = method, image_size, count
         for name, value in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1))
+        self.register_buffer("of_four", torch.arange(4))
 
     @abstractmethod
     def best(self, images: Float[Tensor, "B 3 height width"]) -> Best:
@@ -64,7 +72,9 @@ class Candidates(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "B 3 height width"]) -> Best:
         boxes, scores, labels = self.best((images.float() * (1 / 255) - self.mean) / self.std)  # as `eval_transform`
-        boxes = clip_boxes_to_image(boxes, self.image_size)
+        height, width = self.image_size
+        clipped = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+        boxes = torch.stack(clipped, -1).flatten(-2)
         return boxes, scores * (boxes[..., 2:] > boxes[..., :2]).all(-1), labels
 
 
@@ -77,7 +87,7 @@ class LapNetCandidates(Candidates):
         cells, logits = height * width, scores.flatten(1)
         best, index = logits.topk(min(self.count, logits.shape[1]))
         slot, cell = index // cells, index % cells
-        places = (slot * (4 * cells) + cell)[..., None] + torch.arange(4, device=index.device) * cells
+        places = (slot * (4 * cells) + cell)[..., None] + self.of_four * cells
         chosen = offsets.flatten(1).gather(1, places.flatten(1)).view(-1, 4)
         shapes = self.method.shapes.flatten(0, 1)[slot.flatten()]
         boxes = decode(chosen, shapes, cell.flatten() // width, cell.flatten() % width, STRIDE).view(*best.shape, 4)
@@ -88,14 +98,22 @@ class LapNetCandidates(Candidates):
 class YOLOv3Candidates(Candidates):
     """As `YOLOv3Method.found` takes them."""
 
+    corner: Tensor
+    stride: Tensor
+    anchor: Tensor
+
+    def __init__(self, method: Any, image_size: tuple[int, int], count: int) -> None:
+        super().__init__(method, image_size, count)
+        for name, value in yolov3.slots(method.shapes, image_size)._asdict().items():
+            self.register_buffer(name, value, persistent=False)
+
     def best(self, images: Float[Tensor, "B 3 height width"]) -> Best:
-        raw, where = self.method.raw(images), yolov3.slots(self.method.shapes, self.image_size)
-        classes = self.method.num_classes
+        raw, classes = self.method.raw(images), self.method.num_classes
         probability = (raw[..., 4:5].sigmoid() * raw[..., 5:].sigmoid()).flatten(1)
         best, index = probability.topk(min(self.count, probability.shape[1]))
         slot = index // classes
         said = raw[..., :4].gather(1, slot[..., None].expand(-1, -1, 4))
-        boxes = yolov3.decode(said, yolov3.Slots(*(x[slot] for x in where)))
+        boxes = yolov3.decode(said, yolov3.Slots(self.corner[slot], self.stride[slot], self.anchor[slot]))
         return boxes, best + 0 * (probability.sum(1, keepdim=True) + said.sum(-1)), index % classes
 
 
@@ -113,7 +131,7 @@ def candidates_of(detector: Detector) -> Candidates:
     if name not in CANDIDATES:
         told = "is exported already" if name == "exported" else "cannot be exported, as its library does image by image"
         raise ValueError(f"{name} {told}; {' and '.join(CANDIDATES)} can")
-    method = copy.deepcopy(detector.method).cpu().eval()
+    method = copy.deepcopy(detector.method).cpu().eval().requires_grad_(False)
     return CANDIDATES[name](method, detector.image_size, int(options_of(method)["candidates"])).eval()
 
 
@@ -121,7 +139,8 @@ def options_of(method: Method) -> dict[str, float]:
     """The options of `Method.detect` with their defaults."""
     if isinstance(method, LapNetMethod):
         return {name: signature(detect).parameters[name].default for name in OPTIONS}
-    return dict(method.options)  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(method, Peer)
+    return dict(method.options)
 
 
 def about(detector: Detector, raw: bool) -> dict[str, Any]:
@@ -180,8 +199,9 @@ SUPPRESSION = """suppression (
   image_index = Squeeze (image, second)
 }"""
 """`predict.suppress` for a batch, of candidates that come best first, as ONNX writes it. Each class has its own scores,
-those of other classes lie below every threshold, so that no box has to be moved out of another class's way. What stays is
-marked in its place, so that it comes out image after image and best first. The options are inputs that may be left out."""
+those of other classes lie below every threshold, so that no box has to be moved out of another class's way. What stays
+is marked in its place, so that it comes out image after image and best first. The options are inputs that may be left
+out."""
 
 
 def to_onnx(detector: Detector, raw: bool = False, half: bool = False) -> bytes:
@@ -286,13 +306,18 @@ def to_torchscript(detector: Detector, raw: bool = False) -> bytes:
         traced: Any = torch.jit.trace(module, torch.zeros(2, 3, *detector.image_size, dtype=torch.uint8))
         script = traced if raw else torch.jit.script(Detections(traced))
         torch.jit.save(script, file, _extra_files={KEY: json.dumps(about(detector, raw))})
-    return file.getvalue()
+    told = io.BytesIO()
+    with ZipFile(file) as parts, ZipFile(told, "w") as kept:
+        for part in parts.infolist():
+            if not part.filename.endswith(".debug_pkl"):  # the place of each line of code on this machine
+                kept.writestr(part, parts.read(part))
+    return told.getvalue()
 
 
 @contextmanager
 def _deprecated_all_the_same() -> Iterator[None]:
     """TorchScript, of which torch says that it is on its way out, and a tracer that tells of checks of shapes."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit\.", DeprecationWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.")
+        warnings.filterwarnings("ignore", category=TracerWarning)
         yield
