@@ -56,8 +56,9 @@ browser: $(STAMP)  ## a Chromium for the tests of the widgets
 notebooks: $(STAMP)  ## execute the notebooks again, after an edit of their .py
 	$(BIN)/python notebooks/build.py
 
-bench: $(STAMP)  ## timings against the library that one would take instead
-	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+bench: $(STAMP) browser  ## timings beside what one would take instead, and of the explorer
+	$(BIN)/lapnet bench
+	$(BIN)/python benchmarks/bench_explorer.py
 
 clean:
 	rm -rf $(VENV)

@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 
+from lapnet_core import __version__
 from lapnet_core.bench.line import Result
 from lapnet_core.timing import machine_name
 
 COLUMNS = (10, 20, 11)
 """Characters of figure, ratio and limit; the names have what is left of a line."""
-PACKAGES = ("lapnet-core", "torch", "torchvision", "timm", "numpy", "pycocotools", "onnxruntime")
+PACKAGES = ("torchvision", "timm", "numpy", "pycocotools", "onnxruntime")
 
 
 def about() -> dict[str, Any]:
     """Where and with what is measured."""
-    versions = {"python": sys.version.split()[0]}
+    versions = {"lapnet": __version__, "python": sys.version.split()[0], "torch": torch.__version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
@@ -37,7 +38,7 @@ def about() -> dict[str, Any]:
 
 def opening(here: dict[str, Any]) -> str:
     """What `about` found, and what the figures are."""
-    versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("lapnet-core", "torch", "python"))
+    versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("lapnet", "torch", "python"))
     where = " and ".join(filter(None, (here["machine"], here["gpu"])))
     return (
         f"{where}; {in_words(here['threads'])}; {versions}; {here['date']}\n"

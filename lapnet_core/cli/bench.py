@@ -61,10 +61,12 @@ class Bench:
 
         check_number("--threads", self.threads, 0, whole=True)
         one = " or ".join(_given(self, "model", "backbone"))
-        lines = _given(self, "parts", "quick", "json", "strict")
+        lines = _given(self, "quick", "json", "strict")
         details = _given(self, "image_size", "num_classes", "repeats", "device")
         if self.model and self.backbone:
             raise ValueError("give one of --model and --backbone")
+        if one and self.parts:
+            raise ValueError(f"{one} times one network; PARTS go without it")
         if one and lines:
             raise ValueError(f"{one} times one network; {lines[0]} goes without it")
         if details and not one:
@@ -152,6 +154,5 @@ class Bench:
 
 
 def _given(command: Bench, *names: str) -> list[str]:
-    """Those of the flags that were given, as they are written."""
-    values = {name: getattr(command, name) for name in names}
-    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value not in (None, "", (), False)]
+    """Those of the flags that are not as by default, as they are written."""
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(command, name) != getattr(Bench, name)]

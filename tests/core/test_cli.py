@@ -71,7 +71,7 @@ def test_predict_draws_and_writes_json(run, tmp_path, capsys):
     records = json.loads((out / "detections.json").read_text())
     assert {r["class"] for r in records} <= set(SCENE_CLASSES)
     assert all(0 <= r["box_xyxy"][0] < r["box_xyxy"][2] <= 200 for r in records)
-    with Image.open(out / "b.png") as drawn:
+    with Image.open(out / "b.jpg") as drawn:
         assert drawn.size == (200, 100)
 
 
@@ -227,8 +227,12 @@ def test_doctor_and_bench(capsys, monkeypatch):
     assert "1500 steps of" in told
     assert re.search(r"light with --amp: \d+\.\d\d times as fast; bfloat16 (pays|does not pay)", told)
     assert [doctor.duration(s) for s in (5, 150, 7300, 900_000)] == ["5 seconds", "2 minutes", "2 hours", "10 days"]
-    assert main(["bench", "--image-size", "64", "64", "--repeats", "1"]) == 0
-    assert "images/s" in capsys.readouterr().out
+    assert main(["bench", "--backbone", "light", "--image-size", "64", "96", "--repeats", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("light, 64x96, 20 classes; ")
+    assert re.search(
+        r"^network \d+\.\d ms, detections \d+\.\d ms, together \d+\.\d ms an image, \d+\.\d images/s$", told, re.M
+    )
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +244,13 @@ def squares(tmp_path_factory):
     path = tmp_path_factory.mktemp("squares") / "model.safetensors"
     Detector(method.eval(), ("red", "blue"), (64, 64)).save(path)
     return path
+
+
+def test_bench_times_a_trained_model(squares, capsys):
+    assert main(["bench", "--model", str(squares), "--repeats", "1", "--threads", str(torch.get_num_threads())]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{squares}, 64x64, 2 classes; ")
+    assert told.endswith(" images/s\n")
 
 
 def voc_folder(root, images, split="test"):
@@ -288,13 +299,13 @@ def test_predictions_replace_no_file(squares, tmp_path, capsys):
     assert "a-2.png" in said
     after = everything(tmp_path)
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {"a-2.png", "b.png", "b-2.png", "detections-2.json"}
+    assert set(after) - set(before) == {"a-2.png", "b-2.jpg", "b.png", "detections-2.json"}
     records = json.loads((tmp_path / "detections-2.json").read_text())
-    assert {(r["file"], r["picture"]) for r in records} == set(zip(files, ("a-2.png", "b.png", "b-2.png"), strict=True))
+    assert {(r["file"], r["picture"]) for r in records} == set(zip(files, ("a-2.png", "b-2.jpg", "b.png"), strict=True))
     assert main(args) == 0  # a second run keeps the first one's
     again = everything(tmp_path)
     assert {name: again[name] for name in after} == after
-    assert set(again) - set(after) == {"a-3.png", "b-3.png", "b-4.png", "detections-3.json"}
+    assert set(again) - set(after) == {"a-3.png", "b-3.jpg", "b-2.png", "detections-3.json"}
 
 
 def test_figures_replace_no_file(squares, tmp_path, capsys):
@@ -480,9 +491,17 @@ def test_models_and_images_that_are_none(squares, tmp_path, capsys):
         (["predict", str(tmp_path / "m"), str(empty)], "m does not exist"),
         (["evaluate", str(empty), "--data", "scenes"], str(empty / "model.safetensors")),
         (["evaluate", str(squares), "--data", "nowhere"], "nowhere"),
-        (["bench", "--repeats", "0"], "--repeats must"),
-        (["bench", "--num-classes", "0"], "--num-classes must"),
-        (["bench", "--image-size", "70", "64"], "multiples of 32"),
+        (["bench", "--backbone", "light", "--repeats", "0"], "--repeats must"),
+        (["bench", "--backbone", "light", "--num-classes", "0"], "--num-classes must"),
+        (["bench", "--backbone", "light", "--image-size", "70", "64"], "multiples of 32"),
+        (["bench", "--backbone", "light", "--model", str(squares)], "give one of --model and --backbone"),
+        (["bench", "--model", str(tmp_path / "m")], "m does not exist"),
+        (["bench", "--model", str(squares), "--num-classes", "3"], "a trained model has its own"),
+        (["bench", "loss", "--model", str(squares)], "--model times one network; PARTS go without it"),
+        (["bench", "--backbone", "light", "--json", "a.json"], "--backbone times one network; --json goes without it"),
+        (["bench", "--num-classes", "0"], "--num-classes goes with --model or --backbone"),
+        (["bench", "--repeats", "3"], "--repeats goes with --model or --backbone"),
+        (["bench", "--threads", "-1"], "--threads must"),
     ):
         assert main([*args, *(["--out", str(tmp_path / "out")] if args[0] == "predict" else [])]) == 1
         assert said in told(capsys)
@@ -492,7 +511,8 @@ def test_models_and_images_that_are_none(squares, tmp_path, capsys):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:3", "nothing"])
 def test_a_device_that_is_not_there(squares, tmp_path, capsys, device):
-    for args in (["predict", str(squares), str(tmp_path)], ["evaluate", str(squares), "--data", "scenes"], ["bench"]):
+    for args in (["predict", str(squares), str(tmp_path)], ["evaluate", str(squares), "--data", "scenes"],
+                 ["bench", "--model", str(squares)]):  # fmt: skip
         assert main([*args, "--device", device]) == 1
         assert f'device "{device}" cannot be used here' in told(capsys)
 
