@@ -41,7 +41,7 @@ def opening(here: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("lapnet", "torch", "python"))
     where = " and ".join(filter(None, (here["machine"], here["gpu"])))
     return (
-        f"{where}; {in_words(here['threads'])}; {versions}; {here['date']}\n"
+        f"{where}; {counted(here['threads'], 'thread')}; {versions}; {here['date']}\n"
         "Both are measured in turn. ratio: ours / other, the median of the turns' ratios, with its quartiles"
     )
 
@@ -70,16 +70,18 @@ def row(result: Result, width: int) -> str:
     )
 
 
-def in_words(threads: int) -> str:
-    """The number of threads."""
-    return f"{threads} thread{'s' * (threads != 1)}"
+def counted(number: int, what: str) -> str:
+    """1 thread, 2 threads."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def closing(results: list[Result], seconds: float) -> str:
     """How many lines there are, and what became of their limits."""
     judged = [result for result in results if result.limit is not None]
     missed = [result.what for result in judged if not result.holds]
-    told = f"{len(results)} lines in {seconds:.0f} s; {len(judged) - len(missed)} of {len(judged)} limits hold"
+    told = (
+        f"{counted(len(results), 'line')} in {seconds:.0f} s; {len(judged) - len(missed)} of {len(judged)} limits hold"
+    )
     return told + (f"; MISSED: {'; '.join(missed)}" if missed else "")
 
 

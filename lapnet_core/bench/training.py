@@ -1,6 +1,5 @@
 """A training step: beside that of other detectors and settings, and what share of it the loss and the reading take."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,14 @@ from PIL import Image
 from lapnet_core.bench.line import Line
 from lapnet_core.config import TrainConfig, laptop_scenes, paper_voc_darknet53, small_photos
 from lapnet_core.data import collate, train_transform
+from lapnet_core.data.common import DetectionDataset, ImageRecord
 from lapnet_core.data.stream import TrainingStream, Transformed
-from lapnet_core.data.yolo import YoloDetection
+from lapnet_core.data.types import SkipReport
 from lapnet_core.timing import MadeUpStep
 
 CLASSES = 6
+HEIGHT, WIDTH, OBJECTS = 375, 500, 5
+"""Of a photograph, as VOC's are."""
 WIDE = (256, 64, 128)
 """Widths behind a large backbone (`model.WIDTHS`)."""
 LIGHT, DARKNET = 0.10, 0.05
@@ -40,7 +42,7 @@ def lines(quick: bool) -> Iterator[Line]:
     with TemporaryDirectory() as folder:
         read = reading(Path(folder), small)
         yield Line(
-            f"reading of {small.batch_size} photographs of 500 x 375, one process",
+            f"reading of {small.batch_size} photographs of {WIDTH} x {HEIGHT}, one process",
             "step, small_photos",
             read,
             step,
@@ -69,16 +71,17 @@ def share_of_loss(name: str, config: TrainConfig, num_classes: int, limit: float
 def reading(folder: Path, config: TrainConfig) -> Callable[[], object]:
     """Decoding, augmentation and collation of the next batch of a training on photographs, which are made up: noise in
     JPEG files of VOC's size, five objects each."""
-    generator, files = np.random.default_rng(0), []
+    generator, records = np.random.default_rng(0), []
     for n in range(config.batch_size):
         coarse = Image.fromarray(generator.integers(0, 255, (47, 63, 3), dtype=np.uint8))
-        content = io.BytesIO()
-        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(content, "JPEG", quality=88)
-        files.append(folder / f"{n}.jpg")
-        files[-1].write_bytes(content.getvalue())
-        lines = [f"{k} .5 .5 .{k + 1} .{k + 1}\n" for k in range(5)]
-        files[-1].with_suffix(".txt").write_text("".join(lines), encoding="utf-8")
-    data = YoloDetection(files, dict(enumerate("abcdef")), folder)
+        path = folder / f"{n}.jpg"
+        coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(path, "JPEG", quality=88)
+        records.append(ImageRecord(str(path), n, HEIGHT, WIDTH))
+    image = np.repeat(np.arange(config.batch_size), OBJECTS)
+    corner = generator.uniform(0, 200, (len(image), 2))
+    boxes = np.concatenate((corner, corner + generator.uniform(20, 175, corner.shape)), 1).astype(np.float32)
+    what = {"class_names": [str(c) for c in range(CLASSES)], "report": SkipReport(), "transform": None}
+    data = DetectionDataset(records, image, boxes, image % CLASSES, np.zeros(len(image), dtype=bool), **what)
     stream = TrainingStream(Transformed(data, train_transform(config.image_size)), config.seed)
     positions = iter(range(1 << 30))
-    return lambda: collate([stream[next(positions)] for _ in files])
+    return lambda: collate([stream[next(positions)] for _ in records])

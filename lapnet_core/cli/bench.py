@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class Bench:
             check_writable(self.json)
         here, start, ended = about(), time.monotonic(), False
         width = min(120, shutil.get_terminal_size((100, 24)).columns)
+        clear = "\x1b[2K" if sys.stdout.isatty() else ""  # of the line of a terminal: what is measured stands there
         results: list[tuple[str, Result]] = []
         left_out: dict[str, str] = {}
         print(f"{opening(here)}\n\n{header(width)}")
@@ -95,8 +97,10 @@ class Bench:
                 print(f"\n{part}", flush=True)
                 try:
                     for line in import_module(f"lapnet_core.bench.{part}").lines(self.quick):
+                        if clear:
+                            print(f"{clear}  {line.what} ..."[:width], end="\r", flush=True)
                         results.append((part, run(line, LONGEST[self.quick])))
-                        print(row(results[-1][1], width), flush=True)
+                        print(clear + row(results[-1][1], width), flush=True)
                 except ModuleNotFoundError as error:
                     if (error.name or "lapnet_core").startswith("lapnet_core"):
                         raise
@@ -104,7 +108,7 @@ class Bench:
                     print(f"  left out: {left_out[part]}")
             ended = True
         except KeyboardInterrupt:
-            print("interrupted")
+            print(f"{clear}interrupted")
         finally:
             print("\n" + closing([result for _, result in results], time.monotonic() - start))
             if self.json:
@@ -118,7 +122,7 @@ class Bench:
         """Time one network from its input to its detections."""
         import torch
 
-        from lapnet_core.bench.table import in_words
+        from lapnet_core.bench.table import counted
         from lapnet_core.detector import Detector
         from lapnet_core.inputs import check_number
         from lapnet_core.method import LapNetMethod
@@ -147,7 +151,9 @@ class Bench:
             told, whole = f"network {1e3 * network:.1f} ms, detections {1e3 * found:.1f} ms, ", network + found
         else:
             told, whole = "", seconds_each(lambda: method.detect(images), repeats=repeats)
-        where = machine_name(device.type) + ("" if device.type == "cuda" else f", {in_words(torch.get_num_threads())}")
+        where = machine_name(device.type) + (
+            "" if device.type == "cuda" else f", {counted(torch.get_num_threads(), 'thread')}"
+        )
         print(f"{name}, {'x'.join(map(str, size))}, {classes} classes; {where}; median of {repeats}")
         print(f"{told}together {1e3 * whole:.1f} ms an image, {1 / whole:.1f} images/s")
         return 0

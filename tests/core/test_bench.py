@@ -163,7 +163,7 @@ def test_what_was_measured_stays(parts, tmp_path, capsys, stop):
     file = tmp_path / "bench.json"
     assert main(["bench", "loss", "start", "--json", str(file)]) == (130 if isinstance(stop, KeyboardInterrupt) else 1)
     told = capsys.readouterr()
-    assert "1 lines in 0 s" in told.out
+    assert "1 line in 0 s" in told.out
     assert ("interrupted" in told.out) == isinstance(stop, KeyboardInterrupt)
     assert ("the two disagree" in told.err) == isinstance(stop, ValueError)
     made = json.loads(file.read_text())
