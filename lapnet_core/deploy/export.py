@@ -129,8 +129,9 @@ def candidates_of(detector: Detector) -> Candidates:
     """
     name = detector.method.name
     if name not in CANDIDATES:
-        told = "is exported already" if name == "exported" else "cannot be exported, as its library does image by image"
-        raise ValueError(f"{name} {told}; {' and '.join(CANDIDATES)} can")
+        if name == "exported":
+            raise ValueError("this model is exported already: take the one that it was made of")
+        raise ValueError(f"{name} cannot be exported: it works image by image; {' and '.join(CANDIDATES)} can")
     method = copy.deepcopy(detector.method).cpu().eval().requires_grad_(False)
     return CANDIDATES[name](method, detector.image_size, int(options_of(method)["candidates"])).eval()
 
@@ -287,7 +288,7 @@ class Detections(nn.Module):
         for image in range(len(images)):
             place = (~(scores[image] <= score_threshold)).nonzero().flatten()
             kept = batched_nms(boxes[image, place], scores[image, place], labels[image, place], nms_iou)
-            found_place.append(place[kept[:max_detections]])
+            found_place.append(place[kept.sort()[0][:max_detections]])
             found_image.append(torch.full_like(found_place[-1], image))
         image_index, place = torch.cat(found_image), torch.cat(found_place)
         return boxes[image_index, place], scores[image_index, place], labels[image_index, place], image_index
