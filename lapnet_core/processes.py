@@ -121,8 +121,9 @@ def summed_up(parts: list[dict[str, float]]) -> dict[str, float]:
 
 
 @contextmanager
-def stop_signal() -> Iterator[Callable[[torch.device], bool]]:
-    """A function that says whether a signal of STOPPING came to any process. The second Ctrl-C interrupts at once."""
+def stop_signal() -> Iterator[Callable[[torch.device | None], bool]]:
+    """A function that says whether a signal of STOPPING came to any process, which all have to ask together, or, for
+    None, to this one. The second Ctrl-C interrupts at once."""
     caught = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -131,8 +132,8 @@ def stop_signal() -> Iterator[Callable[[torch.device], bool]]:
             raise KeyboardInterrupt
         caught = True
 
-    def stopped(device: torch.device) -> bool:
-        if not (dist.is_available() and dist.is_initialized()):
+    def stopped(device: torch.device | None) -> bool:
+        if device is None or not (dist.is_available() and dist.is_initialized()):
             return caught
         flag = torch.tensor(float(caught), device=device)
         dist.all_reduce(flag)  # all processes have to stop after the same step

@@ -1,112 +1,178 @@
 """`lapnet predict`."""
 
-import json
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+# How a picture is written: as a JPEG where it came as one, in a fiftieth of the time that a PNG takes.
+JPEG: dict[str, Any] = {"format": "JPEG", "quality": 92, "subsampling": 0}
+PNG: dict[str, Any] = {"format": "PNG", "compress_level": 1}
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Detections in image files: a picture with boxes each, and detections.json.
+    """Detections in pictures, videos and what a camera sees: each with boxes drawn, and detections.json.
 
-    Many processes share the files under torchrun: torchrun --nproc-per-node 4 -m lapnet_core.cli predict RUN FOLDER
+    A camera goes on until Ctrl-C, which ends a video and the lists properly. Many processes share the pictures under
+    torchrun: torchrun --nproc-per-node 4 -m lapnet_core.cli predict RUN FOLDER
     """
 
     model: Annotated[Path, tyro.conf.Positional]
     """model.safetensors, best.safetensors, or the run folder that holds the first."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Image files, or folders of them."""
+    inputs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Image files, folders of them, video files, or camera:0."""
     out: Path = Path("predictions")
     """Folder to write to. Nothing in it is replaced: a name that is taken gets a number."""
+    recursive: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Also the folders within a folder, and theirs."""
+    format: tuple[Literal["json", "coco", "yolo", "yolo_scores"], ...] = ("json",)
+    """What to write, of these: detections.json; COCO's results; YOLO's text files, and the same with scores."""
+    coco_images: Path | None = None
+    """COCO's instances JSON, or list of test images, whose ids of images and categories --format coco writes. Without
+    it they are numbers from 1, which coco_images.json beside the results explains."""
+    pictures: bool = True
+    """Write pictures and videos with the boxes drawn."""
     score_threshold: float = 0.3
+    batch_size: int = 4
+    """Images that the network is given at once; more may be faster on a GPU. One of a camera."""
     on_error: Literal["raise", "skip"] = "raise"
     """What a file that cannot be read does: stop with an error, or be skipped, counted and reported."""
     device: str = "auto"
 
     def run(self, given: Sequence[str]) -> int:
-        from tqdm.auto import tqdm
-
+        from lapnet_core.deploy.formats import CocoIds, Results
         from lapnet_core.detector import Detector
-        from lapnet_core.files import check_writable, write_new
+        from lapnet_core.files import check_writable
         from lapnet_core.inputs import check_number
-        from lapnet_core.processes import in_turn, pick_device, processes
+        from lapnet_core.processes import in_turn, pick_device, processes, stop_signal
 
         check_number("--score-threshold", self.score_threshold, 0, 1)
-        with processes(self.device) as (rank, world):
-            detector = Detector.load(self.model, pick_device(self.device))
-            files = [file for path in self.images for file in _image_files(path)]
-            if not files:
-                raise ValueError(f"no image in {', '.join(map(str, self.images)) or 'the arguments'}")
+        check_number("--batch-size", self.batch_size, 1, whole=True)
+        if self.coco_images and "coco" not in self.format:
+            raise ValueError("--coco-images is for --format coco")
+        with processes(self.device) as (rank, world), stop_signal() as stopped:
+            detector, stop = Detector.load(self.model, pick_device(self.device)), partial(stopped, None)
+            pictures, videos = self._sources()
+            if not pictures and not videos:
+                raise ValueError(f"no image in {', '.join(self.inputs) or 'the arguments'}")
+            if videos and (world > 1 or self.coco_images):
+                why = "is read by one process: leave torchrun out" if world > 1 else f"has no ids in {self.coco_images}"
+                raise ValueError(f"{videos[0][0]} {why}")
+            known = CocoIds.read(self.coco_images, pictures, detector.class_names) if self.coco_images else None
+            size, began, own = self.batch_size, time.perf_counter(), pictures
+            if world > 1:  # whole batches are shared out, so that each is the one that a single process would have
+                own = [one for k in range(rank * size, len(own), world * size) for one in own[k : k + size]]
+            looked_at = self._shots(own, detector, stop, known.sizes if known else {}, quiet=rank > 0)
+            done = self._drawn(looked_at, detector.class_names) if self.pictures else looked_at
             if rank == 0:
                 check_writable(self.out / "detections.json")
-            hidden = None if rank == 0 else True
-            own = [
-                self._of(file, detector)
-                for file in tqdm(files[rank::world], desc="predict", unit="image", disable=hidden)
-            ]
-            done = in_turn(own)
-        if rank == 0:
-            records = [record for one in done for record in one.records]
-            named = ("taken", "skipped", "mended")
-            taken, skipped, mended = ([text for one in done if (text := getattr(one, name))] for name in named)
-            text = json.dumps(records, indent=1) + "\n"
-            written = write_new(self.out / "detections.json", lambda part: part.write_text(text, encoding="utf-8"))
-            print(f"{len(records)} detections in {len(files) - len(skipped)} images: {written}")
-            if taken:
-                print(f"{len(taken)} names were taken, first: {taken[0]}")
-            if mended:
-                print(f"{len(mended)} files end too early and were used as far as they go, first: {mended[0]}")
-            if skipped:
-                print(f"{len(skipped)} files skipped, first: {skipped[0]}")
-        return 0
+            if world > 1:
+                mine = list(done)
+                parts = in_turn([mine[k : k + size] for k in range(0, len(mine), size)])
+                done = (shot for part in parts for shot in part)
+            if rank > 0:
+                return 0
+            results = Results(self.out, self.format, detector.class_names, known)
+            try:
+                with results:
+                    for shot in done:
+                        results.add(shot)
+                    for video in videos:
+                        if not stop():
+                            shots = self._shots([video], detector, stop)
+                            self._film(video[1], shots, results, detector.class_names)
+            finally:
+                for line in results.told(time.perf_counter() - began) if results.written else ():
+                    print(line)
+            if stop():
+                print("stopped by a signal: what was found before is there")
+            return 130 if stop() else 0
 
-    def _of(self, file: Path, detector: Any) -> "Done":
-        """Detect in one file and write its picture."""
+    def _shots(
+        self, sources: Sequence[tuple[str, Path]], detector: Any, stop: Callable[[], bool],
+        sizes: Mapping[str, tuple[int, int]] | None = None, quiet: bool = False,
+    ) -> Iterator[Any]:  # fmt: skip
+        """What the sources show, with detections, until `stop`; an image is let go when the next one is asked for."""
+        from tqdm.auto import tqdm
+
+        from lapnet_core.deploy.frames import CAMERA, ahead, detected, shots
+
+        live = any(source.startswith(CAMERA) for source, _ in sources)
+        read = shots(sources, self.on_error, sizes)
+        found = detected(read, detector, 1 if live else self.batch_size, score_threshold=self.score_threshold)
+        total = len(sources)
+        with tqdm(desc="predict", unit=" images", total=total, disable=True if quiet or not total else None) as bar:
+            for shot in (shot for batch in ahead(found, 1) for shot in batch):
+                if stop():
+                    return
+                if shot.video is not None and shot.frame == 0:
+                    bar.total = shot.video.length or None
+                    bar.unpause()
+                yield shot
+                shot.image = shot.video = None
+                bar.update(shot.found is not None)
+
+    def _drawn(self, shots: Iterator[Any], class_names: Sequence[str]) -> Iterator[Any]:
+        """The same, each with a picture of its detections."""
         from lapnet_core.cli.drawing import draw
-        from lapnet_core.data import DataError
         from lapnet_core.files import write_new
 
-        try:
-            image, found = detector.predict_file(file, score_threshold=self.score_threshold)
-        except DataError as error:
-            if self.on_error == "raise":
-                raise DataError(f"{error} (--on-error skip goes on with the others)") from error
-            return Done([], skipped=str(error))
-        drawn, wanted = draw(image, found, detector.class_names), self.out / f"{file.stem}.png"
-        picture = write_new(wanted, partial(drawn.save, format="PNG"))
-        records = []
-        for box, score, label in zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True):
-            box = [round(side, 2) for side in box]
-            one = {"file": str(file), "picture": picture.name, "class": detector.class_names[label]}
-            records.append({**one, "score": round(score, 4), "box_xyxy": box})
-        taken = "" if picture == wanted else f"{wanted} is there, so {picture.name} was written"
-        return Done(records, taken=taken, mended=image.info.get("truncated", ""))
+        for shot in shots:
+            if shot.image is not None:
+                suffix, how = (".jpg", JPEG) if shot.name.suffix.lower() in (".jpg", ".jpeg") else (".png", PNG)
+                wanted, profile = self.out / shot.name.with_suffix(suffix), shot.image.info.get("icc_profile")
+                drawn = draw(shot.image, shot.found, class_names)
+                picture = write_new(wanted, partial(drawn.save, icc_profile=profile, **how))
+                shot.picture = picture.relative_to(self.out).as_posix()
+                shot.taken = "" if picture == wanted else f"{wanted} is there, so {picture.name} was written"
+            yield shot
 
+    def _film(self, name: Path, shots: Iterator[Any], results: Any, class_names: Sequence[str]) -> None:
+        """Adds the frames of a video to the results and, where pictures are wanted, writes them as one again."""
+        from lapnet_core.cli.drawing import draw
+        from lapnet_core.deploy.frames import VideoWriter
+        from lapnet_core.files import write_new, wrote
 
-@dataclass(frozen=True)
-class Done:
-    """What one file came to."""
+        def write(part: Path) -> None:
+            with VideoWriter(part, first.size, first.video.rate, first.video.aspect) as writer:
+                for shot in chain([first], shots):
+                    if shot.image is not None:
+                        writer.add(draw(shot.image, shot.found, class_names), shot.seconds)
+                    results.add(shot)
 
-    records: list[dict[str, Any]]
-    """Its detections, as detections.json has them."""
-    taken: str = ""
-    """Where the picture's name was taken."""
-    skipped: str = ""
-    """Why the file could not be read."""
-    mended: str = ""
-    """What of a file that ends too early was used."""
+        for first in shots:
+            if self.pictures and first.image is not None:
+                wanted = self.out / name.with_suffix(".mp4")
+                print(wrote(wanted, write_new(wanted, write)))
+            else:
+                results.add(first)
 
+    def _sources(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
+        """Pictures, and videos and cameras: each with what its outputs are called below --out."""
+        from lapnet_core.deploy.frames import CAMERA, IMAGE_SUFFIXES, is_video
 
-def _image_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir())
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    return [path]
+        pictures: list[tuple[str, Path]] = []
+        videos: list[tuple[str, Path]] = []
+        for given in self.inputs:
+            path = Path(given)
+            if given.startswith(CAMERA):
+                videos.append((given, Path(re.sub(r"\W+", "-", given))))
+            elif path.is_dir():
+                # What an earlier run wrote into a folder within this one is no photograph.
+                ours = self.out.resolve() if self.out.resolve() != path.resolve() else None
+                for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
+                    known = file.suffix.lower() in IMAGE_SUFFIXES and ours not in file.resolve().parents
+                    if known and not file.is_dir():
+                        pictures.append((str(file), file.relative_to(path)))
+            elif not path.is_file():
+                raise FileNotFoundError(f"{path} does not exist" + "; a camera is camera:0" * given.isdecimal())
+            else:
+                (videos if is_video(given) else pictures).append((given, Path(path.name)))
+        return pictures, videos
