@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from types import ModuleType
-from typing import Any
+from typing import Any, no_type_check
 from zipfile import ZipFile
 
 import torch
@@ -280,6 +280,7 @@ class Detections(nn.Module):
         super().__init__()
         self.candidates = candidates
 
+    @no_type_check  # the compiler reads this text itself
     def forward(
         self, images: Tensor, score_threshold: float = 0.001, nms_iou: float = 0.5, max_detections: int = 300
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
