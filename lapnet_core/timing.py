@@ -11,7 +11,6 @@ import torch
 
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Target
-from lapnet_core.method import Losses
 from lapnet_core.peers import method_class
 from lapnet_core.processes import pick_device
 from lapnet_core.step import make_optimizer, train_step
@@ -82,7 +81,7 @@ class MadeUpStep:
             target[name] = target[name].to(device)
         self.targets = [target] * config.batch_size
 
-    def __call__(self) -> Losses:
+    def __call__(self) -> object:
         return train_step(self.method, self.optimizer, self.images, self.targets, self.config, 0)
 
 

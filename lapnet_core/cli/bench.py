@@ -43,7 +43,8 @@ class Bench:
     strict: Annotated[bool, FlagCreatePairsOff] = False
     """End with status 1 where a limit is missed."""
     model: Path | None = None
-    """A trained model: model.safetensors, best.safetensors, or the run folder that holds the first."""
+    """A trained model: model.safetensors, best.safetensors, or the run folder that holds the first; or what
+    `lapnet export` wrote (ONNX)."""
     backbone: str = ""
     """An untrained LapNet with this backbone: light, darknet53, or any that `lapnet train` takes."""
     image_size: tuple[int, int] | None = None
@@ -148,14 +149,14 @@ class Bench:
             scores, offsets = method.outputs(images)
             network = seconds_each(lambda: method.outputs(images), repeats=repeats)
             found = seconds_each(lambda: detect(scores, offsets, method.shapes), repeats=repeats)
-            told, whole = f"network {1e3 * network:.1f} ms, detections {1e3 * found:.1f} ms, ", network + found
+            told, whole = f"network {1e3 * network:.1f} ms, detections {1e3 * found:.1f} ms, together ", network + found
         else:
             told, whole = "", seconds_each(lambda: method.detect(images), repeats=repeats)
         where = machine_name(device.type) + (
             "" if device.type == "cuda" else f", {counted(torch.get_num_threads(), 'thread')}"
         )
         print(f"{name}, {'x'.join(map(str, size))}, {classes} classes; {where}; median of {repeats}")
-        print(f"{told}together {1e3 * whole:.1f} ms an image, {1 / whole:.1f} images/s")
+        print(f"{told}{1e3 * whole:.1f} ms an image, {1 / whole:.1f} images/s")
         return 0
 
 
