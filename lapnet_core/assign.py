@@ -6,18 +6,24 @@ for the objects of its own image and class only, so a plane (image, class) witho
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lapnet_core.boxes import STRIDE, grid_giou, grid_iou
+from lapnet_core.boxes import STRIDE, both_areas, grid_giou, grid_iou, grid_sides, iou_of, shared_length
 from lapnet_core.inputs import check_choice, check_number, check_objects, check_size, check_tensor
 from lapnet_core.options import AmsRule, Overlap
 
 POSITIVE_THRESHOLD = 0.5
 """An anchor is positive for the localisation where O > 0.5, for the score where O * O_hat > 0.5 (`ams_labels`)."""
+
+CROWD, WINDOW_COST = 24, 12
+"""From so many rivals on, only the cells that an object can touch are looked at (`_compete_in_windows`), if that pays:
+a cell costs so many times as much there as on a whole plane."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Assignment:
     def _dense(self, planes: Tensor, fill: int) -> Tensor:
         batch, classes, *rest = self.shape
         dense = planes.new_full((batch * classes, *rest), fill)
-        dense[self.planes] = planes
+        for where, plane in zip(self.planes.tolist(), planes, strict=True):  # faster than by a tensor of indices
+            dense[where] = plane
         return dense.view(self.shape)
 
     def positives(self, threshold: float = POSITIVE_THRESHOLD) -> Positives:
@@ -160,60 +167,130 @@ def assign(
     height, width = grid_size
     check_objects(boxes, labels, image_index, classes, num_images, shapes)
 
+    # Objects of different planes do not compete. In each plane the first listed meets its rivals.
     planes, plane_of = torch.unique(image_index * classes + labels, return_inverse=True)
-    # Round 0 below fills every plane; only a batch without objects, which has no plane, keeps these.
-    best = boxes.new_empty((len(planes), anchors, height, width))
-    owner = torch.empty(best.shape, dtype=torch.int64, device=boxes.device)
-    # Objects of different planes do not compete. Round r compares the r-th object of every plane with the best so far,
-    # in one batch; strictly greater, so the first listed wins a tie. The dense anchors x objects matrix never exists.
-    for number, objects in enumerate(_rounds(plane_of)):
-        where, ids = plane_of[objects], objects[:, None, None, None]
-        iou = grid_iou(shapes[labels[objects]], boxes[objects], grid_size, stride)
-        if number == 0:  # one object in every plane, in the planes' order, and nothing to beat yet
-            best, owner = iou, torch.where(iou > 0, ids, -1)
+    listed_first, rivals = [-1] * len(planes), []
+    for n, plane in enumerate(plane_of.tolist()):
+        if listed_first[plane] < 0:
+            listed_first[plane] = n
         else:
-            previous = best[where]
-            owner[where] = torch.where(iou > previous, ids, owner[where])
-            best[where] = torch.maximum(iou, previous)
+            rivals.append((n, plane))
+    first, contested = plane_of.new_tensor(listed_first), sorted({plane for _, plane in rivals})
+    best, owner = _compete(shapes[labels], boxes, plane_of, first, rivals, grid_size, stride)
 
-    peak = _cluster_peaks(best, owner, len(boxes))
+    peak = best.new_zeros(len(boxes)).index_copy_(0, first, best.amax((1, 2, 3)))  # right for an object without rivals
+    for plane in contested:
+        peak = torch.where(plane_of == plane, _cluster_peaks(best[plane], owner[plane], len(boxes)), peak)
     empty = peak == 0
     if overlap == "pono":
         if rescue and bool(empty.any()):
             _rescue(best, owner, peak, shapes, boxes, labels, plane_of, stride)
-        best = normalized(best, owner, peak)
+        iou, divisor = best, torch.where(peak > 0, peak, 1)[first]
+        best = iou / divisor[:, None, None, None]
+        for plane in contested:
+            best[plane] = normalized(iou[plane], owner[plane], peak)
     return Assignment((num_images, classes, anchors, height, width), planes, best, owner, empty)
 
 
 def normalized(
-    iou: Float[Tensor, "S A H W"], owner: Int[Tensor, "S A H W"], peak: Float[Tensor, " G"]
-) -> Float[Tensor, "S A H W"]:
+    iou: Float[Tensor, "*S A H W"], owner: Int[Tensor, "*S A H W"], peak: Float[Tensor, " G"]
+) -> Float[Tensor, "*S A H W"]:
     """Per-Object Normalized Overlap (eq. 1): O = IoU / max IoU over the cluster that the anchor belongs to.
 
     Args:
         iou: of each anchor with its object.
-        owner: that object; below 0 where an anchor belongs to nobody, and there O is 0.
+        owner: that object; -1 where an anchor belongs to nobody, and there O is 0.
         peak: the largest IoU in each object's cluster.
     """
-    of_cluster = peak[owner.clamp(min=0)]
-    return torch.where(owner >= 0, iou / of_cluster, 0)
+    of_cluster = F.pad(peak, (1, 0), value=torch.inf).index_select(0, (owner + 1).flatten())
+    return iou / of_cluster.view_as(iou)
 
 
-def _rounds(plane_of: Int[Tensor, " G"]) -> list[Int[Tensor, " _"]]:
-    """Part r has the r-th listed object of every plane that has so many, ordered by plane."""
-    by_plane = plane_of.argsort(stable=True)
-    counts = plane_of.bincount()
-    starts = counts.cumsum(0) - counts
-    rank = torch.arange(len(by_plane), device=by_plane.device) - starts[plane_of[by_plane]]
-    return list(by_plane[rank.argsort(stable=True)].split(rank.bincount().tolist()))
+def _compete(
+    shapes: Float[Tensor, "G A 2"], boxes: Float[Tensor, "G 4"], plane_of: Int[Tensor, " G"],
+    first: Int[Tensor, " S"], rivals: list[tuple[int, int]], grid_size: tuple[int, int], stride: int,
+) -> tuple[Float[Tensor, "S A H W"], Int[Tensor, "S A H W"]]:  # fmt: skip
+    """Best IoU of each anchor, and the object that it is with: -1 where it is 0, the first listed of equals.
+
+    First the object that is `first` in each plane, all planes at once; then each of the others, `rivals` as (object,
+    plane) in their order, against what its plane has so far. The dense anchors x objects matrix never exists.
+    """
+    size = (len(first), shapes.shape[1], *grid_size)
+    if len(rivals) >= CROWD:
+        begin, count = _windows(shapes, boxes, grid_size, stride)
+        if WINDOW_COST * int(count.prod(-1).sum()) < len(rivals) * prod(size[1:]):
+            return _compete_in_windows(shapes, boxes, plane_of, begin, count, size, stride)
+    down, across, areas = grid_sides(shapes, boxes, grid_size, stride)
+    best = iou_of(down[first] * across[first], areas[first])
+    # Numbers from 1 in float32, exact up to 2^24: torch.where over int64 would cost as much as all the rest.
+    number = torch.arange(1, len(boxes) + 1, device=boxes.device, dtype=best.dtype)
+    owner = best.sign().mul_(number[first][:, None, None, None])
+    wins = best.new_empty(size[1:])
+    for n, plane in rivals:
+        iou, so_far = iou_of(down[n] * across[n], areas[n]), best[plane]
+        torch.gt(iou, so_far, out=wins)  # 1 or 0
+        owner[plane].lerp_(number[n], wins)
+        torch.maximum(iou, so_far, out=so_far)
+    return best, owner.sub_(1).int().long()  # by way of int32, for which processors have an instruction
+
+
+def _windows(
+    shapes: Float[Tensor, "G A 2"], boxes: Float[Tensor, "G 4"], grid_size: tuple[int, int], stride: int
+) -> tuple[Int[Tensor, "G A 2"], Int[Tensor, "G A 2"]]:
+    """First cell, and number of cells, in x and in y, where an anchor can share anything with its object."""
+    half, low, high = shapes / 2, boxes[:, None, :2], boxes[:, None, 2:]
+    # Coordinates are rounded in float32. A cell too many is harmless, as its IoU is 0.
+    slack = (low.abs() + high.abs() + half) * 1e-6
+    begin = ((low - half - slack) / stride - 0.5).ceil().clamp(min=0)
+    end = ((high + half + slack) / stride + 0.5).floor().minimum(shapes.new_tensor(grid_size[::-1]))
+    return begin.long(), (end - begin).clamp(min=0).long()
+
+
+def _compete_in_windows(
+    shapes: Float[Tensor, "G A 2"], boxes: Float[Tensor, "G 4"], plane_of: Int[Tensor, " G"],
+    begin: Int[Tensor, "G A 2"], count: Int[Tensor, "G A 2"], size: tuple[int, int, int, int], stride: int,
+) -> tuple[Float[Tensor, "S A H W"], Int[Tensor, "S A H W"]]:  # fmt: skip
+    """`_compete` for many objects that are small beside the grid: only the cells of their windows are looked at.
+
+    A pair is (object, anchor), a line is one row of its window. Step k compares the k-th cell of all lines that are so
+    long. In each anchor the largest key stays: the bits of the IoU, which order as numbers >= 0 do, above the object's
+    number counted from the end, so that the first listed wins a tie.
+    """
+    _, anchors, height, width = size
+    pairs = count[..., 0].flatten().argsort(descending=True)  # the longest lines first: those of a step are a prefix
+    which, anchor = pairs // anchors, pairs % anchors
+
+    def both_axes(x: Tensor) -> tuple[Tensor, ...]:
+        return x.permute(2, 0, 1).flatten(1)[:, pairs].unbind()
+
+    (begin_x, begin_y), (columns, rows), (half_x, half_y) = both_axes(begin), both_axes(count), both_axes(shapes / 2)
+    x1, y1, x2, y2 = boxes.T[:, which].unbind()
+    until = rows.cumsum(0)
+    pair = torch.repeat_interleave(rows)  # of each line
+
+    def of_lines(x: Tensor) -> Tensor:
+        return x.index_select(0, pair)
+
+    row = torch.arange(len(pair), device=pair.device) + of_lines(begin_y - until + rows)
+    down = shared_length((row.float() + 0.5) * stride, of_lines(half_y), of_lines(y1), of_lines(y2))
+    cell = row * width + of_lines((plane_of[which] * anchors + anchor) * height * width + begin_x)
+    areas, priority = of_lines(both_areas(shapes, boxes).flatten()[pairs]), of_lines(len(boxes) - which)
+    keys = cell.new_zeros(size)
+    so_long = len(pairs) - columns.bincount().cumsum(0)[:-1]  # pairs whose lines have more than k cells
+    for k, (some, lines) in enumerate(zip(so_long.tolist(), until[so_long - 1].tolist(), strict=True)):
+        center = (begin_x[:some].float() + (k + 0.5)) * stride
+        across = shared_length(center, half_x[:some], x1[:some], x2[:some])
+        iou = iou_of(down[:lines] * across.index_select(0, pair[:lines]), areas[:lines])
+        key = (iou.view(torch.int32).long() << 32).add_(priority[:lines])
+        keys.view(-1).scatter_reduce_(0, cell[:lines] + k, key, "amax")
+    best = (keys >> 32).int().view(torch.float32)
+    return best, torch.where(best > 0, len(boxes) - (keys & 0xFFFFFFFF), -1)
 
 
 def _cluster_peaks(best: Tensor, owner: Tensor, objects: int) -> Float[Tensor, " G"]:
     """The largest IoU in each object's cluster; 0 for an empty cluster."""
-    # One bin more than objects takes the anchors that belong to nobody (-1).
-    peaks = best.new_zeros(objects + 1)
-    bins = torch.where(owner < 0, objects, owner)
-    return peaks.scatter_reduce_(0, bins.flatten(), best.flatten(), "amax")[:objects]
+    # One bin more than objects, the first, takes the anchors that belong to nobody (-1).
+    return best.new_zeros(objects + 1).scatter_reduce_(0, (owner + 1).flatten(), best.flatten(), "amax")[1:]
 
 
 def _rescue(
@@ -226,8 +303,9 @@ def _rescue(
     for plane in plane_of[missed].unique().tolist():
         ious, owners = best[plane].view(-1), owner[plane].view(-1)
         taken = torch.zeros_like(owners, dtype=torch.bool)
-        for rival in ((plane_of == plane) & (peak > 0)).nonzero().flatten().tolist():
-            taken[torch.where(owners == rival, ious, 0).argmax()] = True
+        at_peak = ((owners >= 0) & (ious == peak[owners])).nonzero().flatten()
+        its_best = owners.new_full(peak.shape, len(owners)).scatter_reduce_(0, owners[at_peak], at_peak, "amin")
+        taken[its_best[its_best < len(owners)]] = True
         for n in missed[plane_of[missed] == plane].tolist():
             if bool(taken.all()):
                 break  # more objects than anchors: nothing is left to give

@@ -54,15 +54,34 @@ def cell_centers(n: int, stride: int = STRIDE, device: torch.device | None = Non
     return (torch.arange(n, device=device, dtype=torch.float32) + 0.5) * stride
 
 
-def _overlap_1d(
-    sizes: Float[Tensor, "n A"], low: Float[Tensor, " n"], high: Float[Tensor, " n"], cells: int, stride: int
-) -> Float[Tensor, "n A cells"]:
-    """Length shared by [low, high] and an interval of `sizes` around each cell centre: one axis of `grid_iou`."""
-    center = cell_centers(cells, stride, sizes.device)
-    half = sizes[:, :, None] / 2
-    right = torch.minimum(center + half, high[:, None, None])
-    left = torch.maximum(center - half, low[:, None, None])
-    return (right - left).clamp_(min=0)
+def shared_length(center: Tensor, half: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Length that [low, high] shares with the interval of `half` to both sides of each centre: one axis of an IoU."""
+    return (torch.minimum(center + half, high) - torch.maximum(center - half, low)).clamp_(min=0)
+
+
+def grid_sides(
+    shapes: Float[Tensor, "n A 2"], boxes: Float[Tensor, "n 4"], grid_size: tuple[int, int], stride: int = STRIDE
+) -> tuple[Float[Tensor, "n A H 1"], Float[Tensor, "n A 1 W"], Float[Tensor, "n A 1 1"]]:
+    """What `grid_iou` is made of: the heights and the widths that are shared, and both areas together.
+
+    The anchors form a grid, so an intersection is a width that depends on (anchor, column) only, times a height that
+    depends on (anchor, row) only: A*(H + W) interval overlaps instead of A*H*W box overlaps.
+    """
+    height, width = grid_size
+    center = cell_centers(max(grid_size), stride, shapes.device)
+    low, high = boxes[:, None, :2, None], boxes[:, None, 2:, None]
+    shared = shared_length(center, shapes[..., None] / 2, low, high)
+    return shared[:, :, 1, :height, None], shared[:, :, 0, None, :width], both_areas(shapes, boxes)[..., None, None]
+
+
+def both_areas(shapes: Float[Tensor, "n A 2"], boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n A"]:
+    """Area of each anchor and of its object together; never so small that an IoU would be 0 / 0."""
+    return (shapes.prod(-1) + area(boxes)[:, None]).clamp_(min=torch.finfo(boxes.dtype).tiny)
+
+
+def iou_of(intersection: Float[Tensor, "*n"], areas: Float[Tensor, "*#n"]) -> Float[Tensor, "*n"]:
+    """IoU from an intersection, which it overwrites, and the sum of both areas."""
+    return intersection.div_(areas - intersection)
 
 
 def grid_iou(
@@ -75,17 +94,9 @@ def grid_iou(
         boxes: one `xyxy` object each.
         grid_size: (H, W) cells.
         stride: pixels per cell.
-
-    The anchors form a grid, so an intersection is a width that depends on (anchor, column) only, times a height that
-    depends on (anchor, row) only: A*(H + W) interval overlaps instead of A*H*W box overlaps.
     """
-    height, width = grid_size
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    across = _overlap_1d(shapes[..., 0], x1, x2, width, stride)
-    down = _overlap_1d(shapes[..., 1], y1, y2, height, stride)
-    both_areas = shapes.prod(-1) + area(boxes)[:, None]
-    intersection = down[..., :, None] * across[..., None, :]
-    return intersection.div_(both_areas[..., None, None] - intersection)
+    down, across, areas = grid_sides(shapes, boxes, grid_size, stride)
+    return iou_of(down * across, areas)
 
 
 def grid_giou(

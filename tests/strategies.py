@@ -73,3 +73,18 @@ def scenes(draw, max_images=3, max_objects=6, max_grid=4):
         torch.tensor([f[2] for f in found], dtype=torch.int64),
         num_images,
     )
+
+
+@st.composite
+def crowds(draw, max_objects=40):
+    """A scene whose objects are of one class and one of two images, many of them equal or nested."""
+    grid = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    side = quarters(0.5, 24)
+    shapes = torch.tensor([[[draw(side), draw(side)] for _ in range(2)] for _ in range(2)])
+    some = draw(st.lists(boxes(grid), min_size=1, max_size=12))
+    moved = st.builds(
+        lambda box, by: [box[0] - by, box[1], box[2], box[3] + by], st.sampled_from(some), quarters(0, 0.5)
+    )
+    found = torch.tensor(draw(st.lists(moved, min_size=1, max_size=max_objects)))
+    label = torch.full((len(found),), draw(st.integers(0, 1)))
+    return Scene(shapes, grid, found, label, torch.ones_like(label), 2)

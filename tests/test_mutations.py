@@ -21,8 +21,8 @@ MUTATIONS = {
     ),
     "the division by the cluster's maximum is removed from assign": (
         "lapnet_core/assign.py",
-        "best = normalized(best, owner, peak)",
-        "best = best",
+        "best = iou / divisor[:, None, None, None]",
+        "best = iou.clone()",
         "tests/core/test_assign.py",
     ),
     "the explorer's answer to an error is removed": (

@@ -1,15 +1,24 @@
+from unittest.mock import patch
+
 import oracles
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import Scene, scenes
+from strategies import Scene, crowds, scenes
 
-from lapnet_core.assign import ams_labels, assign
+import lapnet_core.assign as module
+from lapnet_core.assign import Assignment, ams_labels, assign, normalized
 
 
-def check(scene: Scene, **how):
-    got = assign(*scene.args(), **how)
+def in_windows(*args, **how) -> Assignment:
+    """`assign` as it goes about a crowd, however few the objects."""
+    with patch.multiple(module, CROWD=0, WINDOW_COST=0):
+        return assign(*args, **how)
+
+
+def check(scene: Scene, way=assign, **how):
+    got = way(*scene.args(), **how)
     overlap, owner, empty = oracles.assign(*scene.plain(), **how)
     assert torch.equal(got.object_index, torch.from_numpy(owner))
     assert torch.equal(got.overlap, torch.from_numpy(overlap))
@@ -17,10 +26,55 @@ def check(scene: Scene, **how):
     return got
 
 
-@given(scenes(), st.sampled_from(["pono", "ao"]), st.booleans())
-@settings(max_examples=300)
-def test_assignment_is_the_oracle_bit_by_bit(scene, overlap, rescue):
-    check(scene, overlap=overlap, rescue=rescue)
+@given(scenes(), st.sampled_from(["pono", "ao"]), st.booleans(), st.sampled_from([assign, in_windows]))
+@settings(max_examples=500)
+def test_assignment_is_the_oracle_bit_by_bit(scene, overlap, rescue, way):
+    check(scene, way, overlap=overlap, rescue=rescue)
+
+
+@given(crowds(), st.sampled_from(["pono", "ao"]), st.booleans(), st.sampled_from([assign, in_windows]))
+@settings(max_examples=60)
+def test_many_objects_of_one_class_are_the_oracle_bit_by_bit(scene, overlap, rescue, way):
+    check(scene, way, overlap=overlap, rescue=rescue)
+
+
+def anywhere(seed, count, grid, spread=1.0):
+    """Boxes that are not multiples of anything, in and around the grid, some of them equal, in 2 images, 3 classes."""
+    g = torch.Generator().manual_seed(seed)
+    middle = (torch.rand(count, 2, generator=g) * 1.6 - 0.3) * torch.tensor(grid[::-1]) * 8 * spread
+    half = torch.rand(count, 2, generator=g) ** 3 * 90 + 0.01
+    boxes = torch.cat((middle - half, middle + half), 1)
+    boxes[count // 2 :: 7] = boxes[: len(boxes[count // 2 :: 7])]
+    shapes = torch.rand(3, 4, 2, generator=g) ** 2 * 90 + 0.5
+    return shapes, grid, boxes, *(torch.randint(0, n, (count,), generator=g) for n in (3, 2)), 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("stride", [1, 8, 13])
+def test_both_ways_are_one_where_float32_rounds(seed, stride):
+    """Far from zero, and with sides that are no multiple of anything, as data has them: windows miss no anchor."""
+    shapes, grid, boxes, *rest = anywhere(seed, 60, ((9, 14), (16, 16), (1, 31))[seed % 3])
+    far = (0, 0, 3e4, 1e7)[seed % 4]  # coordinates and sides that no image has
+    boxes[::3, 2] += far
+    boxes[::4, 1] -= far
+    shapes[0, 0] += 2 * far
+    for how in ({}, {"overlap": "ao"}, {"rescue": False}):
+        first, second = (way(shapes, grid, boxes, *rest, stride=stride, **how) for way in (assign, in_windows))
+        assert torch.equal(first.overlap, second.overlap)
+        assert torch.equal(first.object_index, second.object_index)
+        assert torch.equal(first.rescued, second.rescued)
+
+
+def test_which_way_is_taken(monkeypatch):
+    """Windows for a crowd of small objects; whole planes for few objects, and for large ones."""
+    taken = []
+    how = module._compete_in_windows
+    monkeypatch.setattr(module, "_compete_in_windows", lambda *args: taken.append(len(args[1])) or how(*args))
+    shapes, labels = torch.full((1, 2, 2), 16.0), torch.zeros(40, dtype=torch.int64)
+    corner = torch.arange(80).view(40, 2) * 3.0
+    for side, count in ((9, 40), (9, 20), (300, 40)):
+        assign(shapes, (32, 32), torch.cat((corner, corner + side), 1)[:count], labels[:count])
+    assert taken == [40]
 
 
 @given(scenes(max_images=8, max_objects=12))
@@ -145,6 +199,31 @@ def test_300_objects_of_one_class_and_more_objects_than_anchors():
     assert bool(got.rescued[150:].all())
     few = assign(SHAPES[:1, :1], (2, 2), crowd[:1].repeat(6, 1) * 0.05, torch.zeros(6, dtype=torch.int64))
     assert int((few.overlap == 1).sum()) == 4  # four anchors for six objects: four are served
+
+
+def test_a_crowd_with_twins():
+    """Each twin takes an anchor of its own, and nobody's best."""
+    g = torch.Generator().manual_seed(0)
+    corner = torch.rand(60, 2, generator=g) * 100
+    boxes = torch.cat((corner, corner + 6 + torch.rand(60, 2, generator=g) * 20), 1)
+    boxes = torch.cat((boxes, boxes[:10]))
+    shapes = torch.rand(1, 10, 2, generator=g) * 30 + 4
+    got, literal = (
+        in_windows(shapes, (16, 16), boxes, torch.zeros(70, dtype=torch.int64), rescue=r) for r in (True, False)
+    )
+    assert bool(got.rescued[60:].all())
+    assert bool((got.peaks == 1).all())
+    assert torch.equal(literal.peaks == 1, ~literal.rescued)
+    kept = (literal.overlap == 1) & (got.object_index == literal.object_index)
+    assert set(got.object_index[kept].tolist()) == set((~got.rescued).nonzero().flatten().tolist())
+
+
+def test_normalized_divides_by_the_peak_of_the_owner():
+    iou, owner = torch.tensor([[0.5, 0.25, 0.0], [0.3, 0.0, 0.6]]), torch.tensor([[1, 1, -1], [0, -1, 0]])
+    expected = torch.tensor([[1.0, 0.5, 0.0], [0.5, 0.0, 1.0]])
+    for shape in ((2, 1, 1, 3), (2, 3, 1)):  # any number of planes, or one
+        got = normalized(iou.view(shape), owner.view(shape), torch.tensor([0.6, 0.5]))
+        assert torch.equal(got, expected.view(shape))
 
 
 def test_ao_is_not_divided_and_positives_are_above_the_threshold():

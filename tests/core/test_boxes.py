@@ -68,6 +68,11 @@ def test_zero_offsets_give_the_anchor_and_the_clamp_is_at_62_5():
     assert math.exp(MAX_LOG_SCALE) == pytest.approx(62.5)
 
 
+def test_sides_whose_areas_are_0_in_float32_have_no_overlap():
+    side = torch.full((1, 1, 2), 1e-30)
+    assert grid_iou(side, torch.tensor([[0.0, 0, 1e-30, 1e-30]]), (2, 2)).flatten().tolist() == [0] * 4
+
+
 def test_gradient_of_the_overlap_in_double_precision():
     generator = torch.Generator().manual_seed(0)
     offsets = (torch.rand(12, 4, generator=generator, dtype=torch.float64) - 0.5).requires_grad_()
