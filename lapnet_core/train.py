@@ -27,6 +27,7 @@ from lapnet_core.checkpoint import (
 )
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, collate, train_transform
+from lapnet_core.data.memory import room_for_images
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.splits import split_files
 from lapnet_core.data.stream import TrainingStream, Transformed, mended
@@ -187,7 +188,9 @@ class Run:
         augment = transform or train_transform(
             config.image_size, scale=config.scale, flip=config.flip, color=config.color
         )
-        stream = TrainingStream(Transformed(dataset, augment), config.seed)
+        # What a caller brings to transform may change what it is given: then nothing is kept for the next time.
+        room = 0 if transform else room_for_images(max(1, _workers(config)) * world)
+        stream = TrainingStream(Transformed(dataset, augment, room), config.seed)
 
         kind = method_class(config.method)
         torch.manual_seed(config.seed)
@@ -351,6 +354,11 @@ class Run:
         self.saved = (step, self.best.validated)
 
 
+def _workers(config: TrainConfig) -> int:
+    """Processes that load images: more than there are cores would only wait for each other."""
+    return min(config.workers, usable_cores())
+
+
 def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int, world: int) -> DataLoader[Any]:
     """Batches of this process from step `first` on: its equal share of each step's positions."""
     share = config.batch_size // world
@@ -362,6 +370,6 @@ def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int,
         stream,
         batch_sampler=positions,  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
-        num_workers=min(config.workers, usable_cores()),  # more would only wait for each other
+        num_workers=_workers(config),
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
     )

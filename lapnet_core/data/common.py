@@ -200,9 +200,9 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             self._report.note("image", str(error))
             self._report.note("lost", str(error), objects)
 
-    def _read(self, index: int) -> Image.Image:
+    def _read(self, index: int, least: tuple[int, int] | None = None) -> Image.Image:
         record = self._images[index]
-        return read_picture(record.path, (record.height, record.width), upright=self.upright)
+        return read_picture(record.path, (record.height, record.width), upright=self.upright, least=least)
 
     def __getitem__(self, index: int) -> Sample | Skipped:
         """The image as (3, H, W) uint8 RGB with its target, both transformed if there is a transform. A JPEG that ends
@@ -212,10 +212,16 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             DataError: the image cannot be read or has another size than its annotation says; under
                 `on_error="skip"` the answer is a `Skipped` instead.
         """
+        sample = self.load(index)
+        return sample if self.transform is None or isinstance(sample, Skipped) else self.transform(*sample)  # pyright: ignore
+
+    def load(self, index: int, least: tuple[int, int] | None = None) -> Sample | Skipped:
+        """As `self[index]` without a transform, the image no larger than it has to be to have `least` pixels, (height,
+        width); see `read_picture`. Its boxes are in its pixels, and `original_size` stays that of the file."""
         index = range(len(self))[index]
         target = self.target(index)
         try:
-            picture = self._read(index)
+            picture = self._read(index, least)
         except DataError as error:
             if self._report.on_error == "raise":
                 self._report.fault("image", str(error))
@@ -224,11 +230,12 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             return Skipped(str(error))
         if told := picture.info.get("truncated"):
             if not bool(self._faulty.any()):
-                warnings.warn(f"{told}; it is used, and others like it are counted without a word", stacklevel=2)
+                warnings.warn(f"{told}; it is used, and others like it are counted without a word", stacklevel=3)
             if index not in self._told:
                 self._tell(index)
-        image = v2.functional.to_image(picture)
-        return (image, target) if self.transform is None else self.transform(image, target)
+        if (reduced := picture.info.get("reduced", 1)) > 1:
+            target["boxes"] = as_boxes(target["boxes"].as_subclass(Tensor) / reduced, (picture.height, picture.width))
+        return v2.functional.to_image(picture), target
 
 
 def join(parts: Sequence[DetectionDataset]) -> DetectionDataset:

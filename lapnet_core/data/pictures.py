@@ -19,6 +19,9 @@ MAX_SIDE = 1 << 24
 # A JPEG whose end is missing is used if so much of its rows is there, and counted: every real collection has one.
 MIN_ROWS = 0.9
 
+# Smaller images are decoded whole in a few milliseconds, so those of VOC and COCO are always the same to the bit.
+WORTH_REDUCING = 1_000_000
+
 END_OF_IMAGE = b"\xff\xd9"
 ORIENTATION = 0x0112
 
@@ -28,7 +31,13 @@ def safe_size(height: int, width: int) -> bool:
     return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS
 
 
-def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, upright: bool = False) -> Image.Image:
+def read_picture(
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    *,
+    upright: bool = False,
+    least: tuple[int, int] | None = None,
+) -> Image.Image:
     """Decodes an image file to RGB, 8 bits per channel: the one reader of training, evaluation and prediction.
 
     Grey, palette and CMYK images are converted, transparency is dropped, and of 16 bits the upper 8 are kept. Of a JPEG
@@ -43,6 +52,9 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, uprig
         upright: whether an EXIF orientation is applied to an annotated image. The boxes of VOC and COCO were drawn on
             the stored pixels; YOLO's on the upright picture. False applies one only where the annotations give the
             size of the upright picture, and not that of the stored one.
+        least: (height, width) in pixels of the answer that are enough. A JPEG is then decoded at a half, a quarter or
+            an eighth of its size where that leaves as much, if it has WORTH_REDUCING pixels: in a fraction of the time.
+            By how much is in `info["reduced"]`: a place (x, y) of the file is (x / reduced, y / reduced) of the answer.
 
     Raises:
         DataError: the file is missing, is no such image, is damaged, has no or too many pixels, or another size.
@@ -56,6 +68,11 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, uprig
             turn = fits and (upright or size is None or size == found[::-1] != found)
             shown = upright_size(image) if turn else found
             fits &= size in (None, shown)
+            reduced = (
+                _reduction(found, (least[1], least[0]) if shown != found else least, turn) if least and fits else 1
+            )
+            if reduced > 1:
+                image.draft(None, (found[1] // reduced, found[0] // reduced))
             loaded, told = _loaded(path, image) if fits else (image, "")
             picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded) if fits else None
     except (
@@ -67,6 +84,8 @@ def read_picture(path: str | Path, size: tuple[int, int] | None = None, *, uprig
         if size is not None:
             said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
         raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
+    if picture.size[0] * picture.size[1] < found[0] * found[1]:  # no other format than JPEG has this
+        picture.info["reduced"] = reduced
     if told:
         picture.info["truncated"] = f"{path}: {told}"
     return picture
@@ -94,6 +113,16 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of an opened image once its EXIF orientation is applied."""
     turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
     return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _reduction(found: tuple[int, int], least: tuple[int, int], turn: bool) -> int:
+    """The largest of JPEG's reductions that leaves `least`. One that does not divide the sides leaves part of a pixel
+    at their far end, which an image that is turned must not have: it would come to lie at the near end."""
+    for by in (8, 4, 2) if found[0] * found[1] >= WORTH_REDUCING else ():
+        whole = not turn or found[0] % by == found[1] % by == 0
+        if found[0] // by >= least[0] and found[1] // by >= least[1] and whole:
+            return by
+    return 1
 
 
 def _loaded(path: str | Path, image: Image.Image) -> tuple[Image.Image, str]:

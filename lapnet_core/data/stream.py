@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from lapnet_core.data.common import DetectionDataset
+from lapnet_core.data.memory import Kept
 from lapnet_core.data.named import Images
 from lapnet_core.data.types import Sample, Skipped, SkipReport
+from lapnet_core.scenes import Scenes
 
 ORDER, AUGMENTATION = range(2)
 """What random numbers are for; each purpose has its own."""
@@ -17,21 +20,33 @@ ORDER, AUGMENTATION = range(2)
 class Transformed(Dataset[Sample | Skipped]):
     """A data set with each sample transformed, called as transform(image, target). The data set itself stays as it is.
 
+    Where the data set is one of ours, whose images are always the same, `keep` bytes of them stay in memory as they are
+    before the transform; and a transform of training gets large JPEGs no larger than it needs them (`largest`).
+
     Raises:
         ValueError: the data set has a transform of its own, so that its images are not what its targets say.
     """
 
-    def __init__(self, dataset: Images, transform: Callable[..., Any]) -> None:
+    def __init__(self, dataset: Images, transform: Callable[..., Any], keep: float = 0) -> None:
         if getattr(dataset, "transform", None) is not None:
             raise ValueError("the data set has a transform of its own: make it without, and hand the transform on")
         self.dataset, self.transform = dataset, transform
+        ours = type(dataset).__getitem__ in (DetectionDataset.__getitem__, Scenes.__getitem__)
+        self.kept = Kept(keep if ours else 0)
+        self.least: tuple[int, int] | None = getattr(transform, "largest", None) if ours else None
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample | Skipped:
-        sample = self.dataset[index]
+        sample = self.kept.get(index, self._read)
         return sample if isinstance(sample, Skipped) else self.transform(*sample)
+
+    def _read(self, index: int) -> Sample | Skipped:
+        dataset = self.dataset
+        if self.least and isinstance(dataset, DetectionDataset):
+            return dataset.load(index, self.least)
+        return dataset[index]
 
 
 class TrainingStream(Dataset[Sample | Skipped]):
@@ -47,7 +62,7 @@ class TrainingStream(Dataset[Sample | Skipped]):
             generator = torch.Generator().manual_seed(mixed(self.seed, ORDER, epoch))
             self.epoch, self.order = epoch, torch.randperm(len(self.dataset), generator=generator)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mixed(self.seed, AUGMENTATION, position))
+            torch.default_generator.manual_seed(mixed(self.seed, AUGMENTATION, position))  # no GPU's: it takes .1 ms
             return self.dataset[int(self.order[k])]
 
 

@@ -14,6 +14,7 @@ from lapnet_core.data.types import Target
 # Of ImageNet, in RGB and in [0, 1]: what the pretrained backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+MEANS, STDS = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
 
 # Of an object that the random crop cuts, less than this share of its area is no example of its class: it is dropped.
 MIN_KEPT_AREA = 0.25
@@ -23,29 +24,35 @@ class TrainTransform:
     """Random scale, crop, flip and colour; see `train_transform`."""
 
     def __init__(self, size: tuple[int, int], scale: tuple[float, float], flip: float, color: float) -> None:
-        self.size, self.scale = size, scale
-        fill = [round(255 * mean) for mean in MEAN]
-        self.place = v2.Compose(
-            [
-                v2.RandomCrop(size, pad_if_needed=True, fill=fill),
-                v2.RandomHorizontalFlip(flip),
-                v2.ClampBoundingBoxes(),
-            ]
-        )
-        jitter = [v2.ColorJitter(brightness=color, contrast=color, saturation=color)] if color else []
-        self.finish = v2.Compose([*jitter, *_to_input()])
+        self.size, self.scale, self.flip = size, scale, flip
+        self.blank = torch.tensor([round(255 * mean) for mean in MEAN], dtype=torch.uint8).repeat(*size, 1)
+        self.jitter = v2.ColorJitter(brightness=color, contrast=color, saturation=color) if color else None
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """(height, width) in pixels that an image is stretched to at most: no more of it is seen."""
+        height, width = _scaled(self.size, self.scale[1])
+        return height, width
 
     def __call__(
         self, image: UInt8[tv_tensors.Image, "3 H W"], target: Target
     ) -> tuple[Float32[Tensor, "3 h w"], Target]:
         """Transforms one sample. Objects that lie outside the crop, or keep too little of themselves, are gone."""
         low, high = self.scale
-        factor = low * (high / low) ** torch.rand(()).item()
-        scaled = [max(1, round(side * factor)) for side in self.size]
-        resized = v2.functional.resize(image, scaled, antialias=True)
-        boxes = v2.functional.resize(target["boxes"], scaled)
+        scaled = _scaled(self.size, low * (high / low) ** torch.rand(()).item())
+        resized, boxes = _stretched(image, target, scaled)
         whole = _areas(boxes)
-        placed, boxes = self.place(resized, boxes)
+        (above, top), (before, left) = (_window(*sides) for sides in zip(scaled, self.size, strict=True))
+        (height, width), y, x = self.size, top - above, left - before
+        window = resized[:, max(0, y) : y + height, max(0, x) : x + width]
+        if window.shape[1:] != self.size:
+            inside, window = window, self.blank.clone().permute(2, 0, 1)
+            window[:, -y : inside.shape[1] - y, -x : inside.shape[2] - x] = inside
+        boxes = boxes + torch.tensor([before, above] * 2) - torch.tensor([left, top] * 2)
+        boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2))
+        if torch.rand(1) < self.flip:
+            window, (x1, y1, x2, y2) = window.flip(-1), boxes.unbind(-1)
+            boxes = torch.stack((width - x2, y1, width - x1, y2), -1)
         keep = (_areas(boxes) > 0) & (_areas(boxes) >= MIN_KEPT_AREA * whole)
         kept = Target(
             boxes=as_boxes(boxes[keep], self.size),
@@ -54,7 +61,7 @@ class TrainTransform:
             image_id=target["image_id"],
             original_size=target["original_size"],
         )
-        return self.finish(placed), kept
+        return _to_input(self.jitter(window) if self.jitter else window), kept
 
 
 def train_transform(
@@ -89,21 +96,32 @@ def train_transform(
     return TrainTransform(size, (float(scale[0]), float(scale[1])), float(flip), float(color))
 
 
-def eval_transform(size: tuple[int, int]) -> v2.Compose:
+class EvalTransform:
+    """What `eval_transform` returns."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(
+        self, image: UInt8[tv_tensors.Image, "3 H W"], target: Target
+    ) -> tuple[Float32[Tensor, "3 h w"], Target]:
+        resized, boxes = _stretched(image, target, self.size)
+        return _to_input(resized), {**target, "boxes": as_boxes(boxes, self.size)}
+
+
+def eval_transform(size: tuple[int, int]) -> EvalTransform:
     """Stretches the image to `size` (height, width) in px and normalises it; no object is dropped.
 
     Returns:
         A callable as that of `train_transform`, without anything random.
     """
     _check_size(size)
-    return v2.Compose([v2.Resize(list(size), antialias=True), *_to_input()])
+    return EvalTransform(size)
 
 
 def denormalize(images: Float[Tensor, "*B 3 H W"]) -> UInt8[Tensor, "*B 3 H W"]:
     """Undoes the normalisation of network inputs, for drawing: RGB, 0 to 255."""
-    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(3, 1, 1)
-    return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    return ((images * STDS.to(images.device) + MEANS.to(images.device)) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def boxes_to_original(
@@ -124,12 +142,34 @@ def boxes_to_original(
     return boxes * boxes.new_tensor([x, y, x, y])
 
 
-def _to_input() -> list[torch.nn.Module]:
-    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(MEAN), list(STD))]
+def _scaled(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _stretched(
+    image: UInt8[Tensor, "3 H W"], target: Target, size: tuple[int, int]
+) -> tuple[UInt8[Tensor, "3 h w"], Float32[Tensor, "G 4"]]:
+    """The pixels and the boxes of an image, as plain tensors, stretched to `size`."""
+    (height, width), pixels = image.shape[1:], image.as_subclass(Tensor)
+    ratios = torch.tensor([size[1] / width, size[0] / height] * 2)
+    return v2.functional.resize(pixels, list(size), antialias=True), target["boxes"].as_subclass(Tensor) * ratios
+
+
+def _window(length: int, size: int) -> tuple[int, int]:
+    """How much is padded at both ends of a side of this length where it is shorter than `size`, and where a window of
+    `size` begins on it."""
+    padding = max(0, size - length)
+    room = length + 2 * padding - size
+    return padding, int(torch.randint(0, room + 1, ())) if room else 0
+
+
+def _to_input(image: UInt8[Tensor, "3 H W"]) -> Float32[Tensor, "3 H W"]:
+    # Channel by channel it is three times as fast as on pixels whose three channels lie together.
+    return image.contiguous().to(torch.float32).mul_(1 / 255).sub_(MEANS).div_(STDS)
 
 
 def _areas(boxes: Tensor) -> Tensor:
-    x1, y1, x2, y2 = boxes.as_subclass(Tensor).unbind(-1)
+    x1, y1, x2, y2 = boxes.unbind(-1)
     return (x2 - x1) * (y2 - y1)
 
 

@@ -23,7 +23,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from lapnet_core.data.types import Target, Transform
+from lapnet_core.data.memory import Kept
+from lapnet_core.data.types import Sample, Target, Transform
 from lapnet_core.scenes.backdrops import LIGHTS, SUPERSAMPLE, Backdrop, Camera, sensor_noise, soft_disc, tint
 from lapnet_core.scenes.layouts import PLACES, SITUATIONS, Actor, Stage, any_street
 from lapnet_core.scenes.painters import Brush, pick
@@ -214,14 +215,14 @@ class Scenes(Dataset):
     ) -> None:
         self.length, self.size, self.seed, self.split = length, (int(size[0]), int(size[1])), seed, split
         self.transform = transform
-        self._kept: dict[int, tuple[tv_tensors.Image, Target]] | None = {} if keep else None
+        self._kept = Kept(math.inf if keep else 0)
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
-        image, target = self._render(index) if self._kept is None else self._remember(self._kept, index)
-        return (image, target) if self.transform is None else self.transform(image, target)
+    def __getitem__(self, index: int) -> Sample:
+        image, target = self._kept.get(index, self._render)  # pyright: ignore[reportGeneralTypeIssues]: none is skipped
+        return (image, target) if self.transform is None else self.transform(image, target)  # pyright: ignore
 
     def target(self, index: int) -> Target:
         """The annotation of item `index` before any transform, at half the cost: nothing but the shapes is painted."""
@@ -231,13 +232,6 @@ class Scenes(Dataset):
     def _render(self, index: int) -> tuple[tv_tensors.Image, Target]:
         picture, boxes, labels, difficult = render_scene(self._generator(index), self.size)
         return _image(picture), _target((boxes, labels, difficult), self.size, index)
-
-    def _remember(
-        self, kept: dict[int, tuple[tv_tensors.Image, Target]], index: int
-    ) -> tuple[tv_tensors.Image, Target]:
-        if index not in kept:
-            kept[index] = self._render(index)
-        return kept[index]
 
     def _generator(self, index: int) -> np.random.Generator:
         # A list or an iterator over the data set ends with this IndexError.
