@@ -230,15 +230,13 @@ def to_onnx(detector: Detector, raw: bool = False, half: bool = False) -> bytes:
         verbose=False,
     )
     model = program.model_proto
-    graph = model.graph
-    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph, model):
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]  # the exporter notes the place of each line of code on this machine
-        part.ClearField("doc_string")
-    del graph.value_info[:]
+    del model.graph.value_info[:]
     if not raw:
-        _add_suppression(onnx, graph, detector)
+        _add_suppression(onnx, model.graph, detector)
     if half:
-        _halve(onnx, graph)
+        _halve(onnx, model.graph)
     model.producer_name, model.producer_version = "lapnet", __version__
     onnx.helper.set_model_props(model, {KEY: json.dumps(about(detector, raw))})
     onnx.checker.check_model(model, full_check=True)
@@ -260,17 +258,14 @@ def _add_suppression(onnx: ModuleType, graph: Any, detector: Detector) -> None:
 
 def _halve(onnx: ModuleType, graph: Any) -> None:
     """Weights of convolutions as float16, each made float32 by a node of its own."""
-    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
-    casts = []
+    casts, single = [], onnx.TensorProto.FLOAT
     for tensor in graph.initializer:
         if len(tensor.dims) == 4 and tensor.data_type == single:
             values, name = onnx.numpy_helper.to_array(tensor), tensor.name
             tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype("float16"), f"{name}.half"))
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=single))
-    assert half in {tensor.data_type for tensor in graph.initializer}
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
 
 
 class Detections(nn.Module):

@@ -137,21 +137,23 @@ class ExportedMethod(Method):
 def read_exported(
     path: Path, device: str | torch.device = "cpu"
 ) -> tuple[ExportedMethod, tuple[str, ...], tuple[int, int]]:
-    """What `Detector` takes, of a file that `export.to_onnx` wrote. It runs on the processor, or on CUDA where that is
-    the device and onnxruntime has it; otherwise a warning says so.
+    """What `Detector` takes, of a file that `export.to_onnx` wrote. It runs on the processor; where the device is
+    another one, a warning says so.
 
     Raises:
         Exception: nearly any, where the file is something else; `Detector.load` tells it with the file's name.
         ValueError: onnx or onnxruntime is not installed.
     """
     onnx, runtime = load_package("onnx"), load_package("onnxruntime")
+    if torch.device(device).type != "cpu":
+        warnings.warn(f"{path} runs on the processor, not on {device}", stacklevel=3)
     model = onnx.load_model_from_string(path.read_bytes())
     told = _about({entry.key: entry.value for entry in model.metadata_props})
     check_plain(onnx, model)
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
     # Of the graph that was checked, not of the file's bytes, which another reader might take for something else.
-    session = runtime.InferenceSession(model.SerializeToString(), options, providers=_providers(runtime, path, device))
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     size = told["image_size"]
     form = [(value.name, value.type, value.shape[1:]) for value in session.get_inputs()]
     if form != [("images", "tensor(uint8)", [3, *size])]:
@@ -206,13 +208,3 @@ def _parts(message: Any) -> Iterator[Any]:
         if field.message_type is not None:
             for inner in [value] if hasattr(value, "ListFields") else value:
                 yield from _parts(inner)
-
-
-def _providers(runtime: Any, path: Path, device: str | torch.device) -> list[str]:
-    """What onnxruntime may compute on."""
-    wanted = torch.device(device).type
-    if wanted == "cuda" and "CUDAExecutionProvider" in runtime.get_available_providers():
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    if wanted != "cpu":
-        warnings.warn(f"{path} runs on the processor: this onnxruntime cannot use {wanted}", stacklevel=3)
-    return ["CPUExecutionProvider"]

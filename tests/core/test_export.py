@@ -280,7 +280,7 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     found = []
     for model in (SCENES, "scenes-2.onnx"):
         out = tmp_path / f"of_{Path(model).stem}"
-        assert main(["predict", str(model), "0.png", "1.png", "--out", str(out)]) == 0
+        assert main(["predict", str(model), "0.png", "1.png", "--out", str(out), "--device", "cpu"]) == 0
         found.append(json.loads((out / "detections.json").read_text()))
     assert len(found[0]) > 5
     assert [one["class"] for one in found[0]] == [one["class"] for one in found[1]]
@@ -292,7 +292,10 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     figures = []
     for model in (SCENES, "scenes-2.onnx"):
         out = tmp_path / f"{Path(model).stem}.json"
-        assert main(["evaluate", str(model), "--data", "scenes", "--split", "val", "--json", str(out)]) == 0
+        assert (
+            main(["evaluate", str(model), "--data", "scenes", "--split", "val", "--device", "cpu", "--json", str(out)])
+            == 0
+        )
         figures.append(json.loads(out.read_text())["voc_area"])
     assert figures[0] > 0.1
     assert figures[0] == pytest.approx(figures[1], abs=0.005)
