@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -121,42 +121,22 @@ class Bench:
 
     def _network(self) -> int:
         """Time one network from its input to its detections."""
-        import torch
-
-        from lapnet_core.bench.table import counted
+        from lapnet_core.bench.network import speed, untrained
         from lapnet_core.detector import Detector
         from lapnet_core.inputs import check_number
-        from lapnet_core.method import LapNetMethod
-        from lapnet_core.model import LapNet
-        from lapnet_core.predict import detect
         from lapnet_core.processes import pick_device
-        from lapnet_core.timing import machine_name, seconds_each
 
-        classes, repeats = (20 if self.num_classes is None else self.num_classes), self.repeats or 5
+        classes = 20 if self.num_classes is None else self.num_classes
+        repeats = 5 if self.repeats is None else self.repeats
         check_number("--num-classes", classes, 1, whole=True)
-        check_number("--repeats", 5 if self.repeats is None else self.repeats, 1, whole=True)
+        check_number("--repeats", repeats, 1, whole=True)
         device = pick_device(self.device or "auto")
         if self.model:
             detector = Detector.load(self.model, device)
-            method, name, size = detector.method, str(self.model), self.image_size or detector.image_size
-            classes = len(detector.class_names)
+            detector = replace(detector, image_size=self.image_size or detector.image_size)
         else:
-            model, size = LapNet(classes, backbone=self.backbone), self.image_size or (512, 512)
-            method, name = LapNetMethod(model, torch.full((classes, model.per_class, 2), 32.0)), self.backbone
-        method.to(device).to(memory_format=torch.channels_last).eval()
-        images = torch.randn(1, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
-        if isinstance(method, LapNetMethod):
-            scores, offsets = method.outputs(images)
-            network = seconds_each(lambda: method.outputs(images), repeats=repeats)
-            found = seconds_each(lambda: detect(scores, offsets, method.shapes), repeats=repeats)
-            told, whole = f"network {1e3 * network:.1f} ms, detections {1e3 * found:.1f} ms, together ", network + found
-        else:
-            told, whole = "", seconds_each(lambda: method.detect(images), repeats=repeats)
-        where = machine_name(device.type) + (
-            "" if device.type == "cuda" else f", {counted(torch.get_num_threads(), 'thread')}"
-        )
-        print(f"{name}, {'x'.join(map(str, size))}, {classes} classes; {where}; median of {repeats}")
-        print(f"{told}{1e3 * whole:.1f} ms an image, {1 / whole:.1f} images/s")
+            detector = untrained(self.backbone, classes, self.image_size or (512, 512), device)
+        print(f"{self.model or self.backbone}, {speed(detector, repeats)}")
         return 0
 
 
