@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from lapnet_lab import alt
-from lapnet_lab.static import as_png, figure_png, with_picture
+from lapnet_lab.static import as_png, figure_png, told, with_picture
 from lapnet_lab.style import ALARM, RING
 
 HEADING = 26
@@ -140,7 +140,7 @@ class FigurePanel(ipywidgets.VBox):
                 words, figure = self.describe(numbers), self.draw(numbers)
                 png = figure_png(figure)
             except Exception as problem:  # anything at all may come out of a notebook's function
-                self.error = f"{type(problem).__name__}: {problem}"
+                self.error = told(problem)
                 self.text.value = f'<pre role="alert" class="lapnet-error">{_escaped(self.error)}</pre>'
                 self._mark()
                 return

@@ -53,3 +53,8 @@ def advised(png: bytes) -> bytes:
         font = ImageFont.load_default(max(6, TEXT * room / long))
     draw.text((4, 4), ADVICE, "#444", font)
     return as_png(whole)
+
+
+def told(problem: Exception) -> str:
+    """An exception as a widget says it: our own ValueErrors are sentences; what nobody foresaw has its type."""
+    return str(problem) if isinstance(problem, ValueError) and str(problem) else f"{type(problem).__name__}: {problem}"

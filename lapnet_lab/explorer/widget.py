@@ -24,7 +24,7 @@ from lapnet_lab.explorer.page import Page
 from lapnet_lab.explorer.stock import Start, Stock
 from lapnet_lab.explorer.strip import explorer_strip
 from lapnet_lab.models import shipped
-from lapnet_lab.static import as_png, figure_png, with_picture
+from lapnet_lab.static import as_png, figure_png, told, with_picture
 
 NO_IMAGE = (256, 256)
 
@@ -217,13 +217,13 @@ class Explorer(Page):
                 try:
                     self._begin(self.preset, self._stock.start(self.preset))
                 except Exception as problem:  # an unknown preset, a model that fails on the image
-                    self._fault, self._done = _told(problem), None
+                    self._fault, self._done = told(problem), None
             if self.command != self._obeyed:
                 self._obeyed = self.command
                 try:
                     self._obey(self.command)
                 except Exception as problem:  # a faulty line, a file that is no picture
-                    self._refused = str(problem) if isinstance(problem, ValueError) else _told(problem)
+                    self._refused = told(problem)
                     self._done = None
                 self.upload = b""
             self._answer()
@@ -273,7 +273,7 @@ class Explorer(Page):
                 self.maps = self.compute()
                 message, self.error = self._message(self.maps), self._fault
             except Exception as problem:  # shown in the widget, which stays usable
-                message, self.error = dict(self.reply), _told(problem)
+                message, self.error = dict(self.reply), told(problem)
             self.reply = {**message, "seq": self.seq, "error": self.error, "refused": self._refused}
 
     def compute(self) -> Maps:
@@ -360,7 +360,3 @@ class Explorer(Page):
 def _short(shapes: Float[Tensor, "C A 2"]) -> list[Any]:
     """The anchors with as few digits as give the same float32 again."""
     return [[[float(str(side)) for side in shape] for shape in each] for each in shapes.numpy()]
-
-
-def _told(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}"

@@ -199,10 +199,10 @@ def test_every_update_is_acknowledged_also_after_an_error(hug: Explorer) -> None
     good, labels = [list(box) for box in hug.boxes], list(hug.labels)
     message(hug, boxes=[[10, 10, 5, 50]], labels=[0], seq=1)
     assert hug.reply["seq"] == 1
-    assert "ValueError" in hug.reply["error"]
+    assert hug.reply["error"]
     assert len(hug.reply["maps"]) == 5 * 32 * 32 * 4  # the last good ones stay
     message(hug, boxes=good[:1], labels=[0, 0], seq=2)
-    assert (hug.reply["seq"], hug.reply["error"]) == (2, "ValueError: 1 boxes, but 2 classes for them")
+    assert (hug.reply["seq"], hug.reply["error"]) == (2, "1 boxes, but 2 classes for them")
     message(hug, boxes=good, labels=labels, seq=3)
     assert (hug.reply["seq"], hug.reply["error"]) == (3, "")
     message(hug, label=99, seq=4)

@@ -123,6 +123,18 @@ def test_an_exception_is_shown_and_the_panel_goes_on() -> None:
     assert panel.error == ""
 
 
+def test_a_sentence_of_ours_is_shown_without_its_type() -> None:
+    def compute(amount: float, kind: str) -> tuple[float, str]:
+        if amount > 5:
+            raise ValueError("there is no more than 5")
+        return amount, kind
+
+    panel = small_panel(compute=compute)
+    panel.show("much")
+    assert panel.error == "there is no more than 5"
+    assert ">there is no more than 5<" in panel.text.value
+
+
 def contrast(one: str, other: str) -> float:
     """WCAG's ratio of two colours."""
 
