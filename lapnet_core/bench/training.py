@@ -40,14 +40,11 @@ def lines(quick: bool) -> Iterator[Line]:
     for against, config in others.items():
         yield Line(f"step, small_photos, {size}", against, step, MadeUpStep(config, CLASSES), repeats=times)
     with TemporaryDirectory() as folder:
-        read = reading(Path(folder), small)
-        yield Line(
-            f"reading of {small.batch_size} photographs of {WIDTH} x {HEIGHT}, one process",
-            "step, small_photos",
-            read,
-            step,
-            repeats=times,
-        )
+        read, kept = reading(Path(folder), small), reading(Path(folder), small, keep=1e9)
+        what = f"reading of {small.batch_size} photographs of {WIDTH} x {HEIGHT}, one process"
+        yield Line(what, "step, small_photos", read, step, repeats=times)
+        what = f"reading of {small.batch_size} photographs kept in memory"
+        yield Line(what, "decoded each time", kept, read, repeats=times)
     yield share_of_loss("light", replace(laptop_scenes(), batch_size=small.batch_size), 7, LIGHT, times)
     if not quick:
         batch = (
@@ -72,9 +69,9 @@ def share_of_loss(name: str, config: TrainConfig, num_classes: int, limit: float
     return Line(f"loss of {name}, {size}, batch of {config.batch_size}", "the whole step", loss, step, limit, repeats)
 
 
-def reading(folder: Path, config: TrainConfig) -> Callable[[], object]:
+def reading(folder: Path, config: TrainConfig, keep: float = 0) -> Callable[[], object]:
     """Decoding, augmentation and collation of the next batch of a training on photographs, which are made up: noise in
-    JPEG files of VOC's size, five objects each."""
+    JPEG files of VOC's size, five objects each. `keep` bytes of them stay in memory once they are decoded."""
     generator, records = np.random.default_rng(0), []
     for n in range(config.batch_size):
         coarse = Image.fromarray(generator.integers(0, 255, (47, 63, 3), dtype=np.uint8))
@@ -86,6 +83,6 @@ def reading(folder: Path, config: TrainConfig) -> Callable[[], object]:
     boxes = np.concatenate((corner, corner + generator.uniform(20, 175, corner.shape)), 1).astype(np.float32)
     what = {"class_names": [str(c) for c in range(CLASSES)], "report": SkipReport(), "transform": None}
     data = DetectionDataset(records, image, boxes, image % CLASSES, np.zeros(len(image), dtype=bool), **what)
-    stream = TrainingStream(Transformed(data, train_transform(config.image_size)), config.seed)
+    stream = TrainingStream(Transformed(data, train_transform(config.image_size), keep), config.seed)
     positions = iter(range(1 << 30))
     return lambda: collate([stream[next(positions)] for _ in records])

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import sys
 from importlib import import_module
 from types import SimpleNamespace
@@ -9,9 +10,12 @@ import torch
 
 from lapnet_core.bench import PARTS, evaluation, training
 from lapnet_core.bench.line import Line, Result, run
+from lapnet_core.bench.network import speed
 from lapnet_core.bench.table import closing, header, row
 from lapnet_core.cli import main
 from lapnet_core.config import laptop_scenes
+from lapnet_core.detector import Detector
+from lapnet_core.peers import method_class
 
 
 class Clock:
@@ -226,9 +230,18 @@ def test_an_evaluation_that_disagrees_is_not_timed(monkeypatch):
         next(evaluation.lines(True))
 
 
+def test_a_peer_is_timed_as_a_whole():
+    method = method_class("retinanet").restore({"num_classes": 2, "backbone": "light"})
+    about, told = speed(Detector(method.eval(), ("red", "blue"), (64, 96)), 1).splitlines()
+    assert about.startswith("64x96, 2 classes; ")
+    assert re.fullmatch(r"\d+\.\d ms an image, \d+\.\d images/s", told)
+
+
 def test_reading_goes_on_to_the_next_batch(tmp_path):
-    read = training.reading(tmp_path, laptop_scenes())
+    read, kept = training.reading(tmp_path, laptop_scenes()), training.reading(tmp_path, laptop_scenes(), keep=1e9)
     first, second = read(), read()
+    for batch in (first, second):
+        assert kept().images.equal(batch.images)
     assert first.images.shape == second.images.shape == (8, 3, 192, 192)
     assert len(list(tmp_path.glob("*.jpg"))) == 8
     assert sum(len(target["boxes"]) for target in first.targets) > 20
