@@ -63,7 +63,7 @@ class CocoIds:
 
 class Results:
     """Files of detections, one shot after the other, so that a long video needs no memory; a `with`, at whose end they
-    have their names, unless something else than an OSError ends it. A name that is taken gets a number.
+    have their names, also where an OSError ends it after some were added. A name that is taken gets a number.
 
     Args:
         folder: where to; it is there.
@@ -144,7 +144,7 @@ class Results:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None or issubclass(kind, OSError):
+            if kind is None or (issubclass(kind, OSError) and self.images):
                 self.written = [wrote(one.path, one.write()) for one in self._lists.values()]
                 self.written += [f"wrote {folder}" for folder in self._texts.values()]
         finally:

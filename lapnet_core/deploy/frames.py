@@ -245,7 +245,8 @@ class Video:
 
     def _missing(self, frames: int, seconds: float) -> str:
         """What a sentence says of a file of which so much was read; empty where that is all."""
-        told = float((self._stream.duration or 0) * self._stream.time_base) or (self._container.duration or 0) / 1e6
+        own = (self._stream.duration or 0) * _fraction(self._stream.time_base)
+        told = float(own) or (self._container.duration or 0) / 1e6
         # Not by their number in MOV and MP4, which may hide some of them.
         by_number = "mov" not in self._container.format.name and frames < 0.98 * self.length
         if by_number or seconds < told - max(0.5, 3 / float(self.rate)):

@@ -340,7 +340,10 @@ class TestCamera:
     def test_one_that_is_not_there(self, model, tmp_path, capsys):
         for name in ("camera:7", "camera:/dev/null"):
             predict(model, name, out=tmp_path / "out", status=1)
-            assert f"{name} cannot be used (" in capsys.readouterr().err
+            captured = capsys.readouterr()
+            assert f"{name} cannot be used (" in captured.err
+            assert captured.out == ""
+            assert not list((tmp_path / "out").iterdir())
         predict(model, "0", out=tmp_path / "out", status=1)
         assert "0 does not exist; a camera is camera:0" in capsys.readouterr().err
 
