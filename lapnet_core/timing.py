@@ -88,3 +88,11 @@ class MadeUpStep:
 def step_seconds(config: TrainConfig, num_classes: int, repeats: int = 3) -> float:
     """Median wall time of one training step on made-up images."""
     return seconds_each(MadeUpStep(config, num_classes), warmup=1, repeats=repeats)
+
+
+def bfloat16_gain(config: TrainConfig, num_classes: int, repeats: int = 5) -> float:
+    """How many times as fast a training step is in bfloat16. Steps of either kind follow each other in turn, and the
+    median of their ratios counts: what else a machine does slows both."""
+    steps = [MadeUpStep(replace(config, amp=amp), num_classes) for amp in (False, True)]
+    times = [[seconds_each(step, warmup=k == 0, repeats=1) for step in steps] for k in range(repeats)]
+    return sorted(plain / half for plain, half in times)[repeats // 2]

@@ -98,6 +98,8 @@ def training_time(config: TrainConfig, num_classes: int) -> tuple[float, float]:
 
 def report(quick: bool = False) -> str:
     """The whole report. `quick` leaves the timing out."""
+    from lapnet_core.timing import bfloat16_gain
+
     lines = ["This machine", *(f"  {line}" for line in machine())]
     if not quick:
         lines.append("Training, as timed just now on made-up images (reading data comes on top)")
@@ -109,8 +111,7 @@ def report(quick: bool = False) -> str:
             lines.append(f"{told}: {duration(total)}")
         for name in sorted({"laptop_scenes", "small_photos"} & set(TRIED)):
             preset, classes = TRIED[name]
-            half, _ = training_time(replace(preset(), amp=True), classes)
-            gain = times[name][0] / half
+            gain = bfloat16_gain(replace(preset(), weights="none"), classes)
             verdict = "bfloat16 pays: train with --amp" if gain > WORTH_IT else "bfloat16 does not pay"
             lines.append(f"  {preset().backbone} with --amp: {gain:.2f} times as fast; {verdict}")
     lines.append(f"Presets: {', '.join(PRESETS)}")
