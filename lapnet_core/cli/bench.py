@@ -20,16 +20,9 @@ LONGEST = {True: 4.0, False: 60.0}
 
 @dataclass(frozen=True)
 class Bench:
-    """LapNet's parts beside what one would take instead, measured here; or with --model or --backbone the speed of one
-    network on this machine.
+    """LapNet's parts beside what one would take instead: lapnet bench --quick takes under 2 minutes on two cores.
 
-    lapnet bench --quick                  all parts, under 2 minutes on two cores
-
-    lapnet bench loss training            two parts, in full
-
-    lapnet bench --model runs/mine        images/s of a trained model
-
-    lapnet bench --backbone darknet53     images/s of an untrained LapNet
+    Or images/s of one network: lapnet bench --model runs/mine, or --backbone darknet53 for one that is not trained.
     """
 
     parts: Annotated[tuple[Part, ...], Positional] = field(default=())
