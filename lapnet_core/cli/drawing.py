@@ -17,15 +17,15 @@ def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Im
     """A copy of the image with boxes, class names and scores; the most confident on top."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
-    unit = max(1, round(max(image.size) / 400))  # line width, so that a large picture has readable boxes too
-    font, height = _font(8 + 4 * unit), 10 + 5 * unit
+    unit = max(1, round(max(image.size) / 400))  # so that a large picture has readable boxes too
+    line, font, height = max(2, unit), _font(8 + 4 * unit), 10 + 5 * unit
     for n in reversed(range(len(found["labels"]))):
         label = int(found["labels"][n])
         color = COLORS[label % len(COLORS)]
         x1, y1, x2, y2 = found["boxes"][n].tolist()
         if unit > 1:  # a rim, as a box may lie on its own colour
-            pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=unit + 2)
-        pen.rectangle((x1, y1, x2, y2), outline=color, width=unit)
+            pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=line + 2)
+        pen.rectangle((x1, y1, x2, y2), outline=color, width=line)
         text = f"{class_names[label]} {float(found['scores'][n]):.2f}"
         width = font.getlength(text) + 2 * unit
         # Above the box, so that small objects stay visible, but within the picture.
