@@ -1,7 +1,8 @@
 """A detector that `deploy.export` wrote as ONNX, behind the seam: `Detector` runs it as it runs any method.
 
 A file of a stranger is data. What it may hold is checked before anything is run: plain operators of ONNX, no other
-libraries' ones, no loops or functions, and no tensor that lies in another file, which would be read into the graph.
+libraries' ones, no loops or functions, and no tensor that lies in another file, which would be read into the graph. It
+may still ask for more memory or time than there is.
 """
 
 import json
@@ -150,6 +151,7 @@ def read_exported(
     model = onnx.load_model_from_string(path.read_bytes())
     told = _about({entry.key: entry.value for entry in model.metadata_props})
     check_plain(onnx, model)
+    del model.metadata_props[:]  # onnxruntime can be told to take settings from them
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
     # Of the graph that was checked, not of the file's bytes, which another reader might take for something else.
