@@ -17,7 +17,8 @@ class Evaluate:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """model.safetensors, best.safetensors, or the run folder that holds the first."""
+    """model.safetensors, best.safetensors, or the run folder that holds the first; or what `lapnet export` wrote (ONNX,
+    on the processor)."""
     data: str
     """As in `lapnet train`."""
     split: str = ""

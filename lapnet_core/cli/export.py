@@ -40,7 +40,8 @@ class Export:
         onnx, suffix = self.format == "onnx", f".{self.format}"
         if self.half and not onnx:
             raise ValueError("--half is for --format onnx")
-        out = self.out or Path(f"{self.model.resolve().stem}{suffix}")
+        model = self.model.resolve()
+        out = self.out or Path(f"{model.name if model.is_dir() else model.stem}{suffix}")
         if onnx and out.suffix.lower() != suffix:
             raise ValueError(f"--out {out}: the name must end in {suffix}, by which lapnet knows such a file")
         detector = Detector.load(self.model)
@@ -51,5 +52,6 @@ class Export:
         written = write_new(out, lambda part: part.write_bytes(content))
         size = "x".join(map(str, detector.image_size))
         print(f"{wrote(out, written)}, {len(content) / 1e6:.1f} MB: {size} px, {', '.join(detector.class_names)}")
-        print(f"next: lapnet predict {written} IMAGES" if onnx else f'next: torch.jit.load("{written}")')
+        loading = f'import torch, torchvision; model = torch.jit.load("{written}")'
+        print("next:", f"lapnet predict {written} IMAGES" if onnx else loading)
         return 0

@@ -25,7 +25,8 @@ class Predict:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """model.safetensors, best.safetensors, or the run folder that holds the first."""
+    """model.safetensors, best.safetensors, or the run folder that holds the first; or what `lapnet export` wrote (ONNX,
+    on the processor)."""
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Image files, folders of them, video files, or camera:0."""
     out: Path = Path("predictions")

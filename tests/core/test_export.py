@@ -319,6 +319,20 @@ def test_mistakes_in_the_flags_are_told(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_file_has_the_models_name_and_lies_here(tmp_path, capsys, monkeypatch):
+    """That of the run folder, where it is one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export, "to_onnx", lambda *_: b"onnx")
+    monkeypatch.setattr(export, "to_torchscript", lambda *_: b"script")
+    (tmp_path / "run.v2").mkdir()
+    (tmp_path / "run.v2" / "model.safetensors").write_bytes(SCENES.read_bytes())
+    assert main(["export", "run.v2"]) == 0
+    assert main(["export", str(SCENES), "--format", "torchscript"]) == 0
+    assert 'next: import torch, torchvision; model = torch.jit.load("scenes.torchscript")' in capsys.readouterr().out
+    assert (tmp_path / "run.v2.onnx").read_bytes() == b"onnx"
+    assert (tmp_path / "scenes.torchscript").read_bytes() == b"script"
+
+
 def test_without_its_packages_a_sentence_helps(detector, tmp_path, monkeypatch):
     for name in ("onnx", "onnxruntime", "onnxscript"):
         with monkeypatch.context() as patch:
