@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import lapnet_core
+from lapnet_core.bench import export as bench
 from lapnet_core.cli import main
 from lapnet_core.data.transforms import denormalize
 from lapnet_core.deploy import export
@@ -303,6 +304,22 @@ def test_the_commands(files, tmp_path, monkeypatch):
         figures.append(json.loads(out.read_text())["voc_area"])
     assert figures[0] > 0.1
     assert figures[0] == pytest.approx(figures[1], abs=0.005)
+
+
+@slow
+def test_the_benchmark_compares_what_is_the_same(files, monkeypatch):
+    monkeypatch.setattr(bench, "to_onnx", lambda _: (files / "whole.onnx").read_bytes())
+    lines = list(bench.lines(quick=True))
+    assert [line.what for line in lines] == [f"onnxruntime, light, 192 px, scores above {x}" for x in (0.3, 0.001)]
+    for line in lines:
+        ours, other = line.ours(), line.other()
+        assert_same(other, ours)
+        with pytest.raises(ValueError, match="disagree"):
+            bench.check_same(ours, {**other, "scores": other["scores"] * 0.99})
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModuleNotFoundError) as told:
+        next(bench.lines(quick=True))
+    assert told.value.name == "onnxruntime"  # by which `lapnet bench` leaves the part out
 
 
 def test_mistakes_in_the_flags_are_told(tmp_path, capsys, monkeypatch):
