@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import torch
 from toys import TINY, Squares
 
 from lapnet_core.anchors import AnchorFile
+from lapnet_core.backbones import Backbone
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
 from lapnet_core.data import DataError, Skipped
 from lapnet_core.detector import Detector, note_of
@@ -345,3 +347,29 @@ def test_two_processes_train_by_torchrun(tmp_path):
     for count in ("objects", "positives_loc", "rescued"):
         assert lines[0][count] == alone[count], count
     assert Detector.load(tmp_path / "run").class_names[0] == "person"
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_depthwise_convolutions_that_learn_are_float32_under_autocast(frozen):
+    """On a processor their gradient in bfloat16 would take most of a step."""
+    network = Backbone("tf_efficientnet_lite0", frozen=frozen).train()
+    seen = {}
+    for name, conv in network.encoder.named_modules():
+        if isinstance(conv, torch.nn.Conv2d):
+            conv.register_forward_hook(lambda conv, _, out, name=name: seen.update({name: (conv, out.dtype)}))
+    images = torch.randn(2, 3, 64, 64)
+    plain = network.eval()(images)
+    copied = copy.deepcopy(network)
+    assert all(torch.equal(a, b) for a, b in zip(copied(images), plain, strict=True))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(images)
+    for conv, dtype in seen.values():
+        float32 = conv.groups > 1 and conv.weight.requires_grad
+        assert dtype == (torch.float32 if float32 else torch.bfloat16)
+    assert {dtype for _, dtype in seen.values()} == {torch.float32, torch.bfloat16}
+    assert len({conv.groups > 1 and conv.weight.requires_grad for conv, _ in seen.values()}) == 2
+    for a, b in zip(plain, half, strict=True):
+        assert (a - b).norm() < 0.05 * a.norm()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        network(images)
+    assert {dtype for _, dtype in seen.values()} == {torch.bfloat16}
