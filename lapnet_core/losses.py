@@ -1,11 +1,13 @@
 """The losses of LapNet (paper 3.3) and the baselines of Table 2b.
 
 Since O_hat <= 1, only anchors with O > 0.5 can be positive in either loss. So boxes are decoded and compared at those
-anchors only, and the one dense piece of work is the cross-entropy.
+anchors only, and the one dense piece of work is the cross-entropy. Its labels are 1 at those few anchors and 0 at all
+others, so they are not written out either.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 import torch
@@ -13,6 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torchvision.ops import sigmoid_focal_loss
 
 from lapnet_core.assign import Assignment, Positives, ams_labels, assign
@@ -39,13 +42,20 @@ class LossTerms:
     """Weighted classification loss."""
     reg: Float[Tensor, ""]
     """Regularisation of the weights; 0 where no weight is learned."""
-    labels: Bool[Tensor, "B C A H W"]
-    """P for every anchor: the label of its score."""
+    positive: Bool[Tensor, " P"]
+    """Label of the score at the localisation positives; every other anchor's is 0."""
     predicted_overlap: Float[Tensor, " P"]
     """O_hat at the localisation positives, without gradient."""
     positives: Positives
     assignment: Assignment
     object_count: int
+
+    @cached_property
+    def labels(self) -> Bool[Tensor, "B C A H W"]:
+        """P for every anchor: the label of its score."""
+        labels = torch.zeros(self.assignment.shape, dtype=torch.bool, device=self.positive.device)
+        labels.view(-1)[self.positives.flat] = self.positive
+        return labels
 
 
 def localization_loss(predicted_overlap: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
@@ -61,6 +71,38 @@ def classification_loss(
     if balance == "focal":
         return sigmoid_focal_loss(scores, target, alpha=FOCAL_ALPHA, gamma=FOCAL_GAMMA)
     return F.binary_cross_entropy_with_logits(scores, target, reduction="none")
+
+
+class CrossEntropySums(torch.autograd.Function):
+    """Sums of eq. 4's cross-entropy over images and cells, one for each (c, a), without a dense label.
+
+    To the bit what `classification_loss(...).sum((0, 3, 4))` and its gradient are. `ones` and `left_out` have the
+    (image, class, anchor, row, column) of the anchors whose label is 1, and of those that do not count.
+    """
+
+    @staticmethod
+    def forward(
+        scores: Float[Tensor, "B C A H W"], ones: Int[Tensor, "5 P"], left_out: Int[Tensor, "5 Q"]
+    ) -> Float[Tensor, "C A"]:
+        log_sigmoid = F.logsigmoid(scores).contiguous()  # summed in this order, however the scores lie in memory
+        of_ones = -log_sigmoid[tuple(ones)]
+        per_anchor = torch.sub(scores, log_sigmoid, out=log_sigmoid)
+        per_anchor[tuple(ones)] = of_ones
+        per_anchor[tuple(left_out)] = 0
+        return per_anchor.sum((0, 3, 4))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Float[Tensor, "C A"]) -> tuple[Float[Tensor, "B C A H W"], None, None]:
+        scores, ones, left_out = ctx.saved_tensors
+        grad = scores.sigmoid()
+        grad[tuple(ones)] -= 1
+        grad[tuple(left_out)] = 0
+        return grad.mul_(grads[0][..., None, None]), None, None
 
 
 class LapNetLoss(nn.Module):
@@ -167,8 +209,6 @@ class LapNetLoss(nn.Module):
         if self.ams and share >= self.ams_from:
             how: dict[str, Any] = {"object_index": at.object_index, "rule": self.ams_rule, "share": share}
             positive = ams_labels(at.overlap, predicted_overlap, **how)
-        is_positive = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
-        is_positive.view(-1)[at.flat] = positive
 
         grid = at.label * anchors + at.anchor
         loc_counts, cls_counts, images = _global_counts(grid, positive, classes * anchors, len(scores))
@@ -179,10 +219,7 @@ class LapNetLoss(nn.Module):
 
         per_grid_loc = predicted_overlap.new_zeros(classes * anchors)
         per_grid_loc = per_grid_loc.index_add(0, grid, localization_loss(predicted_overlap)).view(classes, anchors)
-        per_anchor = classification_loss(scores, is_positive, self.balance)
-        if self.ams_rule == "ignore":
-            per_anchor = per_anchor.flatten().index_fill(0, at.flat[~positive], 0).view_as(per_anchor)
-        per_grid_cls = per_anchor.sum((0, 3, 4))
+        per_grid_cls = self._class_sums(scores, at, positive)
         lam_cls = n_all / n_loc if self.balance in ("retina", "focal") else (-self.s_cls).exp()
         weighted_cls = (-s_cls).exp() * per_grid_cls
         active_loc, active_cls = 1.0, 1.0
@@ -195,8 +232,20 @@ class LapNetLoss(nn.Module):
         cls = lam_cls * processes / n_all * weighted_cls.sum()  # eq. 6
         reg = active_loc * self.s_loc + active_cls * self.s_cls + (s_loc + s_cls).sum() / (classes * anchors)  # eq. 7
         return LossTerms(
-            loc + cls + reg, loc, cls, reg, is_positive, predicted_overlap.detach(), at, assignment, len(boxes)
+            loc + cls + reg, loc, cls, reg, positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )
+
+    def _class_sums(self, scores: Tensor, at: Positives, positive: Bool[Tensor, " P"]) -> Float[Tensor, "C A"]:
+        """Eq. 4 summed over images and cells; without the anchors that the rule "ignore" leaves out."""
+        where = torch.stack((at.image, at.label, at.anchor, at.row, at.column))
+        ones, left_out = where[:, positive], where[:, ~positive if self.ams_rule == "ignore" else slice(0)]
+        if self.balance != "focal":
+            return CrossEntropySums.apply(scores, ones, left_out)
+        labels = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        labels[tuple(ones)] = True
+        kept = torch.ones_like(labels)
+        kept[tuple(left_out)] = False
+        return classification_loss(scores, labels, self.balance).where(kept, 0).sum((0, 3, 4))
 
     def _anchor_weights(
         self, has_loc: Bool[Tensor, "C A"], has_cls: Bool[Tensor, "C A"]

@@ -10,9 +10,10 @@ import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Scene, scenes
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lapnet_core.config import TrainConfig
-from lapnet_core.losses import LapNetLoss
+from lapnet_core.losses import CrossEntropySums, LapNetLoss, classification_loss
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.options import LapNetOptions
@@ -123,6 +124,51 @@ def test_gradient_against_finite_differences_in_double_precision(balance):
     assert bool(loss(scores, offsets, SHAPES, targets_of(scene)).labels.any())
     s = [p.detach().clone() for name, p in loss.named_parameters() if name in names]
     assert torch.autograd.gradcheck(lambda a, b: total(a, b, *s), inputs)
+
+
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 20), st.integers(1, 20)),
+    st.integers(0, 1000),
+    st.booleans(),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=100)
+def test_sums_without_dense_labels_are_the_cross_entropy_to_the_bit(size, seed, channels_last, dtype):
+    """Eq. 4 spelled out, and autograd's gradient of it; also where the scores lie in memory as a convolution's do."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(size, generator=generator, dtype=dtype) * 8
+    if channels_last:
+        scores = scores.flatten(1, 2).contiguous(memory_format=torch.channels_last).unflatten(1, size[1:3])
+    kind = torch.randint(0, 8, size, generator=generator)  # 0: label 1, 1: left out
+    weight = torch.randn(size[1:3], generator=generator, dtype=dtype)
+    ones, left_out = ((kind == k).nonzero().T for k in (0, 1))
+    plain, ours = (scores.clone().requires_grad_() for _ in range(2))
+    per_anchor = classification_loss(plain, kind == 0, "learned")
+    expected = (
+        per_anchor.flatten().index_fill(0, (kind == 1).flatten().nonzero().flatten(), 0).view(size).sum((0, 3, 4))
+    )
+    got = CrossEntropySums.apply(ours, ones, left_out)
+    assert torch.equal(got, expected)
+    for sums in (expected, got):
+        (sums * weight).sum().backward()
+    assert torch.equal(ours.grad, plain.grad)
+
+
+def test_the_dense_work_of_the_loss_makes_no_labels():
+    """Nothing as large as the scores is made beside what the cross-entropy itself needs: no targets, no labels."""
+    scene, scores, offsets = fixed()
+    made = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if any(getattr(x, "shape", None) == scores.shape for x in (out if isinstance(out, tuple) else (out,))):
+                made.add(func.name())
+            return out
+
+    with Watch():
+        LapNetLoss(2, 2)(scores, offsets, SHAPES, targets_of(scene))
+    assert made == {"aten::log_sigmoid_forward", "aten::sub.out", "aten::index_put_"}
 
 
 def test_gradient_of_the_weights_is_the_derivative_of_eqs_5_to_7():
