@@ -36,6 +36,8 @@ FORMS = (FOLDED, LAYOUT, HALF, COMPILED, f"{HALF}, {COMPILED}")
 """From simple to elaborate. All are folded, all but the first channels_last."""
 WORTH_IT = 1.05
 """A form has to be so many times as fast as any simpler one: less is within what two timings differ by."""
+HOPELESS = 4
+"""Where one convolution takes so many times as long in bfloat16, no network is tried in it: it might take minutes."""
 SEEN, SCORES, BOXES, SAME = 0.3, 0.05, 0.9, 0.95
 """Two forms find the same if of the detections that score SEEN or more in either, as `lapnet predict` draws them, a
 share of SAME is also in the other: of that class, with a score within SCORES, an IoU of BOXES at least. In a crowd any
@@ -131,7 +133,9 @@ def fastest(
     return Fast(able[taken].method, detector.class_names, detector.image_size, taken, tuple(tried.values()))
 
 
-def timed(works: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+def timed(
+    works: Mapping[str, Callable[[], object]], seconds: float, pick: Callable[[list[float]], float] = median
+) -> dict[str, float]:
     """Median seconds of each, in turn, so that a machine that is busy for a while slows all of them."""
     times: dict[str, list[float]] = {name: [] for name in works}
     begun, turns = time.perf_counter(), 0
@@ -141,7 +145,7 @@ def timed(works: Mapping[str, Callable[[], object]], seconds: float) -> dict[str
             work()
             times[name].append(time.perf_counter() - start)
         turns += 1
-    return {name: median(own) for name, own in times.items()}
+    return {name: pick(own) for name, own in times.items()}
 
 
 def differences(form: str, before: list[Detection], after: list[Detection]) -> Tried:
@@ -153,7 +157,7 @@ def differences(form: str, before: list[Detection], after: list[Detection]) -> T
         apart = (one["scores"][seen, None] - other["scores"]).abs()
         same += ((iou >= BOXES) & (apart <= SCORES)).any(1).tolist()
         best, partner = F.pad(iou, (1, 0)).max(1)  # one before all others, for nobody
-        scores += F.pad(apart, (1, 0)).gather(1, partner[:, None])[:, 0].tolist()
+        scores += torch.cat((one["scores"][seen, None], apart), 1).gather(1, partner[:, None])[:, 0].tolist()
         boxes += best.tolist()
     return Tried(form, math.nan, len(same), sum(same) / len(same) if same else 1.0, max(scores), min(boxes))
 
@@ -162,7 +166,7 @@ def as_form(form: str, base: Method) -> Method:
     """A copy of a folded method in one of `FORMS`.
 
     Raises:
-        RuntimeError: the processor has no bfloat16, so that a network would take minutes.
+        RuntimeError: the processor has no bfloat16.
     """
     method = copy.deepcopy(base)
     device = next(method.parameters()).device
@@ -171,8 +175,8 @@ def as_form(form: str, base: Method) -> Method:
         kinds = {
             str(kind): partial(F.conv2d, image.to(kind), weight.to(kind)) for kind in (torch.float, torch.bfloat16)
         }
-        full, half = timed(kinds, 0.01).values()
-        if half > full:
+        full, half = timed(kinds, 0.1, min).values()
+        if half > HOPELESS * full:
             raise RuntimeError(f"on this processor a convolution in bfloat16 takes {half / full:.1f} times as long")
     for network in networks(method.to(memory_format=torch.channels_last) if form != FOLDED else method):
         if HALF in form:
