@@ -54,6 +54,7 @@ NOTEBOOKS = (
     "07_training",
     "08_weights",
     "09_ablations",
+    "10_speed_accuracy",
     "11_bug_hunt",
     "12_your_lapnet",
 )

@@ -23,6 +23,8 @@ from lapnet_lab.lessons.detections import study as detections_study
 from lapnet_lab.lessons.model import panels as model
 from lapnet_lab.lessons.model.receptive import WAYS
 from lapnet_lab.lessons.pono import panels as pono
+from lapnet_lab.lessons.speed_accuracy import panels as speed_accuracy
+from lapnet_lab.lessons.speed_accuracy import study as speed_study
 from lapnet_lab.lessons.training import panels as training
 from lapnet_lab.lessons.training import study as training_study
 from lapnet_lab.lessons.weights import panels as weights
@@ -121,6 +123,7 @@ PANELS: dict[str, Callable[[], FigurePanel]] = {
     "growth_panel": _growth_panel,
     "over_time_panel": lambda: weights.over_time_panel(weights_study.recorded()),
     "results_panel": ablations.results_panel,
+    "plane_panel": lambda: speed_accuracy.plane_panel(speed_study.lines_of()),
     "examination": lambda: bug_hunt.examination(shapes()[SCENE_CLASSES.index("person")]),
     "photograph_panel": _photograph_panel,
 }

@@ -21,7 +21,7 @@ GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
 PAGES = sorted(DOCS.glob("*.md"))
 TOPICS = {"00": "start", "01": "anchors", "02": "pono", "03": "ambiguity", "04": "balance", "05": "model",
-          "06": "detections", "07": "training", "08": "weights", "09": "ablations"}  # fmt: skip
+          "06": "detections", "07": "training", "08": "weights", "09": "ablations", "10": "speed_accuracy"}  # fmt: skip
 
 
 def rows(text: str, columns: int) -> list[list[str]]:
