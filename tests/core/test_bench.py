@@ -208,7 +208,7 @@ def test_threads(parts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["evaluation", "training", "start", "export"])
+@pytest.mark.parametrize("part", ["assignment", "loss", "evaluation", "training", "start", "export"])
 def test_the_quick_form_runs(part):
     whats = []
     for line in import_module(f"lapnet_core.bench.{part}").lines(True):
