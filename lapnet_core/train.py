@@ -189,7 +189,7 @@ class Run:
             config.image_size, scale=config.scale, flip=config.flip, color=config.color
         )
         # What a caller brings to transform may change what it is given: then nothing is kept for the next time.
-        room = 0 if transform else room_for_images(max(1, _workers(config)) * world)
+        room = 0 if transform else room_for_images(max(1, config.workers) * world)
         stream = TrainingStream(Transformed(dataset, augment, room), config.seed)
 
         kind = method_class(config.method)
@@ -354,11 +354,6 @@ class Run:
         self.saved = (step, self.best.validated)
 
 
-def _workers(config: TrainConfig) -> int:
-    """Processes that load images: more than there are cores would only wait for each other."""
-    return min(config.workers, usable_cores())
-
-
 def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int, world: int) -> DataLoader[Any]:
     """Batches of this process from step `first` on: its equal share of each step's positions."""
     share = config.batch_size // world
@@ -370,6 +365,6 @@ def _batches(config: TrainConfig, stream: TrainingStream, first: int, rank: int,
         stream,
         batch_sampler=positions,  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
-        num_workers=_workers(config),
+        num_workers=min(config.workers, usable_cores()),  # more would only wait for each other
         pin_memory=torch.cuda.is_available() and config.device != "cpu",
     )
