@@ -46,22 +46,18 @@ rounding decides which of two boxes suppresses the other, so that not all are.""
 
 @dataclass(frozen=True)
 class Tried:
-    """What a form came to, beside the detector as it is."""
+    """What a form came to, beside the detector as it is: median seconds of a batch, from images to detections; how many
+    detections of both were compared (`seen`), and which share is in the other form too (`same`). A partner is the box
+    of that class in the other form with the largest IoU: by how much scores differ from the partner's at most, and the
+    least IoU (0 where there is none). `refused` says why a form is not taken, however fast."""
 
     form: str
     seconds: float = math.nan
-    """Of a batch, from images to detections; median."""
     seen: int = 0
-    """Detections that were compared, of both forms."""
     same: float = 1.0
-    """Share of them that is in the other form too."""
     scores: float = 0.0
-    """Largest difference of one's score to that of its partner, the box of its class in the other form with the largest
-    IoU."""
     boxes: float = 1.0
-    """Least IoU of one with its partner; 0 where it has none."""
     refused: str = ""
-    """Why the form is not taken, however fast."""
 
 
 @dataclass
@@ -172,10 +168,9 @@ def as_form(form: str, base: Method) -> Method:
     device = next(method.parameters()).device
     if HALF in form and device.type == "cpu":
         image, weight = torch.ones(1, 64, 16, 16), torch.ones(64, 64, 3, 3)
-        kinds = {
-            str(kind): partial(F.conv2d, image.to(kind), weight.to(kind)) for kind in (torch.float, torch.bfloat16)
-        }
-        full, half = timed(kinds, 0.1, min).values()
+        both = (torch.float, torch.bfloat16)
+        works = {str(kind): partial(F.conv2d, image.to(kind), weight.to(kind)) for kind in both}
+        full, half = timed(works, 0.1, min).values()
         if half > HOPELESS * full:
             raise RuntimeError(f"on this processor a convolution in bfloat16 takes {half / full:.1f} times as long")
     for network in networks(method.to(memory_format=torch.channels_last) if form != FOLDED else method):
@@ -241,10 +236,8 @@ class Trace(TorchDispatchMode):
         super().__init__()
         self.owners, self.held = owners, []
         self.made: dict[int, nn.Conv2d] = {}
-        self.readers: dict[Any, set[Any]] = defaultdict(set)
-        """Of a convolution, None for whatever is no normalisation."""
-        self.inputs: dict[Any, set[Any]] = defaultdict(set)
-        """Of a normalisation, None for what no convolution made."""
+        self.readers: dict[Any, set[Any]] = defaultdict(set)  # of a convolution; None for what is no normalisation
+        self.inputs: dict[Any, set[Any]] = defaultdict(set)  # of a normalisation; None for what no convolution made
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
