@@ -99,9 +99,11 @@ def fastest(
         seconds: how long the forms are timed, but each three times.
 
     Raises:
-        ValueError: images of another size, or not normalised.
+        ValueError: images of another size, or not normalised; an exported model.
     """
     check_number("seconds", seconds, 0)
+    if not any(isinstance(module, nn.Conv2d) for module in detector.method.modules()):
+        raise ValueError("an exported model has no fast form here: onnxruntime has made its own already")
     if images is None:
         height, width = detector.image_size
         clouds = torch.randn(1, 3, height // 32, width // 32, generator=torch.Generator().manual_seed(0))

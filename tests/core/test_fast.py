@@ -258,3 +258,11 @@ def test_differences_are_of_both_sides_and_of_what_is_seen():
 def test_images_of_another_size_are_refused(scenes):
     with pytest.raises(ValueError, match="images must be"):
         fastest(scenes[0], torch.zeros(1, 3, 64, 64))
+
+
+def test_what_has_no_convolutions_is_refused(scenes):
+    detector, images = scenes
+    without = copy.deepcopy(detector)
+    without.method.modules = lambda: iter(())
+    with pytest.raises(ValueError, match="an exported model has no fast form"):
+        fastest(without, images)
