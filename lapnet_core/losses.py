@@ -74,7 +74,7 @@ def classification_loss(
 
 
 class CrossEntropySums(torch.autograd.Function):
-    """Sums of eq. 4's cross-entropy over images and cells, one for each (c, a), without a dense label.
+    """Sums of the cross-entropy over images and cells, one for each (c, a), without a dense label.
 
     To the bit what `classification_loss(...).sum((0, 3, 4))` and its gradient are. `ones` and `left_out` have the
     (image, class, anchor, row, column) of the anchors whose label is 1, and of those that do not count.
@@ -236,7 +236,7 @@ class LapNetLoss(nn.Module):
         )
 
     def _class_sums(self, scores: Tensor, at: Positives, positive: Bool[Tensor, " P"]) -> Float[Tensor, "C A"]:
-        """Eq. 4 summed over images and cells; without the anchors that the rule "ignore" leaves out."""
+        """The classification loss summed over images and cells; without the anchors that the rule "ignore" leaves out."""
         where = torch.stack((at.image, at.label, at.anchor, at.row, at.column))
         ones, left_out = where[:, positive], where[:, ~positive if self.ams_rule == "ignore" else slice(0)]
         if self.balance != "focal":

@@ -192,12 +192,12 @@ def test_every_lesson_has_a_notebook():
 
 
 BUDGETS = {
-    "the method and its training": 4000,
+    "the method and its training": 4060,
     "data": 2460,
     "cli": 1100,
     "peers": 650,
-    "deploy": 800,
-    "bench": 650,
+    "deploy": 1200,
+    "bench": 800,
 }
 """DESIGN: the core stays compact: what one reads in an evening is the method and its training, boxes to detector with
 its evaluation; readers of foreign formats, commands, detectors to compare with, what a trained one is used by, and

@@ -78,7 +78,7 @@ def backward(work: Callable[[], Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
 
 
 def dense_loss(objects: Objects, scores: Tensor, offsets: Tensor) -> Tensor:
-    """The loss with all weights 1, as one would write it first: eqs. 2 to 4 at every anchor, then masked."""
+    """The loss with all weights 1, as one would write it first: both losses at every anchor, then masked."""
     shapes, grid, boxes, labels, index, images = objects.args
     assigned = assign(shapes, grid, boxes, labels, index, images)
     overlap, owner = assigned.overlap, assigned.object_index
