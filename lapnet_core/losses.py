@@ -236,7 +236,7 @@ class LapNetLoss(nn.Module):
         )
 
     def _class_sums(self, scores: Tensor, at: Positives, positive: Bool[Tensor, " P"]) -> Float[Tensor, "C A"]:
-        """The classification loss summed over images and cells; without the anchors that the rule "ignore" leaves out."""
+        """`classification_loss` summed over images and cells; without the anchors that the rule "ignore" leaves out."""
         where = torch.stack((at.image, at.label, at.anchor, at.row, at.column))
         ones, left_out = where[:, positive], where[:, ~positive if self.ams_rule == "ignore" else slice(0)]
         if self.balance != "focal":

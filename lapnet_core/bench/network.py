@@ -1,6 +1,5 @@
 """The speed of one network on this machine."""
 
-
 import torch
 
 from lapnet_core.bench.table import counted

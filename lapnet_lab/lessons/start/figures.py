@@ -39,7 +39,9 @@ def loss_curves(log: Sequence[Mapping[str, Any]], steps: int | None = None) -> F
     figure, axes = panel_row(3, 3.3, 2.7)
     step = np.array([line["step"] for line in log], dtype=float)
     series = (("loc", "localisation loss, eq. 5", BLUE), ("cls", "classification loss, eq. 6", VERMILLION))
-    for ax, (key, title, shade) in zip(axes, (*series, ("predicted_iou", "mean Ô of the positives", GREEN)), strict=True):
+    for ax, (key, title, shade) in zip(
+        axes, (*series, ("predicted_iou", "mean Ô of the positives", GREEN)), strict=True
+    ):
         values = np.array([line[key] for line in log], dtype=float)
         ax.plot(step, values, color=shade, lw=0.8, alpha=0.4)
         window = max(1, len(values) // 10)
