@@ -102,9 +102,7 @@ class EvalTransform:
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
 
-    def __call__(
-        self, image: UInt8[tv_tensors.Image, "3 H W"], target: Target
-    ) -> tuple[Float32[Tensor, "3 h w"], Target]:
+    def __call__(self, image: UInt8[Tensor, "3 H W"], target: Target) -> tuple[Float32[Tensor, "3 h w"], Target]:
         resized, boxes = _stretched(image, target, self.size)
         return _to_input(resized), {**target, "boxes": as_boxes(boxes, self.size)}
 
