@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +43,9 @@ class Predict:
     score_threshold: float = 0.3
     batch_size: int = 4
     """Images that the network is given at once; more may be faster on a GPU. One of a camera."""
+    fast: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Try on the first images, for some seconds, which form of the model is fastest here, and take that: detections
+    hardly differ, and it says by how much."""
     on_error: Literal["raise", "skip"] = "raise"
     """What a file that cannot be read does: stop with an error, or be skipped, counted and reported."""
     device: str = "auto"
@@ -66,6 +69,8 @@ class Predict:
             if videos and (world > 1 or self.coco_images):
                 why = "is read by one process: leave torchrun out" if world > 1 else f"has no ids in {self.coco_images}"
                 raise ValueError(f"{videos[0][0]} {why}")
+            if self.fast:
+                detector = self._fastest(detector, pictures or videos, told=rank == 0)
             known = CocoIds.read(self.coco_images, pictures, detector.class_names) if self.coco_images else None
             size, began, own = self.batch_size, time.perf_counter(), pictures
             if world > 1:  # whole batches are shared out, so that each is the one that a single process would have
@@ -95,6 +100,21 @@ class Predict:
             if stop():
                 print("stopped by a signal: what was found before is there")
             return 130 if stop() else 0
+
+    def _fastest(self, detector: Any, sources: Sequence[tuple[str, Path]], told: bool) -> Any:
+        """The fast form of the detector, as the first images show it."""
+        import torch
+
+        from lapnet_core.deploy.fast import fastest
+        from lapnet_core.deploy.frames import CAMERA, prepared, shots
+
+        size = 1 if sources[0][0].startswith(CAMERA) else self.batch_size
+        given = (prepared(shot, detector) for shot in islice(shots(sources, self.on_error), size))
+        first = [image for image in given if image is not None]
+        made = fastest(detector, torch.cat(first) if first else None)
+        if told:
+            print(made.told())
+        return made
 
     def _shots(
         self, sources: Sequence[tuple[str, Path]], detector: Any, stop: Callable[[], bool],

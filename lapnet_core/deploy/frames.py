@@ -153,7 +153,7 @@ def detected(shots: Iterable[Shot], detector: Detector, batch_size: int, **optio
     Args:
         options: thresholds of `predict.detect`.
     """
-    ready = ahead(((shot, _prepared(shot, detector)) for shot in shots), batch_size)
+    ready = ahead(((shot, prepared(shot, detector)) for shot in shots), batch_size)
     while batch := list(islice(ready, batch_size)):
         inputs = [inputs for _, inputs in batch if inputs is not None]
         found = iter(detector.detect_images(torch.cat(inputs), **options) if inputs else ())
@@ -164,7 +164,8 @@ def detected(shots: Iterable[Shot], detector: Detector, batch_size: int, **optio
         yield [shot for shot, _ in batch]
 
 
-def _prepared(shot: Shot, detector: Detector) -> torch.Tensor | None:
+def prepared(shot: Shot, detector: Detector) -> torch.Tensor | None:
+    """What `Detector.detect_images` takes of a shot; None of one that could not be read."""
     return None if shot.image is None else detector.prepare(v2.functional.pil_to_tensor(shot.image))
 
 

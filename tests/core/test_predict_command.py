@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -25,6 +26,7 @@ from lapnet_core.deploy import frames
 from lapnet_core.detector import Detector
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
+from lapnet_core.scenes import Scenes
 
 SCENES = Path(__file__).resolve().parents[2] / "lapnet_core/assets/models/scenes.safetensors"
 SIZE = (64, 48)
@@ -581,3 +583,34 @@ def test_a_label_stays_within_the_picture():
     blue = (drawn == np.array([0, 0x72, 0xB2])).all(2)
     assert blue[2, :100].any()  # the label, which is longer than from the box to the edge
     assert (drawn[:16] == 255).all(2).any()  # in white on the dark blue
+
+
+def test_the_fast_form_finds_the_same_and_says_what_was_tried(tmp_path, capsys):
+    for n in range(3):
+        scene = Scenes(3, size=(192, 192), split="test")[n][0]
+        Image.fromarray(scene.permute(1, 2, 0).numpy()).save(tmp_path / f"{n}.png")
+    for out, more in (("plain", []), ("fast", ["--fast"])):
+        assert main(["predict", str(SCENES), str(tmp_path), "--out", str(tmp_path / out), "--no-pictures", *more]) == 0
+    assert re.search(
+        r"folded +[\d.]+ ms, [\d.]+ times as fast; [\d.]+% of \d+ detections the same", capsys.readouterr().out
+    )
+    plain, fast = (
+        {
+            (Path(one["file"]).name, one["class"], *(round(side / 4) for side in one["box_xyxy"]))
+            for one in json.loads((tmp_path / out / "detections.json").read_text())
+            if one["score"] > 0.4
+        }
+        for out in ("plain", "fast")
+    )
+    assert len(plain) > 5
+    assert len(plain & fast) > 0.7 * len(plain)
+
+
+def test_the_fast_form_of_an_unreadable_first_picture_and_of_a_video(model, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    grey(1).save(tmp_path / "b.png")
+    told = ["--no-pictures", "--out", str(tmp_path / "out"), "--fast"]
+    assert main(["predict", str(model), str(tmp_path), "--on-error", "skip", "--batch-size", "1", *told]) == 0
+    film(tmp_path / "clip.mp4", 6)
+    assert main(["predict", str(model), str(tmp_path / "clip.mp4"), *told]) == 0
+    assert capsys.readouterr().out.count("as it is") >= 2
