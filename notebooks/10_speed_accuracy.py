@@ -22,7 +22,7 @@
 # <!-- records: speed_accuracy.tiers -->
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
-# | tiny | `tiny`, the default | reads the recorded results; times every detector at three sizes | 60 s (two cores) | 1.0 GB | nothing |
+# | tiny | `tiny`, the default | reads the recorded results; times every detector at three sizes | 60 s (two cores, estimate) | 1.0 GB (estimate) | nothing |
 # | laptop | `laptop` | times them at six sizes, with more turns | 5 minutes (estimate) | as tiny | nothing |
 # | full | `full` | as laptop | as laptop | as tiny | nothing |
 # <!-- /records -->

@@ -479,7 +479,10 @@ def test_the_panel_at_the_ends_of_its_controls() -> None:
     values = {name: [value for _, value in control._options_full] for name, control in panel.controls.items()}
     assert [len(options) for options in values.values()] == [2, 2, 4, 4]
     said = drive(panel, values)
-    assert all(text.startswith("on the front, of ") for text in said.values())
+    assert all("\non the front, of " in text for text in said.values())
+    most = max((text for text in said.values()), key=len)
+    assert len(most.splitlines()) <= 9, "higher than the controls beside it"
+    assert max(map(len, most.splitlines())) <= 75
     assert len({said["against", value] for value in values["against"]}) == 4
     assert len({said["who", value] for value in values["who"]}) == 4
     assert len({said["place", value] for value in values["place"]}) == 2

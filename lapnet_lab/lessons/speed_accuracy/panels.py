@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import ipywidgets
@@ -13,7 +14,7 @@ from lapnet_lab.lessons.speed_accuracy.measuring import SMALL
 from lapnet_lab.lessons.speed_accuracy.study import AGAINST, METRICS, Point
 from lapnet_lab.panel import FigurePanel
 
-HIGHEST = 380
+HIGHEST = 370
 """Pixels of the figure: with controls and words above it, it has to fit a small screen."""
 WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "330px"}}
 WHO = {
@@ -29,6 +30,7 @@ WHO = {
 class Picked:
     """What the reader has asked for."""
 
+    place: str
     points: Sequence[Point]
     metric: str
     against: str
@@ -60,14 +62,17 @@ def plane_panel(among: Sequence[Mapping[str, Any]]) -> FigurePanel:
     }  # fmt: skip
 
     def compute(place: str, metric: str, against: str, who: str) -> Picked:
-        return Picked([point for point in offered[place] if WHO[who](point)], metric, against)
+        return Picked(place, [point for point in offered[place] if WHO[who](point)], metric, against)
 
     def describe(picked: Picked) -> str:
-        named = "\n".join(
-            f"{point.label:20}{point.at(picked.against):8.3g}{100 * point.accuracy[picked.metric]:8.1f} %"
+        told = [
+            f"{point.label:17}{point.at(picked.against):6.3g}{100 * point.accuracy[picked.metric]:6.1f} %"
             for point in picked.front
-        )
-        return f"on the front, of {len(picked.points)}: {AGAINST[picked.against]}; {METRICS[picked.metric]}\n{named}"
+        ]
+        half = -(-len(told) // 2)  # in two columns: the panel has to fit a small screen
+        rows = [f"{left}   {right}" for left, right in zip_longest(told[:half], told[half:], fillvalue="")]
+        head = f"on the front, of {len(picked.points)}: {AGAINST[picked.against]}; {METRICS[picked.metric]}"
+        return "\n".join([picked.place, head, *(row.rstrip() for row in rows)])
 
     def draw(picked: Picked) -> Figure:
         figure = figures.plane_of(picked.points, picked.metric, picked.against, menu=False, intervals=True)
