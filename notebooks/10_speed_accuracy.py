@@ -23,13 +23,14 @@
 # | tier | `LAPNET_TIER` | what it does | time | memory | disk |
 # | --- | --- | --- | --- | --- | --- |
 # | tiny | `tiny`, the default | reads the recorded results; times every detector at three sizes | 60 s (two cores, estimate) | 1.0 GB (estimate) | nothing |
-# | laptop | `laptop` | times them at six sizes, with more turns | 5 minutes (estimate) | as tiny | nothing |
+# | laptop | `laptop` | times them at five sizes, with more turns | 5 minutes (estimate) | as tiny | nothing |
 # | full | `full` | as laptop | as laptop | as tiny | nothing |
 # <!-- /records -->
 #
 # You should know [average precision](06_detections.ipynb) and [what an interval is](09_ablations.ipynb).
 
 # %%
+from itertools import pairwise
 from statistics import median
 
 from lapnet_lab import Predict, setup
@@ -73,7 +74,7 @@ print(f"{best['ap'] - next_one['ap']:.1f} points more than {next_one['method']} 
 # - **Held still**: backbone (`tf_efficientnet_lite0`, weights from ImageNet) and widths, photographs (six classes of
 #   VOC), <!--given-->1,500 steps of 8 at 192 px<!--/given-->, one machine, one program.
 # - **Changed**: the method, with all that it has behind the backbone, and the size of the input. Each network was
-#   trained *once*, at 192 px with random scales, and tested at six sizes. Its learning rate was chosen on val.
+#   trained *once*, at 192 px with random scales, and tested at five sizes. Its learning rate was chosen on val.
 # - **Besides**: LapNet with the light backbone, from scratch.
 #
 # The results are recorded, one line each, in `data/runs/speed_voc_animals.jsonl`:
@@ -92,10 +93,10 @@ for name in study.NAMES.values():
 # out, a double click leaves it alone.
 
 # %%
-figures.plane(points, title="ours: one backbone, six sizes")
+figures.plane(points, title="ours: one backbone, five sizes")
 
 # %% [markdown]
-# **Notice** that each line goes through six sizes, from small inputs on the left to large ones on the right. The dotted
+# **Notice** that each line goes through five sizes, from small inputs on the left to large ones on the right. The dotted
 # line is the next section's: what lies on it is beaten by nobody.
 #
 # This is *not* the paper's figure on another scale. Other photographs, another metric, a small backbone, a short
@@ -263,7 +264,7 @@ figures.clock(points)
 #
 # The cheapest way to a faster detector is a smaller image. All networks here were trained at 192 px, with images at
 # random scales of <!--given-->.5 to 1.5<!--/given-->, so that they have seen objects as large as
-# at <!--given-->96 or 288 px, not as at 320<!--/given-->. (Anchors stay as they are in pixels. SSD's are shares of the image,
+# at <!--given-->96 or at 288 px<!--/given-->. (Anchors stay as they are in pixels. SSD's are shares of the image,
 # and grow along.)
 
 # %%
@@ -305,7 +306,7 @@ print(figures.speeds_text(mine_here))
 by_random = study.speeds(recorded, "voc_animals", first.machine, "random")
 order, factor = study.agreement(mine_here, by_random)
 print(f"rank correlation with the recorded times above .5: {order > 0.5}")
-larger = [b.ms > a.ms for a, b in zip(mine_here, mine_here[1:], strict=False) if a.size < b.size]
+larger = [b.ms > a.ms for a, b in pairwise(mine_here) if a.size < b.size]
 print(f"a larger size takes longer in most cases: {sum(larger) > 0.5 * len(larger)}")
 
 # %% tags=["nbval-ignore-output"]

@@ -25,7 +25,7 @@ from lapnet_core.peers import METHODS, method_class
 from lapnet_core.scenes import Scenes
 from lapnet_core.timing import MadeUp
 
-SIZES = (128, 160, 192, 224, 256, 320)
+SIZES = (128, 160, 192, 224, 256)
 """Sides of the square input in pixels."""
 BATCH = 8
 TURNS = 15
