@@ -127,20 +127,15 @@ PEERS = {
     "retinanet": "RetinaNet",
     "fcos": "FCOS",
 }
-FAULTY = ("retinanet",)
-"""Peers whose recorded trainings are older than the mending of a fault in our code; until they are measured again their
-numbers say nothing."""
 
 
 def peers(among: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Row]:
-    """LapNet, and the peers that have run; a faulty one, and one whose learning rate had no choice, says so in its
-    name."""
+    """LapNet, and the peers that have run; one whose learning rate had no choice says so in its name."""
     among = runs() if among is None else among
     rows = {"lapnet": best_of_ours(among=among)}
     for method, found in table("peers", among=among).items():
         untuned = "" if len(tries(method, among)) > 1 else " (not tuned)"
-        faulty = ", faulty" if method in FAULTY else ""
-        rows[method] = Row(PEERS[method] + faulty + untuned, found.runs)
+        rows[method] = Row(PEERS[method] + untuned, found.runs)
     return rows
 
 
