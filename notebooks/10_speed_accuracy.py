@@ -329,8 +329,8 @@ for name, times in study.of_weights(recorded).items():
     print(f"{name:14} random over trained weights: {middle:.2f}, from {least:.2f} to {most:.2f} by size")
 
 # %% [markdown]
-# **Notice** how far from 1 these ratios are. A random network is no fair stand-in where suppression makes a large part of
-# the time. For methods that lie close together, time the trained ones.
+# **Notice** that these ratios are near 1, if not at 1: a random network is a fair stand-in for a clock. For methods that lie
+# closer together than that, time the trained ones.
 #
 # ## 8. Beside the paper's tables
 #
