@@ -516,7 +516,7 @@ def test_evaluate_takes_val_where_there_is_no_test_and_predict_counts_what_ends_
     path = tmp_path / "photos" / "images" / "val" / "photo03.jpg"
     path.write_bytes(path.read_bytes()[:-4])
     assert main(["predict", str(tmp_path / "run"), str(path), "--out", str(tmp_path / "out")]) == 0
-    assert "1 files end too early and were used as far as they go, first: " in capsys.readouterr().out
+    assert "1 files are damaged or end too early and were used as far as they go, first: " in capsys.readouterr().out
     path.write_bytes(b"")
     assert main(["predict", str(tmp_path / "run"), str(path), "--out", str(tmp_path / "out")]) == 1
     assert "--on-error skip goes on with the others" in capsys.readouterr().err

@@ -338,6 +338,6 @@ def test_the_commands_work_with_the_peer(tmp_path, capsys):
     Image.new("RGB", (90, 60), "gray").save(tmp_path / "a.jpg")
     out = tmp_path / "out"
     assert main(["predict", str(run), str(tmp_path / "a.jpg"), "--out", str(out), "--score-threshold", "0"]) == 0
-    assert (out / "a.png").exists()
+    assert (out / "a.jpg").exists()
     assert main(["train", *flags, "--log-every", "1", "--out", str(run), "--resume"]) == 0
     assert "trained" in capsys.readouterr().out
