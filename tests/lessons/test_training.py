@@ -57,9 +57,9 @@ def test_a_plan_is_the_preset_with_validations(tier: str) -> None:
         assert plan == laptop_scenes().with_options(val_every=plan.val_every, out="somewhere")
 
 
-def test_what_has_no_val_is_trained_without_validation() -> None:
-    plan = study.plan("voc", "full")
-    assert plan.with_options(out="") == preset_for("voc")
+def test_voc_is_trained_on_train_and_validated_on_val() -> None:
+    plan, preset = study.plan("voc", "full"), preset_for("voc")
+    assert plan.with_options(out="") == preset.with_options(split="train", val_every=preset.steps // 4)
     assert study.plan("voc", "tiny").steps == study.TINY_STEPS
 
 

@@ -37,7 +37,7 @@ def plan(data: str, tier: str, out: Path | str = "") -> TrainConfig:
         config = replace(tiny_scenes(), image_size=(TINY_SIZE, TINY_SIZE))
     if tier == "tiny":
         config = replace(config, steps=TINY_STEPS, log_every=10)
-    if "val" in splits_of(data):  # VOC has none: with it, all is trained on, and nothing validated
+    if "val" in splits_of(data):  # where the preset trains on trainval, too: one wants to see how it is getting on
         config = replace(config, split="train", val_every=config.steps // 4)
     return replace(config, out=str(out))
 
