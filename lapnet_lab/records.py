@@ -19,6 +19,7 @@ import difflib
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,12 @@ class Record(NamedTuple):
     unit: str
     format: str
     run: dict[str, Any]
+
+
+def rewrite(path: Path, updated: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """A file of records as `updated` makes it of what it holds."""
+    text = json.dumps(updated(json.loads(path.read_text("utf-8"))), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _there(path: Path) -> Path:

@@ -30,6 +30,17 @@ def code_in_folds(notebook: str) -> list[str]:
     return [code for fold in folds for code in re.findall(r"```python\n(.*?)```", fold, flags=re.DOTALL)]
 
 
+def check_stub(check: Callable[[Any], object], capsys: Any) -> None:
+    """Neither nothing nor an untouched stub is an answer to an exercise; `check` prints what it says of one."""
+
+    def stub(given: Any) -> Any:
+        """As the notebook hands it out, with nothing but this behind it."""
+
+    for answer in (None, stub):
+        check(answer)
+        assert capsys.readouterr().out.startswith("Not yet: ")
+
+
 def check_solutions(
     notebook: str, exercises: Iterable[str], judge: Callable[..., Any], given: Callable[[str], dict[str, Any]],
     known: Callable[[], dict[str, Any]] = dict,

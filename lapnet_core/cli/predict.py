@@ -177,7 +177,8 @@ class Predict:
 
     def _sources(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
         """Pictures, and videos and cameras: each with what its outputs are called below --out."""
-        from lapnet_core.deploy.frames import CAMERA, IMAGE_SUFFIXES, is_video
+        from lapnet_core.data.layouts import SUFFIXES
+        from lapnet_core.deploy.frames import CAMERA, is_video
 
         pictures: list[tuple[str, Path]] = []
         videos: list[tuple[str, Path]] = []
@@ -189,7 +190,7 @@ class Predict:
                 # What an earlier run wrote into a folder within this one is no photograph.
                 ours = self.out.resolve() if self.out.resolve() != path.resolve() else None
                 for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
-                    known = file.suffix.lower() in IMAGE_SUFFIXES and ours not in file.resolve().parents
+                    known = file.suffix.lower() in SUFFIXES and ours not in file.resolve().parents
                     if known and not file.is_dir():
                         pictures.append((str(file), file.relative_to(path)))
             elif not path.is_file():

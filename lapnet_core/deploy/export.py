@@ -34,7 +34,7 @@ from torchvision.ops import batched_nms
 
 from lapnet_core import __version__
 from lapnet_core.boxes import STRIDE, decode
-from lapnet_core.data.transforms import MEAN, STD
+from lapnet_core.data.transforms import MEANS, STDS
 from lapnet_core.deploy.exported import KEY, OPTIONS, load_package
 from lapnet_core.detector import Detector
 from lapnet_core.method import LapNetMethod, Method
@@ -62,8 +62,8 @@ class Candidates(nn.Module):
     def __init__(self, method: Any, image_size: tuple[int, int], count: int) -> None:
         super().__init__()
         self.method, self.image_size, self.count = method, image_size, count
-        for name, value in (("mean", MEAN), ("std", STD)):
-            self.register_buffer(name, torch.tensor(value).view(3, 1, 1))
+        for name, value in (("mean", MEANS), ("std", STDS)):
+            self.register_buffer(name, value.clone())
         self.register_buffer("of_four", torch.arange(4))
 
     @abstractmethod

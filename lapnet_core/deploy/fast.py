@@ -167,8 +167,7 @@ def as_form(form: str, base: Method) -> Method:
         RuntimeError: the processor has no bfloat16.
     """
     method = copy.deepcopy(base)
-    device = next(method.parameters()).device
-    if HALF in form and device.type == "cpu":
+    if HALF in form and method.device.type == "cpu":
         image, weight = torch.ones(1, 64, 16, 16), torch.ones(64, 64, 3, 3)
         both = (torch.float, torch.bfloat16)
         works = {str(kind): partial(F.conv2d, image.to(kind), weight.to(kind)) for kind in both}
@@ -177,7 +176,7 @@ def as_form(form: str, base: Method) -> Method:
             raise RuntimeError(f"on this processor a convolution in bfloat16 takes {half / full:.1f} times as long")
     for network in networks(method.to(memory_format=torch.channels_last) if form != FOLDED else method):
         if HALF in form:
-            network.forward = partial(_in_bfloat16, network.forward, device.type)
+            network.forward = partial(_in_bfloat16, network.forward, method.device.type)
         if COMPILED in form:
             network.compile(options={"freezing": True})  # weights in oneDNN's own layout; without it nothing is gained
     return method
@@ -213,7 +212,7 @@ def folded(method: Method) -> Method:
     kinds = (nn.BatchNorm2d, BatchNormAct2d)
     owners |= {id(module.running_mean): module for _, module in modules if type(module) in kinds}
     with torch.no_grad(), Trace(owners) as trace:
-        method.detect(torch.zeros(1, 3, 64, 64, device=next(method.parameters()).device))
+        method.detect(torch.zeros(1, 3, 64, 64, device=method.device))
     for norm, (conv, *more) in trace.inputs.items():
         if conv is None or more or trace.readers[conv] != {norm}:
             continue

@@ -27,7 +27,6 @@ from lapnet_core.detector import Detector
 T = TypeVar("T")
 CAMERA = "camera:"
 """How a camera is named: camera:0, or camera: and what the system calls it."""
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 VIDEO_SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv"),
     *(".flv", ".ogv", ".gif"),

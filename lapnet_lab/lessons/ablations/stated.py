@@ -13,7 +13,7 @@ import numpy as np
 
 from lapnet_lab.lessons.ablations import study
 from lapnet_lab.lessons.ablations.study import Difference, Row, difference
-from lapnet_lab.records import DATA
+from lapnet_lab.records import DATA, rewrite
 
 RECORDS = DATA / "records" / "ablations.json"
 KEYS = {
@@ -145,8 +145,7 @@ def updated(file: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(path: Path = RECORDS) -> None:
     """Write the record anew."""
-    text = json.dumps(updated(json.loads(path.read_text("utf-8"))), indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    rewrite(path, updated)
 
 
 if __name__ == "__main__":

@@ -139,15 +139,13 @@ def plane_of(
               for pair in (MAIN if menu else ((metric, against),))}  # fmt: skip
     traces = []
     for machine, name, own in groups:
-        colour, symbol = LOOKS[name]
         first = machine == machines[0]
         traces.append(
             go.Scatter(
                 x=rounded([p.at(against) for p in own]), y=percent([p.accuracy[metric] for p in own]),
                 name=name if first else f"{name}, {machine.name}", mode="lines+markers",
                 error_y=_bars(own, metric) if intervals else None,
-                line={"color": colour, "width": 1.5, "dash": "solid" if first else "dash"},
-                marker={"color": colour, "size": 9, "symbol": symbol}, text=[_hover(p) for p in own],
+                **_look(name, "solid" if first else "dash"), text=[_hover(p) for p in own],
                 hovertemplate="%{text}<extra></extra>",
             )
         )  # fmt: skip
@@ -170,6 +168,15 @@ def plane_of(
             title_yanchor="top",
         )  # fmt: skip
     return figure
+
+
+def _look(name: str, dash: str | None = None) -> dict[str, Any]:
+    """Line and marker of a detector."""
+    colour, symbol = LOOKS[name]
+    return {
+        "line": {"color": colour, "width": 1.5} | ({"dash": dash} if dash else {}),
+        "marker": {"color": colour, "size": 9, "symbol": symbol},
+    }
 
 
 def _ordinate(found: Sequence[Point], metric: str) -> str:
@@ -233,14 +240,13 @@ def plane(
 def over_sizes(found: Sequence[Point], metric: str = "ap50") -> Chart:
     """What each reaches by the size of its input."""
     traces, text = [], []
-    for name, (colour, symbol) in LOOKS.items():
+    for name in LOOKS:
         if not (own := of_kind(found, name)):
             continue
         traces.append(
             go.Scatter(
                 x=[p.size for p in own], y=percent([p.accuracy[metric] for p in own]), name=name, mode="lines+markers",
-                error_y=_bars(own, metric), line={"color": colour, "width": 1.5},
-                marker={"color": colour, "size": 9, "symbol": symbol},
+                error_y=_bars(own, metric), **_look(name),
                 hovertemplate="%{x} px: %{y} %<extra>" + name + "</extra>",
             )
         )  # fmt: skip
@@ -256,14 +262,13 @@ def over_sizes(found: Sequence[Point], metric: str = "ap50") -> Chart:
 def clock(found: Sequence[Point]) -> Chart:
     """Operations against time, of each detector at each size."""
     traces, text = [], []
-    for name, (colour, symbol) in LOOKS.items():
+    for name in LOOKS:
         if not (own := of_kind(found, name)):
             continue
         traces.append(
             go.Scatter(
                 x=rounded([p.speed.gmacs for p in own]), y=rounded([p.ms for p in own]), name=name,
-                mode="lines+markers", line={"color": colour, "width": 1.5},
-                marker={"color": colour, "size": 9, "symbol": symbol}, text=[_hover(p) for p in own],
+                mode="lines+markers", **_look(name), text=[_hover(p) for p in own],
                 hovertemplate="%{text}<extra></extra>",
             )
         )  # fmt: skip

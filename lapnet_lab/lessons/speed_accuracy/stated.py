@@ -11,7 +11,7 @@ from typing import Any
 
 from lapnet_lab.lessons.speed_accuracy import study
 from lapnet_lab.lessons.speed_accuracy.study import NAMES, Point
-from lapnet_lab.records import DATA
+from lapnet_lab.records import DATA, rewrite
 
 RECORDS = DATA / "records" / "speed_accuracy.json"
 SAME = 1.15
@@ -124,8 +124,7 @@ def updated(file: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(path: Path = RECORDS) -> None:
     """Write the record anew."""
-    text = json.dumps(updated(json.loads(path.read_text("utf-8"))), indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    rewrite(path, updated)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lapnet_core.evaluate.bootstrap import interval
 from lapnet_lab.lessons.speed_accuracy.measuring import KINDS, SMALL, Speed, Weights
+from lapnet_lab.ranks import rank_correlation
 from lapnet_lab.records import DATA
 from lapnet_lab.runs import runs
 
@@ -247,12 +248,6 @@ def of_weights(among: Sequence[Mapping[str, Any]], data: str = "voc_animals") ->
     found = {name: [random[key].ms / trained[key].ms for key in sorted(trained) if key[0] == kind and key in random]
              for kind, name in NAMES.items()}  # fmt: skip
     return {name: values for name, values in found.items() if values}
-
-
-def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Spearman's, without ties."""
-    first, second = (np.argsort(np.argsort(values)) for values in (a, b))
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def agreement(mine: Sequence[Speed], recorded: Mapping[tuple[tuple[str, str], int], Speed]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ The laws of their drift, which need no training, are in `drift`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import learning_rate
 from lapnet_core.train import train
 from lapnet_lab.lessons.weights.drift import climb, too_loud
+from lapnet_lab.ranks import rank_correlation as rank_correlation  # the notebook asks the study for it
 from lapnet_lab.records import DATA, value
 from lapnet_lab.runs import RUNS, matching, runs
 
@@ -93,18 +94,6 @@ def recorded(data: Path = DATA) -> dict[str, Run]:
 def objects(run: Run, data: Path = DATA) -> Float[np.ndarray, " C"]:
     """How many objects of each class are in the training set of the recorded runs."""
     return np.array([float(value(f"weights.objects.{name}", data)) for name in run.class_names])
-
-
-def rank_correlation(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Spearman's: 1 where both rise together, -1 where one falls as the other rises; equal values share their rank."""
-    ranks = [_ranks(np.asarray(values, dtype=float)) for values in (a, b)]
-    return float(np.corrcoef(ranks)[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    return (last - (counts - 1) / 2)[inverse]
 
 
 @dataclass(frozen=True, eq=False)
