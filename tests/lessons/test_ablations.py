@@ -347,7 +347,6 @@ def fails(*given: Any) -> Any:
         1, "cat", {}, object(), [None], float("nan"), {"cat", "unicorn"}, print, len, fails, changes_its_input,
         lambda: None, lambda *given: "x", lambda *given: (1, 2, 3), lambda *given: (math.nan, math.inf), type,
     ],
-    ids=repr,
 )  # fmt: skip
 def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
     verdict = judge(name, answer, **GIVEN[name])

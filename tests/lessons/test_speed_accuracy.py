@@ -552,7 +552,6 @@ def fails(*_: Any) -> Any:
         1, "cat", {}, object(), [None], float("nan"), {"cat"}, print, len, fails, changes_its_input, lambda: None,
         lambda *given: "x", lambda *given: (1, 2, 3), lambda *given: math.nan, type, lambda t, a: list(range(len(t))),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
     verdict = judge(name, answer, **GIVEN[name])
