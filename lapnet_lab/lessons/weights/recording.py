@@ -59,18 +59,17 @@ def parts_of(loss: LapNetLoss, scores: Float[Tensor, "B C A H W"], terms: LossTe
         return torch.zeros(shape[0] * shape[1], dtype=torch.float64).index_add(0, slots.cpu(), values.double().cpu())
 
     each = classification_loss(at_least_float32(scores.detach()), terms.labels, loss.balance).contiguous().view(-1)
-    if loss.ams_rule == "ignore":
-        each[at.flat[~terms.positive]] = 0
-    every = each.view(scores.shape).sum((0, 3, 4)).view(-1).double().cpu()
-    ones = by_slot(each[at.flat[terms.positive]], slot[terms.positive])
+    positive = at.flat[terms.positive]
+    ones = by_slot(each[positive], slot[terms.positive])
+    each[at.flat if loss.ams_rule == "ignore" else positive] = 0
+    background = each.view(scores.shape).sum((0, 3, 4)).view(-1).double().cpu()
     loc = by_slot(localization_loss(terms.predicted_overlap), slot)
     count = max(1, scores.numel())
-    tables = (loc / max(1, len(slot)), ones / count, (every - ones) / count)
-    has = {"loc": slot, "cls": slot[terms.positive]}
-    return Parts(
-        *(table.view(shape).numpy() for table in tables),
-        {which: (found.bincount(minlength=len(every)) > 0).view(shape).cpu().numpy() for which, found in has.items()},
-    )
+    tables = (loc / max(1, len(slot)), ones / count, background / count)
+    loc, ones, background = (table.view(shape).numpy() for table in tables)
+    slots = {"loc": slot, "cls": slot[terms.positive]}
+    has = {which: found.bincount(minlength=loc.size).view(shape).cpu().numpy() > 0 for which, found in slots.items()}
+    return Parts(loc, ones, background, has)
 
 
 @dataclass
@@ -118,10 +117,11 @@ class Recorder:
         self.hook: Any = None
 
     def __call__(self, step: int, method: Method) -> None:
-        loss: Any = getattr(method, "criterion", None)
+        lapnet: Any = method
+        loss: LapNetLoss = lapnet.criterion
         if self.hook is None:
-            shape = tuple(loss.s_loc_anchor.shape)
-            self.told["shapes"] = _short(method.shapes.cpu().numpy())  # pyright: ignore[reportAttributeAccessIssue]
+            shape = loss.s_loc_anchor.shape[0], loss.s_loc_anchor.shape[1]
+            self.told["shapes"] = _short(lapnet.shapes.cpu().numpy())
             self.comebacks = {"loc": Comebacks(shape), "cls": Comebacks(shape)}
             self.heard, self.late = np.zeros(7), {name: np.zeros((4, *shape)) for name in ("loc", "cls")}
             self.hook = loss.register_forward_hook(self.hear)
@@ -138,9 +138,9 @@ class Recorder:
         parts = parts_of(loss, given[0], terms)
         batch = self.comebacks["loc"].batch + 2  # the first one was not heard
         sums = {"loc": parts.loc, "cls": parts.ones + parts.background}
-        weights: dict[str, Numbers] = {}
+        learned, weights = dict(loss.named_parameters()), dict[str, Numbers]()
         for which, table in sums.items():
-            s, s_anchor = (getattr(loss, f"s_{which}{end}").detach().cpu().double() for end in ("", "_anchor"))
+            s, s_anchor = (learned[f"s_{which}{end}"].cpu().double() for end in ("", "_anchor"))
             weights[which], has = torch.exp(-s - s_anchor).numpy(), parts.has[which]
             self.comebacks[which].hear(s.item(), weights[which] * table, has, batch > SETTLED * self.steps)
             if batch > self.steps * 3 // 4:
@@ -169,7 +169,7 @@ class Recorder:
         for which, (of_active, active, _, _) in self.late.items():
             back = self.comebacks[which]
             self.told |= {
-                f"weight_{which}": _short(torch.exp(-getattr(loss, f"s_{which}_anchor").detach()).cpu().numpy()),
+                f"weight_{which}": _short(loss.anchor_weights[which == "cls"].cpu().numpy()),
                 f"mean_{which}": _short(of_active / np.maximum(active, 1)),
                 f"seen_{which}": active.astype(int).tolist(),
                 f"back_{which}": _short(back.told),
@@ -180,7 +180,7 @@ class Recorder:
 
 def _short(values: Any) -> Any:
     """Numbers of four digits, in lists."""
-    return np.vectorize(lambda x: float(f"{x:.4g}"))(np.asarray(values, dtype=float)).tolist()
+    return np.vectorize(lambda x: float(f"{x:.4g}"), otypes=[float])(np.asarray(values, dtype=float)).tolist()
 
 
 def configs() -> dict[str, TrainConfig]:
