@@ -67,18 +67,6 @@ def outcome(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped|xfailed)", summary)}
 
 
-def first_number(name: str) -> Any:
-    """A built notebook up to the first compared output with at least four digits, and that output."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
-    for cell in build.code_cells(notebook):
-        for output in cell.outputs:
-            shown = output.get("text") or output.get("data", {}).get("text/plain", "")
-            if len(re.findall(r"\d", shown)) >= 4 and "nbval-ignore-output" not in cell.metadata.get("tags", []):
-                notebook.cells = notebook.cells[: notebook.cells.index(cell) + 1]
-                return notebook, output
-    raise AssertionError(f"{name} prints no number that is compared")
-
-
 def changed(text: str) -> str:
     """The text with its last digit counted up."""
     at = max(k for k, letter in enumerate(text) if letter.isdigit())
@@ -95,23 +83,49 @@ def test_is_built(name: str) -> None:
     assert build.check(name) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", build.NOTEBOOKS)
-def test_outputs_are_reproduced(name: str) -> None:
-    path = build.solved_path(name)
-    result = run_nbval(path)
-    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
-    assert outcome(result) == {"passed": len(build.code_cells(nbformat.read(path, 4)))}
+def shown_numbers(notebook: Any) -> list[tuple[Any, Any, str]]:
+    """(cell, output, text) wherever a text with a digit in it is compared."""
+    return [
+        (cell, output, text)
+        for cell in build.code_cells(notebook)
+        if "nbval-ignore-output" not in cell.metadata.get("tags", [])
+        for output in cell.outputs
+        if re.search(r"\d", text := output.get("text") or output.get("data", {}).get("text/plain", ""))
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", build.NOTEBOOKS)
-def test_a_changed_digit_is_seen(name: str, tmp_path: Path) -> None:
-    notebook, output = first_number(name)
+def test_outputs_are_reproduced_and_a_changed_digit_is_seen(name: str, tmp_path: Path) -> None:
+    """Every cell passes, in one run with cells that must not: each prints what another shows, over a changed digit."""
+    notebook = nbformat.read(build.solved_path(name), 4)
+    count = len(build.code_cells(notebook))
+    wrong = [
+        nbformat.v4.new_code_cell(
+            f"print({text!r}, end='')",
+            execution_count=1,
+            outputs=[nbformat.v4.new_output("stream", text=changed(text))],
+        )
+        for _, _, text in shown_numbers(notebook)
+    ]
+    assert wrong
+    notebook.cells += wrong
+    nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    result = run_nbval(tmp_path / f"{name}.ipynb")
+    assert outcome(result) == {"failed": len(wrong), "passed": count}, result.stdout[-6000:] + result.stderr[-2000:]
+    failed = {int(n) for n in re.findall(r"^FAILED .*::Cell (\d+)", result.stdout, re.MULTILINE)}
+    assert failed == set(range(count, count + len(wrong))), result.stdout[-6000:]
+
+
+@pytest.mark.slow
+def test_a_changed_digit_is_seen_where_it_is_computed(tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "02_pono.ipynb", 4)
+    cell, output, text = next(shown for shown in shown_numbers(notebook) if len(re.findall(r"\d", shown[2])) >= 4)
+    notebook.cells = notebook.cells[: notebook.cells.index(cell) + 1]
     if "text" in output:
-        output.text = changed(output.text)
+        output.text = changed(text)
     else:
-        output.data["text/plain"] = changed(output.data["text/plain"])
+        output.data["text/plain"] = changed(text)
     nbformat.write(notebook, tmp_path / "changed.ipynb")
     result = run_nbval(tmp_path / "changed.ipynb")
     assert result.returncode == 1, result.stdout + result.stderr
