@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typecheck
 import yaml
+from jaxtyping import TypeCheckError, jaxtyped
 from solutions import topic_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +32,26 @@ def test_environment_yml_is_pyproject_toml():
     by_pip = {need for need in declared() if need.startswith(("playwright", "efficientnet"))}  # not on conda-forge
     assert {x for x in listed if isinstance(x, str)} - {"pip"} == declared() - by_pip
     assert [x for x in listed if isinstance(x, dict)] == [{"pip": ["-e .", *sorted(by_pip)]}]
+
+
+def test_types_are_checked_within_functions_too():
+    """In each definition of a function that is made again and again, whatever the earlier ones took."""
+
+    def made(kind):
+        @jaxtyped(typechecker=typecheck.check)
+        def half(x: kind, least: float = 0) -> int:
+            return max(x / 2, least) if isinstance(x, float) else x
+
+        return half
+
+    for kind, right, wrong in ((int, 3, "a"), (str, "a", 3), (int, 4, "a")):
+        with pytest.raises(TypeCheckError, match="parameters"):
+            made(kind)(wrong)
+        if kind is int:
+            assert made(kind)(right) == right
+    for _ in range(2):
+        with pytest.raises(TypeCheckError, match="return value"):
+            made(float)(3.0)
 
 
 CORE, LAB = ROOT / "lapnet_core", ROOT / "lapnet_lab"
