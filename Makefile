@@ -12,6 +12,9 @@ MY_NOTEBOOKS ?= my_notebooks
 QUICK := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -p no:nbval -p no:cacheprovider \
   -m 'not slow and not data' --timeout 60 --durations 5 --durations-min 2
 
+# Two targets at a time; each one's output stays together where this make can do that. Name the longest first.
+TWO := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-Otarget)
+
 .PHONY: lab quick test lint types quick-core quick-lab fuzz env browser notebooks bench clean
 
 lab: $(STAMP)  ## open the walkthrough in JupyterLab
@@ -23,11 +26,14 @@ lab: $(STAMP)  ## open the walkthrough in JupyterLab
 	  $(BIN)/jupyter lab $(AS_ROOT) --notebook-dir='$(MY_NOTEBOOKS)' --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 quick: $(STAMP)  ## after every edit: lint, types and the tests that take no training, in little over a minute on two cores
-	@# Two at a time, the longest first; each one's output stays together where this make can do that.
-	@$(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-Otarget) lint quick-lab types quick-core
+	@$(TWO) -k lint quick-lab types quick-core
 
-test: $(STAMP) browser lint types  ## lint, types, every test
-	$(BIN)/python -m pytest
+# Processes that share the tests: one per core, four at most (tests/conftest.py); 0 is pytest alone.
+WORKERS ?= auto
+test: $(STAMP)  ## lint, types, every test
+	@$(TWO) browser types lint
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -p no:nbval \
+	  -n $(WORKERS) --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

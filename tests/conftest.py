@@ -13,7 +13,7 @@ install_import_hook(["lapnet_core", "lapnet_lab"], "typecheck.check")
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-# One where OMP_NUM_THREADS says so: `make quick` runs two processes side by side.
+# One where OMP_NUM_THREADS says so: `make quick` and `make test` run processes side by side.
 torch.set_num_threads(min(2, torch.get_num_threads()))
 # Timing belongs to benchmarks; a slow machine must not turn a property red. Examples are the same in every run.
 settings.register_profile("lapnet", deadline=None, derandomize=True, print_blob=True)
@@ -62,11 +62,32 @@ SLOW = (
 """How the names of tests begin that are `slow` and do not say so themselves."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what SLOW names."""
+LONG = (
+    "tests/notebooks/test_notebooks.py::test_outputs_are_reproduced",
+    "tests/notebooks/test_notebooks.py::test_a_changed_",
+    "tests/test_mutations.py",
+    "tests/test_wheel.py",
+)
+"""How the names of tests begin that each take up to minutes, in programs of their own: workers do not end with them."""
+WORKERS = 4
+"""The most that `-n auto` starts: each holds about 1 GB, and what it tests in another process as much again."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core that we may use."""
+    from lapnet_core.processes import usable_cores
+
+    return min(WORKERS, usable_cores())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what SLOW names. The first of several workers begins with what LONG names; the others begin elsewhere."""
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker("slow")
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_collection_finish() -> None:

@@ -191,7 +191,10 @@ def test_the_makefile_has_the_targets_that_texts_name() -> None:
 def test_make_test_ends_with_all_of_pytest() -> None:
     """Its last line is pytest's own; what `make quick` leaves out is not left out there."""
     (recipe,) = re.findall(r"^test:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
-    assert recipe.splitlines()[-1].strip() == "$(BIN)/python -m pytest"
+    before, command = recipe.replace("\\\n", " ").splitlines()
+    assert before.split() == ["@$(TWO)", "browser", "types", "lint"]
+    (flags,) = re.findall(r"[A-Z_]+=\S* \$\(BIN\)/python -m pytest (.+)$", command)
+    assert flags.split() == ["-p", "no:nbval", "-n", "$(WORKERS)", "--dist", "worksteal"]  # none that leaves a test out
 
 
 def test_quick_runs_lint_types_and_every_folder_of_tests() -> None:
