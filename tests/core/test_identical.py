@@ -9,13 +9,16 @@ is compared closely, and the others roughly.
 import json
 import lzma
 import platform
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
 from lapnet_core.config import TrainConfig
+from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.detector import Detector
 from lapnet_core.options import LapNetOptions
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
@@ -43,16 +46,35 @@ def processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
 
 
-def losses_of(config: TrainConfig) -> list[list[str]]:
-    """total, loc, cls and reg of every step, to the bit."""
+def losses_of(config: TrainConfig, dataset: Images | None = None) -> list[list[str]]:
+    """total, loc, cls and reg of every step, to the bit; on the config's data, opened here or before."""
     rows = []
 
     def note(_step, method):
         terms = method.terms
         rows.append([x.item().hex() for x in (terms.total, terms.loc, terms.cls, terms.reg)])
 
-    train(config, save=False, progress=False, on_step=note)
+    train(config, dataset, save=False, progress=False, on_step=note)
     return rows
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """As many as the record was made with: `make test` gives each of its processes one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(RECORD["threads"])
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Scenes:
+    """What `train` opens, painted once for all variants: the pictures, and hundreds of targets for the anchors."""
+    opened = open_dataset(SCENES.data, SCENES.split, image_size=SCENES.image_size)
+    assert isinstance(opened, Scenes)
+    dataset = Scenes(len(opened), size=opened.size, seed=opened.seed, split=opened.split, keep=True)
+    dataset.target = cache(dataset.target)
+    return dataset
 
 
 def compare(name: str, found: list[list[str]]) -> None:
@@ -68,12 +90,14 @@ def compare(name: str, found: list[list[str]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_losses_on_scenes_are_those_of_before(variant: str) -> None:
-    compare(f"scenes {variant}", losses_of(SCENES.with_options(**VARIANTS[variant])))
+def test_losses_on_scenes_are_those_of_before(variant: str, scenes: Scenes) -> None:
+    compare(f"scenes {variant}", losses_of(SCENES.with_options(**VARIANTS[variant]), scenes))
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("threads")
 @pytest.mark.data
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_losses_on_photographs_are_those_of_before(
