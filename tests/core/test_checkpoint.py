@@ -269,11 +269,10 @@ def test_a_batch_without_a_readable_image_takes_no_step(tmp_path):
 
 
 SCRIPT = """
-import sys, torch
-sys.path.insert(0, {tests!r})
+import torch
 torch.set_num_threads(1)
 from dataclasses import replace
-from test_checkpoint import TINY, Squares
+from toys import TINY, Squares
 from lapnet_core.train import train
 config = replace(TINY, steps=400, save_every=1000, workers={workers}, out={out!r})
 class Telling(Squares):
@@ -291,7 +290,7 @@ print("interrupted" if result.interrupted else "done", flush=True)
 def start(tmp_path: Path, workers: int) -> subprocess.Popen[str]:
     """A training in a process group of its own, as a cluster starts one."""
     here = Path(__file__).resolve().parent
-    script = SCRIPT.format(tests=str(here), workers=workers, out=str(tmp_path))
+    script = SCRIPT.format(workers=workers, out=str(tmp_path))
     path = os.pathsep.join((str(here.parents[1]), str(here.parent)))
     return subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -332,11 +331,10 @@ def test_killed_at_random_moments_it_resumes_bit_for_bit(tmp_path):
     uninterrupted = train(whole, Squares(), val_dataset=Squares(), progress=False).method.state_dict()
     random = np.random.default_rng(0)
     script = """
-import sys, os, torch
-sys.path.insert(0, {tests!r})
+import os, torch
 torch.set_num_threads({threads})
 from dataclasses import replace
-from test_checkpoint import TINY, Squares
+from toys import TINY, Squares
 from lapnet_core.train import train
 config = replace(TINY, steps=12, save_every=1, val_every=2, ema=0.9, out={out!r})
 resume = os.path.exists({out!r} + "/last.pt")
@@ -346,7 +344,7 @@ train(config, Squares(), val_dataset=Squares(), progress=False, resume=resume, o
     here = Path(__file__).resolve().parent
     path = os.pathsep.join((str(here.parents[1]), str(here.parent)))
     kills = int(os.environ.get("LAPNET_KILLS", "3"))
-    script = script.format(tests=str(here), out=config.out, threads=torch.get_num_threads())
+    script = script.format(out=config.out, threads=torch.get_num_threads())
     for _ in range(kills):
         process = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
