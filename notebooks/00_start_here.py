@@ -32,7 +32,7 @@
 # **Exercises** stand where their idea has just been explained: fill in the stub, run the cell, and `check` says what is
 # right or where it fails; hints and a solution are folded above it. A function that passes is kept in the folder
 # `my_lapnet/`, and later cells call yours through `mine` (until then the library's). The folder `notebooks/solved` has
-# every notebook with its solutions; what a word means says `docs/glossary.md` in the repository.
+# every notebook with its solutions; `docs/glossary.md` in the repository explains the words.
 
 # %%
 import torch
@@ -294,8 +294,7 @@ check("least_fit", least, overlap=0.8)
 # - **Regularisation** (eq. 7): keeps the weights below from vanishing.
 #
 # Each of the first two has a weight $\lambda$, and inside it **one weight $\lambda^{c,a}$ for every class $c$ and
-# anchor $a$**. All are *learned*, together with the network: a rare class or a small anchor is to be heard as well as a
-# frequent and large one, without anybody tuning it by hand.
+# anchor $a$**. All are *learned*, together with the network: rare classes and small anchors are to be heard, too.
 
 # %%
 torch.manual_seed(0)
@@ -388,7 +387,7 @@ if lab.tier == "tiny":
 # %% [markdown]
 # AP does not follow the number of objects. Dogs, rare *and* of many looks, are hardly learned in so short a time.
 #
-# Two machines never train quite alike, so the last cell compares no digits. If it says `False`, please tell us.
+# No two machines train quite alike. If the last cell says `False`, please tell us.
 #
 # ## 10. What do the learned weights look like?
 #
@@ -452,6 +451,7 @@ for name, weight in (("localisation", lam_loc), ("classification", lam_cls)):
 # | [07_training](07_training.ipynb) | How does one train on one's own pictures? |
 # | [08_weights](08_weights.ipynb) | Which weights does a training learn, and which rise without end? |
 # | [09_ablations](09_ablations.ipynb) | Which claims of the paper do we see again? |
+# | [10_speed_accuracy](10_speed_accuracy.ipynb) | Which detector is better if time counts? |
 # | [11_bug_hunt](11_bug_hunt.ipynb) | Six faulty assigners and losses: what is wrong? |
 # | [12_your_lapnet](12_your_lapnet.ipynb) | A detector made of your own functions |
 #
