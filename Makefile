@@ -33,7 +33,7 @@ WORKERS ?= auto
 test: $(STAMP)  ## lint, types, every test
 	@$(TWO) browser types lint
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -p no:nbval \
-	  -n $(WORKERS) --dist worksteal
+	  -n $(WORKERS) --dist worksteal --durations 20 --durations-min 5
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -194,7 +194,9 @@ def test_make_test_ends_with_all_of_pytest() -> None:
     before, command = recipe.replace("\\\n", " ").splitlines()
     assert before.split() == ["@$(TWO)", "browser", "types", "lint"]
     (flags,) = re.findall(r"[A-Z_]+=\S* \$\(BIN\)/python -m pytest (.+)$", command)
-    assert flags.split() == ["-p", "no:nbval", "-n", "$(WORKERS)", "--dist", "worksteal"]  # none that leaves a test out
+    told = ["--durations", "20", "--durations-min", "5"]
+    # None of them leaves a test out.
+    assert flags.split() == ["-p", "no:nbval", "-n", "$(WORKERS)", "--dist", "worksteal", *told]
 
 
 def test_quick_runs_lint_types_and_every_folder_of_tests() -> None:
