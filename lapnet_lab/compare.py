@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.style import HEAT, ink
 
 MOST = 24
 """Values of a tensor that are written out."""
@@ -54,15 +55,15 @@ def side_by_side(_example: Example, expected: Any, got: Any) -> Figure | None:
 
 
 def _map(axis: Axes, values: Tensor, low: float, high: float) -> None:
-    axis.imshow(values.numpy(), vmin=low, vmax=max(high, low + 1e-9), cmap="viridis", aspect="auto")
+    shown = axis.imshow(values.numpy(), vmin=low, vmax=max(high, low + 1e-9), cmap=HEAT, aspect="auto")
     axis.set_xticks([])
     axis.set_yticks([])
     if values.numel() <= MOST:
         for (row, column), value in zip(
             torch.ones_like(values).nonzero().tolist(), values.flatten().tolist(), strict=True
         ):
-            dark = value < (low + high) / 2
-            axis.text(column, row, f"{value:.3g}", ha="center", va="center", color="white" if dark else "black")
+            letters = ink(shown.cmap(shown.norm(value)))
+            axis.text(column, row, f"{value:.3g}", ha="center", va="center", color=letters)
 
 
 def _rounded(values: Any) -> Any:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from lapnet_lab.style import add_boxes, color, panel_row, picture, styled
+from lapnet_lab.style import PAGE, add_boxes, color, panel_row, picture, styled
 
 
 @styled
@@ -47,7 +47,8 @@ def gallery(
         rows: title of a row -> for each image a dict with boxes (G, 4), labels (G,) and, if it has them, scores (G,).
     """
     columns = len(images)
-    figure = Figure(figsize=(2.75 * columns, 2.95 * len(rows)), layout="constrained")
+    side = min(2.75, PAGE / columns)
+    figure = Figure(figsize=(side * columns, (side + 0.2) * len(rows)), layout="constrained")
     for r, (title, found) in enumerate(rows.items()):
         for c, (image, each) in enumerate(zip(images, found, strict=True)):
             ax = figure.add_subplot(len(rows), columns, r * columns + c + 1)

@@ -19,9 +19,17 @@ from numpy.typing import ArrayLike
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE, BLACK = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
 )  # fmt: skip
-PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, YELLOW)
-"""Okabe and Ito, in the order in which classes and objects take them; from the start again after seven."""
+PALETTE = (ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILLION, BLACK)
+"""Okabe and Ito, in the order in which classes and objects take them; from the start again after seven. Without their
+yellow: on white, from a projector, a line of it is not seen."""
 GREY = "#8a8a8a"
+SOFT = "#555555"
+"""Of words beside a line or a mark; GREY is too light for letters."""
+READABLE = 4.5
+"""The least contrast of letters with their ground (WCAG 1.4.3)."""
+PAGE = 9.2
+"""Inches that JupyterLab leaves to a figure on a screen of 1366 x 768, beside the list of files. A wider one is shrunk,
+letters and all."""
 ALARM = ("#A64500", "#FF9A5C")
 """Vermillion, as text may be: on a light ground, on a dark one."""
 RING = (BLUE, SKY)
@@ -70,9 +78,27 @@ def color(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
+def contrast(one: Any, other: Any) -> float:
+    """Between two colours, from 1 to 21 (WCAG 2)."""
+    low, high = sorted(map(_luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def ink(ground: Any) -> str:
+    """Black or white, whichever is read better on a ground: its contrast is 4.58 at least."""
+    return max("black", "white", key=lambda letters: contrast(letters, ground))
+
+
+def _luminance(colour: Any) -> float:
+    rgb = np.array(mpl.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
 def panel_row(count: int, width: float = 3.1, height: float = 3.3) -> tuple[Figure, list[Axes]]:
-    """`count` panels in a row, each `width` x `height` inches."""
-    figure = Figure(figsize=(width * count, height), layout="constrained")
+    """`count` panels in a row, each `width` x `height` inches; smaller in proportion where that is wider than PAGE."""
+    fits = min(1.0, PAGE / (width * count))
+    figure = Figure(figsize=(fits * width * count, fits * height), layout="constrained")
     return figure, [figure.add_subplot(1, count, k + 1) for k in range(count)]
 
 
@@ -94,9 +120,11 @@ def draw_box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool 
         style = (0, (3, 1.6)) if dashed and line_color == edge else "solid"
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=line_color, lw=line, ls=style))
     if label:
+        low, high = sorted(ax.get_xlim())
+        late = x1 > low + 0.75 * (high - low)  # a name that began there would be cut at the picture's edge
         ax.text(
-            x1, max(y1 - 2, 0), label, fontsize=7.5, va="bottom", color="black", clip_on=True,
-            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
+            min(x2, high) if late else x1, max(y1 - 2, 0), label, fontsize=8, va="bottom", color=ink(edge),
+            ha="right" if late else "left", clip_on=True, bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2},
         )  # fmt: skip
 
 

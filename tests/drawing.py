@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
+from legible import faults
 from matplotlib.figure import Figure
 
 from lapnet_lab.panel import FigurePanel
@@ -17,6 +18,7 @@ def draws_and_leaves_everything_else_alone(draw: Callable[..., Figure], argument
     before, style = [x.clone() for x in tensors], dict(mpl.rcParams)
     figure = draw(*arguments)
     assert isinstance(figure, Figure)
+    assert not (found := faults(figure)), found
     file = io.BytesIO()
     figure.savefig(file, format="png")
     assert len(file.getvalue()) > 2000

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lapnet_lab.compare import side_by_side
 from lapnet_lab.exercise import Example
-from lapnet_lab.style import BLUE, GREEN, GREY, HEAT, ORANGE, VERMILLION, color, draw_box, panel_row, styled
+from lapnet_lab.style import BLUE, GREEN, GREY, HEAT, ORANGE, VERMILLION, color, draw_box, ink, panel_row, styled
 
 FAR = 1e4
 """Pixels; a wrong box that reaches further, or nowhere (nan), is not drawn."""
@@ -102,22 +103,17 @@ def _maps(ious: Tensor, expected: Tensor, got: Tensor, whole: bool) -> Figure:
         owners = whole and k > 0
         if owners:  # each object its colour, nobody none
             shades = [[to_rgb(color(int(n)) if 0 <= n < count else "#e6e6e6") for n in line] for line in values]
-            ax.imshow(shades, aspect="auto")
-        else:
-            ax.imshow(values.nan_to_num(0).clamp(0, 1).numpy(), cmap=HEAT, vmin=0, vmax=1, aspect="auto")
+        else:  # nan as 0
+            shades = colormaps[HEAT](values.nan_to_num(0).clamp(0, 1).numpy())[..., :3]
+        ax.imshow(shades, aspect="auto")
         ax.grid(visible=False)
         ax.set(xticks=[], yticks=range(len(values)))
         ax.set_yticklabels([f"object {n}" for n in range(count)] if k == 0 else [title], fontsize=8)
-        _write(ax, values, owners)
+        for row, line in enumerate(values.tolist()):
+            for column, value in enumerate(line):
+                text = f"{value:.0f}" if owners else f"{value:.2f}"
+                ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink(shades[row][column]))
     return figure
-
-
-def _write(ax: Axes, values: Tensor, owners: bool) -> None:
-    for row, line in enumerate(values.tolist()):
-        for column, value in enumerate(line):
-            text = f"{value:.0f}" if owners else f"{value:.2f}"
-            shade = "black" if owners or value >= 0.6 else "white"  # nan is drawn as 0
-            ax.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
 
 
 def sizes(example: Example, expected: Any, got: Any) -> Figure | None:

@@ -1,12 +1,13 @@
 """Notebook 00: what its figures show is what the core computed; its exercises tell right answers from wrong ones."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from drawing import draws_and_leaves_everything_else_alone
-from exercises import check_solutions
+from exercises import NOTEBOOKS, check_solutions
 from matplotlib.figure import Figure
 
 from lapnet_core.anchors import anchor_boxes
@@ -209,3 +210,11 @@ def test_unknown_exercises_and_missing_inputs_do_not_raise() -> None:
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
     check_solutions("00_start_here", EXERCISES, judge, lambda name: GIVEN[name])
+
+
+def test_the_way_on_names_every_notebook() -> None:
+    start = NOTEBOOKS / "00_start_here.py"
+    way_on = start.read_text("utf-8").partition("## Where to go next")[2]
+    others = {path.stem for path in NOTEBOOKS.glob("[0-9]*.py")} - {start.stem}
+    assert len(others) >= 12
+    assert set(re.findall(r"\[(\w+)\]\(\1\.ipynb\)", way_on)) == others

@@ -64,7 +64,7 @@ def distance_plane(
     for ax, (title, distances) in zip(axes, maps.items(), strict=True):
         for r, (distance, reference) in enumerate(zip(np.asarray(distances), np.asarray(references), strict=True)):
             lines = ax.contour(axis, axis, distance, levels[title], colors=color(r), linewidths=(2.4, 1.6, 1.0))
-            ax.clabel(lines, fontsize=7, fmt="%g")
+            ax.clabel(lines, fontsize=8, fmt="%g", colors=BLACK)
             ax.plot(*reference, MARKERS[r], color=color(r), mec="black", ms=7)
         ax.set(title=title, xlabel="width w, px", aspect="equal", xlim=(0, axis[-1]), ylim=(0, axis[-1]))
     axes[0].set_ylabel("height h, px")

@@ -8,7 +8,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import ArrayLike
 
-from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, HEAT, ORANGE, SKY, VERMILLION, color, panel_row, styled
+from lapnet_lab.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    HEAT,
+    ORANGE,
+    SKY,
+    SOFT,
+    VERMILLION,
+    color,
+    ink,
+    panel_row,
+    styled,
+)
 
 MARKERS = "os^Dv<>"
 LINES = ("-", "--", "-.", ":")
@@ -41,7 +55,7 @@ def positives_by_grid(counts: ArrayLike, shapes: ArrayLike, names: Sequence[str]
     _plain(right)
     if bool((counts == 0).any()):
         right.axhline(0.5, color=GREY, lw=0.8, ls=":")
-        right.text(area.max(), 0.52, "none", ha="right", va="bottom", fontsize=8, color=GREY)
+        right.text(area.max(), 0.52, "none", ha="right", va="bottom", fontsize=8, color=SOFT)
     right.legend(fontsize=8, handlelength=1.2, loc="lower right", ncols=2)
     return figure
 
@@ -128,12 +142,11 @@ def number_tables(
         numbers = np.asarray(numbers, dtype=float)
         shade = np.log(np.maximum(numbers, 1e-12)) if logarithmic else numbers
         low, high = float(np.nanmin(shade)), float(np.nanmax(shade))
-        ax.imshow(shade, cmap=HEAT, aspect="auto", vmin=low, vmax=max(high, low + 1e-9))
+        heat = ax.imshow(shade, cmap=HEAT, aspect="auto", vmin=low, vmax=max(high, low + 1e-9))
         for (r, k), number in np.ndenumerate(numbers):
             if not np.isnan(number):
-                dark = shade[r, k] < (low + high) / 2
-                ax.text(k, r, form.format(number), ha="center", va="center", fontsize=9.5,
-                        color="white" if dark else BLACK)  # fmt: skip
+                letters = ink(heat.cmap(heat.norm(shade[r, k])))
+                ax.text(k, r, form.format(number), ha="center", va="center", fontsize=9.5, color=letters)
         ax.set_xticks(range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), rows if ax is axes[0] else [""] * len(rows))
         ax.set_title(title)
@@ -167,7 +180,7 @@ def gradient_shares(
             ax.barh(range(len(rows)), shares[:, k], left=left, color=shades[k % 4], hatch=hatches[k % 4],
                     edgecolor="white", lw=0.6, height=0.7, label=part)  # fmt: skip
             left += shares[:, k]
-        ax.set(xlim=(0, 1), title=name, xticks=(0, 0.5, 1), xticklabels=("0", "50 %", "100 %"))
+        ax.set(xlim=(0, 1), title=name, xticks=(0, 0.5, 1), xticklabels=("0", "50 %", ""))  # the next 0 is too near
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2, fontsize=8, handlelength=1.4)
     for ax in axes:
         ax.set_yticks(range(len(rows)), rows if ax is axes[0] else [""] * len(rows))

@@ -31,6 +31,7 @@ from lapnet_lab.style import (
     VERMILLION,
     color,
     draw_box,
+    ink,
     panel_row,
     picture,
     styled,
@@ -119,7 +120,7 @@ def crowd(
     right.plot(thresholds, [one.mean_ap for one in counted], color=BLACK, lw=2.4, label="mAP, all")
     right.axvline(now, color=GREY, lw=1.4)
     right.set(ylim=(0.3, 0.9), xlabel="IoU from which on the weaker goes", title="all scenes: objects found, and mAP")
-    right.legend(ncols=2, loc="lower right")
+    right.legend(ncols=2, loc="lower right", frameon=True, framealpha=1, edgecolor="none")  # the line ends behind it
     return figure
 
 
@@ -132,12 +133,12 @@ def by_hand(objects: ArrayLike, difficult: ArrayLike, boxes: ArrayLike, scores: 
     for n, (x1, y1, x2, y2) in enumerate(objects):
         hatch = "//" if difficult[n] else ""
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fc="#dddddd", ec="white", hatch=hatch, lw=0, zorder=0))
-        ax.text((x1 + x2) / 2, y2 + 2, f"object {n}" + ", difficult" * bool(difficult[n]), ha="center", va="top")
+        ax.text((x1 + x2) / 2, y2 + 4, f"object {n}" + ", difficult" * bool(difficult[n]), ha="center", va="top")
     for d, (box, score) in enumerate(zip(boxes, np.asarray(scores), strict=True)):
         draw_box(ax, box, color(d), dashed=d % 2 == 1, width=2.2)
         x, side = (box[0], "left") if d % 2 == 0 else (box[2], "right")
         own = {"facecolor": color(d), "edgecolor": "none", "pad": 1.2}
-        ax.text(x, box[1] - 2, f"{d}: {score:.2f}", ha=side, va="bottom", fontsize=8.5, bbox=own)
+        ax.text(x, box[1] - 2, f"{d}: {score:.2f}", ha=side, va="bottom", fontsize=8.5, color=ink(color(d)), bbox=own)
     whole = np.concatenate((objects, boxes))
     ax.set(xlim=(whole[:, 0].min() - 3, whole[:, 2].max() + 3), ylim=(whole[:, 3].max() + 12, whole[:, 1].min() - 10))
     ax.set_aspect("equal")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch, Polygon, Rectangle
 
-from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, styled
+from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, SKY, VERMILLION, styled
 
 PART_STYLE = {
     "backbone": (BLUE, ""), "decoder": (SKY, "//"), "level convolutions": (GREEN, ".."), "score head": (ORANGE, "xx"),
@@ -204,7 +204,7 @@ def training_flow(texts: Mapping[str, str], gradients: Mapping[tuple[str, str], 
         gradients: ("loc" or "cls", "offsets" or "scores") -> norm of the gradient. Where it is not 0 the arrows are
             red, as in the paper: there back-propagation runs, against the arrows.
     """
-    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
     ax = figure.add_subplot()
     ax.set(xlim=(-0.75, 10.7), ylim=(-0.7, 3.45))
     ax.axis("off")
@@ -226,7 +226,8 @@ def training_flow(texts: Mapping[str, str], gradients: Mapping[tuple[str, str], 
             low, 2 * _HALF[0], 2 * _HALF[1], boxstyle="round,pad=0,rounding_size=0.07", fc=fill, ec=BLACK, zorder=4
         )
         ax.add_patch(box)
-        ax.text(x, y, texts[name], ha="center", va="center", fontsize=7.4, linespacing=1.25, zorder=5)
+        said = texts[name].replace(" × ", "×")
+        ax.text(x, y, said, ha="center", va="center", fontsize=7.5, linespacing=1.25, zorder=5)
     handles = [
         Line2D([], [], color=VERMILLION, lw=2.4, label="gradients come back along this arrow (measured)"),
         Line2D([], [], color=GREY, lw=1.2, label="numbers go forward, no gradient returns to the network"),

@@ -9,7 +9,20 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from lapnet_lab.style import BLACK, BLUE, GREEN, HEAT, ORANGE, PURPLE, VERMILLION, draw_box, panel_row, picture, styled
+from lapnet_lab.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    HEAT,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    VERMILLION,
+    draw_box,
+    panel_row,
+    picture,
+    styled,
+)
 
 
 @styled
@@ -21,7 +34,8 @@ def feature_maps(image: ArrayLike, maps: Mapping[str, ArrayLike]) -> Figure:
     """
     channels = {name: np.asarray(values) for name, values in maps.items()}
     columns = max(len(values) for values in channels.values())
-    figure = Figure(figsize=(1.3 * (columns + 2), 1.5 * len(channels)), layout="constrained")
+    side = min(1.3, PAGE / (columns + 2))
+    figure = Figure(figsize=(side * (columns + 2), (side + 0.2) * len(channels)), layout="constrained")
     spec = figure.add_gridspec(len(channels), columns + 2)
     picture(figure.add_subplot(spec[:2, :2]), image, "the image")
     for row, (name, values) in enumerate(channels.items()):

@@ -271,7 +271,6 @@ def flow_texts(
     """What stands in the nodes of fig. 4 for one batch: each thing's name, its shape, and a number or two."""
     at, fit = terms.positives, terms.predicted_overlap
     count, kept = len(at.flat), int(terms.labels.sum())
-    classes, anchors = shapes.shape[:2]
 
     def text(name: str, tensor: Tensor, *more: str) -> str:
         return "\n".join((name, " × ".join(map(str, tensor.shape)), *more))
@@ -288,7 +287,7 @@ def flow_texts(
         "Ô": f"Ô, IoU with object\n{count} numbers\nmean {fit.mean().item():.2f}",
         "P": f"P = [O · Ô > 0.5]\n(eq. 3, AMS)\n{kept} of {count} kept",
         "loc": f"localisation\neqs. 2, 5\n{terms.loc.item():.3f}",
-        "reg": f"regularisation, eq. 7\n2 + 2·{classes}·{anchors} weights\n{terms.reg.item():.2f}",
+        "reg": f"regularisation\neq. 7\n{terms.reg.item():.2f}",
         "cls": f"classification\neqs. 4, 6\n{terms.cls.item():.4f}",
         "total": f"total loss\n{terms.total.item():.2f}",
     }

@@ -19,8 +19,10 @@ from lapnet_lab.style import (
     GREEN,
     GREY,
     HEAT,
+    PAGE,
     PALETTE,
     PURPLE,
+    SOFT,
     VERMILLION,
     color,
     draw_box,
@@ -81,7 +83,7 @@ def overlap_grid(
     """
     maps = np.asarray(maps)
     height, width = np.asarray(image).shape[-2:]
-    side = 3.0 if maps.shape[1] < 4 else 2.3
+    side = min(3.0, (PAGE - 0.8) / maps.shape[1])
     figure = Figure(figsize=(side * maps.shape[1] + 0.8, side * maps.shape[0] + 0.3), layout="constrained")
     axes = figure.subplots(*maps.shape[:2], squeeze=False)
     heat = ScalarMappable(Normalize(0, 1), HEAT)
@@ -236,7 +238,7 @@ def coverage_over_shift(
     figure, (left, right) = panel_row(2, 4.6, 3.2)
     left.plot(shifts, best_iou, color=VERMILLION, marker="o")
     left.axhline(0.5, color=GREY, lw=1.2, ls=":")
-    left.text(np.asarray(shifts)[-1], 0.5, "AO's threshold", ha="right", va="bottom", fontsize=8.5, color="#555555")
+    left.text(np.asarray(shifts)[-1], 0.5, "AO's threshold", ha="right", va="bottom", fontsize=8.5, color=SOFT)
     left.set(ylim=(0, 1.05), ylabel="IoU with the best anchor", title=title)
     for name, counts in positives.items():
         shade, marker, line = CRITERIA[name]
@@ -268,9 +270,7 @@ def coverage_over_threshold(
         left.plot(thresholds, 100 * np.asarray(shares), color=shade, marker=marker, ls=line, label=name)
         right.plot(thresholds, positives[name], color=shade, marker=marker, ls=line, label=name)
         right.axhline(reference[name], color=shade, lw=1.0, ls=line, alpha=0.7)
-        right.text(
-            np.asarray(thresholds)[-1], reference[name], "PONO", color=shade, fontsize=8, va="bottom", ha="right"
-        )
+        right.text(np.asarray(thresholds)[-1], reference[name], "PONO", color=SOFT, fontsize=8, va="bottom", ha="right")
     left.set(ylim=(-3, 103), ylabel="objects without a positive, %", title="missed by AO")
     right.set(ylabel="positives of an object, median", title="positive anchors")
     _counts(right)
@@ -294,7 +294,7 @@ def iou_of_positives(ious: Mapping[str, ArrayLike]) -> Figure:
         share = np.histogram(np.asarray(own), edges)[0] / max(1, len(np.asarray(own)))
         ax.stairs(100 * share, edges, color=shade, ls=line, lw=2, label=name)
     ax.axvline(0.5, color=GREY, lw=1.2, ls=":", zorder=0)
-    ax.text(0.505, ax.get_ylim()[1] * 0.97, "AO would keep these →", fontsize=8.5, va="top", color="#555555")
+    ax.text(0.505, ax.get_ylim()[1] * 0.97, "AO would keep these →", fontsize=8.5, va="top", color=SOFT)
     ax.set(xlim=(0, 1), ylabel="share of the positives, %", xlabel="IoU of the anchor with its object")
     ax.set_title("anchors with O > 0.5: how well do they overlap?")
     ax.legend()

@@ -123,7 +123,7 @@ def pono_story(
     boxes, clusters = np.asarray(boxes), np.asarray(clusters)
     height, width = np.asarray(image).shape[-2:]
     extent = (0.0, float(width), float(height), 0.0)
-    titles = ("(a) objects", "(b) a few of the anchors", "(c) clusters", "(d) overlap, AO", "(e) PONO")
+    titles = ("(a) objects", "(b) some anchors", "(c) clusters", "(d) AO", "(e) PONO")
     for ax, title in zip(axes, titles, strict=True):
         picture(ax, image, title, fade=0.35 if title[1] in "bc" else 0.0)
     for n, box in enumerate(boxes):
@@ -227,7 +227,7 @@ def one_anchor(
             Patch(fc="white", ec=BLACK, label="the cell"),
         ],
         loc="outside lower center",
-        ncols=4,
+        ncols=4 if len(anchors) > 1 else 2,
     )
     return figure
 
