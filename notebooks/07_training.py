@@ -91,8 +91,7 @@ print("photographs are there" if photographs is not None else "LAPNET_DATA holds
 # %% [markdown]
 # Its AP50 on <!--record training.photographs_test_images-->900<!--/record--> test photographs
 # is <!--record training.photographs_ap50-->.40<!--/record-->,
-# after <!--record training.photographs_time-->157<!--/record--> seconds on a GPU. That is no good detector yet. The
-# cheapest way to a better one is time: three times the steps
+# after <!--record training.photographs_time-->157<!--/record--> seconds on a GPU; three times the steps
 # reach <!--record training.longer_ap50-->.54<!--/record-->.
 #
 # ## 2. One variable says what is trained on
@@ -118,8 +117,8 @@ print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_s
 # %% [markdown]
 # ### Look at the data first
 #
-# Most trainings that fail have failed here. Are the boxes where the objects are, and all objects annotated? How small
-# are they *in the network's input*, which is where it counts?
+# Most trainings that fail have failed here. Are all objects annotated, and right? How small are they *in the network's
+# input*, which is where it counts?
 
 # %%
 objects = gather.objects(dataset, min(100, len(dataset)))
@@ -131,9 +130,8 @@ images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
 figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
 
 # %% [markdown]
-# **Notice**, for the scenes, that most objects are small: one of `8 × 8` pixels covers a single cell of the output. If
-# your small objects matter, raise `image_size` before anything else. For a folder of yours a command looks thoroughly,
-# and names every faulty box with its file:
+# **Notice** that most objects are small: one of `8 × 8` pixels covers a single cell of the output. If they matter,
+# raise `image_size` before anything else. In a folder of yours this finds every faulty box, and names its file:
 #
 # ```bash
 # lapnet data check path/to/folder
@@ -141,7 +139,7 @@ figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
 #
 # ## 3. The recipe
 #
-# A training has many settings. These decide:
+# These settings decide:
 #
 # | setting | what it does | how to choose it |
 # | --- | --- | --- |
@@ -158,8 +156,7 @@ figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
 # exercise: learning_rate
 
 # %% [markdown]
-# `mine.learning_rate` is yours once it is right, and the library's until then. The library itself has one factor more,
-# a *warm-up*: in the first $w$ steps it multiplies the rate with $(t+1)/w$.
+# The library has one factor more, a *warm-up*: in the first $w$ steps it multiplies the rate with $(t+1)/w$.
 
 # %%
 for k in range(settings.steps):
@@ -175,8 +172,8 @@ constant = settings.with_options(power=0.0)
 figures.schedules({"as planned": settings, "with a warm-up": warming, "power 1": straight, "constant": constant})
 
 # %% [markdown]
-# **Notice** that a power of 0.9 is nearly a straight line. What matters is that the rate *ends at zero*. So **a
-# training of 1000 steps is not the first half of one of 2000**: to know what more steps give, start anew.
+# **Notice** that what matters is that the rate *ends at zero*. So **a training of 1000 steps is not the first half of
+# one of 2000**: to know what more steps give, start anew.
 #
 # ## 4. Train, and watch
 #
@@ -210,8 +207,8 @@ if lab.tier == "tiny" and data == "scenes":
 print(sorted(path.name for path in run_folder.iterdir() if not path.name.startswith(".")))
 
 # %% [markdown]
-# The last line lists the folder of the run: the log, the anchors, two checkpoints from which a training goes on
-# (`--resume`), the finished detector, `model.safetensors`, and the best one by validation.
+# The last line lists the folder of the run: log, anchors, two checkpoints from which it goes on (`--resume`), the
+# finished detector, `model.safetensors`, and the best one by validation.
 #
 # ## 5. What the log says
 #
@@ -232,11 +229,11 @@ log = study.runs("scenes")["scenes"]
 figures.curves(log, figures.LOSSES, "the training of the shipped detector")
 
 # %% [markdown]
-# The losses tell nothing, then. $\hat O$ is not weighted, and therefore honest. Every number of a line:
+# The losses tell nothing, then. $\hat O$ is not weighted, and so it is honest. Every number of a line:
 #
 # | number | what it is | what to look for |
 # | --- | --- | --- |
-# | `total` | the next three together | nothing: it may be negative, and rise while all is well |
+# | `total` | the next three together | nothing: it may be negative |
 # | `loc`, `cls` | localisation and classification loss (eqs. 5, 6), *weighted* | that they are finite |
 # | `reg` | regularisation (eq. 7); it keeps the weights from vanishing | nothing |
 # | `predicted_iou` | mean $\hat O$ over the positives | **that it rises** |
@@ -341,11 +338,25 @@ figures.map_chart(named, ends)
 # %% [markdown]
 # **Notice** that the first curve rises to its end: even from step 1800 on, with tiny steps, it goes
 # from <!--record training.scenes_val_1800-->.637<!--/record-->
-# to <!--record training.scenes_val_map-->.699<!--/record-->. The second goes nowhere, and is ended early: that is what
-# patience is for. But **an early end is not a finished training**: who stops before the rate is at zero never gets the
-# small steps. So choose `steps` first, and take patience as a guard against wasted nights, `patience=3` or more.
+# to <!--record training.scenes_val_map-->.699<!--/record-->. The second is ended early: that is what patience is for.
+# But **an early end is not a finished training**: it never gets the small steps. So choose `steps` first; `patience=3`
+# guards against wasted nights.
+#
+# ### An average of the weights
+#
+# Noise throws the weights about. `--ema .999` validates and keeps their **moving average** instead, after each step
+# $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$: a memory of about $1/(1 - d)$ steps. A toy: noisy gradients
+# pull one weight from 0 to 1. **Which $d$ brings the average nearest to 1? Does it help where the rate falls to zero?**
+# Guess first.
+
+# %%
+panels.average_panel()
 
 # %% [markdown]
+# **Notice** the state *long memory*: the average still remembers its start. So the library's $d$ is at most
+# $(1 + t) / (10 + t)$ in step $t$. In the state *falling rate* the weight comes to rest by itself: hence there is no
+# average unless you ask for one.
+#
 # ## 8. When it fails
 #
 # Four failures, each made on purpose (`failures.CASES`), each with its own signature in the log.
@@ -362,13 +373,11 @@ print(f"Ô fell to less than half of what an untrained network has: {fit[-1] < f
 print(f"the classification loss rose to more than ten times the first: {max(loss) > 10 * loss[0]}")
 
 # %% [markdown]
-# **Notice** that no error was raised. A loss that is *not finite* ends a training with a message; but between "all is
-# well" and "not a number" there is much room.
+# **Notice** that no error was raised: only a loss that is *not finite* ends a training with a message.
 #
 # ### There is nothing to learn from
 #
-# The anchors were made in pixels of photographs sixteen times as large, a mistake that is quickly made. They fit
-# nothing. We need no training to see what that does to the positives.
+# The anchors were made in pixels of photographs sixteen times as large, a mistake that is quickly made.
 
 # %%
 Predict(
@@ -387,12 +396,12 @@ for scale in (1, 16):
             print(f"anchors × {scale:2}, {overlap:4}: {count} objects, {positives} positives")
 
 # %% [markdown]
-# **Notice** that PONO *hides* this mistake. What you see in the log is that `predicted_iou` begins very low.
+# **Notice** that PONO *hides* this mistake. In the log `predicted_iou` begins very low.
 #
 # ### mAP stays at 0
 #
-# Ô rises, and every validation says 0. Then the network has learned, and the *measurement* speaks of something else.
-# Here is the shipped detector of section 1 again, measured with three mistakes that people make:
+# Ô rises, and every validation says 0. Then the *measurement* speaks of something else. The shipped detector of section
+# 1 again, measured with three mistakes that people make:
 
 # %%
 for name, targets in failures.mistakes(truth, len(SCENE_CLASSES), ready.image_size[0]).items():

@@ -121,6 +121,7 @@ PANELS: dict[str, Callable[[], FigurePanel]] = {
     "suppression_panel": _suppression_panel,
     "curve_panel": lambda: detections.curve_panel(*_detected()[2:]),
     "growth_panel": _growth_panel,
+    "average_panel": training.average_panel,
     "over_time_panel": lambda: weights.over_time_panel(weights_study.recorded()),
     "results_panel": ablations.results_panel,
     "plane_panel": lambda: speed_accuracy.plane_panel(speed_study.lines_of()),

@@ -2,9 +2,11 @@
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from drawing import draws_and_leaves_everything_else_alone
@@ -19,7 +21,7 @@ from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import learning_rate
-from lapnet_core.validation import Best, Validation, impatient
+from lapnet_core.validation import Average, Best, Validation, impatient
 from lapnet_lab import models, records
 from lapnet_lab.charts import PLOTLY, Chart
 from lapnet_lab.functions import LEARNING_RATE
@@ -329,6 +331,34 @@ def test_a_run_without_a_log_has_no_validations(tmp_path: Path) -> None:
     assert panels.validations(tmp_path) == []
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
+def test_the_average_of_the_toy_is_the_librarys(decay: float) -> None:
+    path = study.wander(steps=30)
+    method = LapNetMethod(LapNet(1, 1), torch.ones(1, 1, 2))
+    torch.nn.init.constant_(method.criterion.s_loc, path[0])  # any one of its numbers
+    library: Any = Average(method, decay)
+    for step, value in enumerate(path[1:], 1):
+        torch.nn.init.constant_(method.criterion.s_loc, value)
+        library.update(method, step)
+    assert study.averaged(path, decay)[-1] == pytest.approx(library.method.criterion.s_loc.item(), abs=1e-5)
+
+
+def test_the_average_panel_answers_what_the_notebook_asks() -> None:
+    panel = panels.average_panel()
+    off = {}
+    for gently in (True, False):
+        for falling in (True, False):
+            for decay in panels.DECAYS:
+                said = panel.describe(panel.compute(decay, gently, falling))
+                own, average = (float(word) for word in re.findall(r"0\.\d\d", said)[-2:])
+                off[gently, falling, decay] = (own, average)
+    own, average = off[True, False, 0.999]
+    assert average < own / 2  # it helps where the rate stays,
+    assert off[False, False, 0.999][1] > 2 * own  # not with a long memory of the start,
+    assert off[True, True, 0.0][1] < average  # and a rate that falls to zero does as much without it
+    assert min(off[True, False, decay][1] for decay in panels.DECAYS) == average
+
+
 def test_the_growth_panel_at_its_ends() -> None:
     snapshots: Any = {
         1: {5: {k: v[:1].tolist() for k, v in FOUND.items()}},
@@ -367,6 +397,13 @@ GIVEN: dict[str, Any] = {"patience": {}, "diagnosis": {"truth": failures.PATIENT
 def test_right_answers_pass(name: str) -> None:
     verdict = judge(name, RIGHT[name], **GIVEN[name])
     assert verdict.done is True, verdict.message
+
+
+def test_the_patience_may_come_in_an_array() -> None:
+    for kind in (list, np.array, torch.tensor):
+        assert judge("patience", lambda *given, kind=kind: kind(stops(*given))).done is True
+    told = judge("diagnosis", {name: ["rate"] for name in failures.PATIENTS}, **GIVEN["diagnosis"]).message
+    assert "there is no fault called" in told
 
 
 def stub(maps, patience):

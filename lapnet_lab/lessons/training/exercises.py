@@ -39,19 +39,23 @@ def _patience(answer: Any) -> str:
     for maps, patience in nasty_maps():
         told = f"mAP {maps} with patience {patience}"
         given = _called(function, told, list(maps), patience)
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise Unreadable(f"for {told} two numbers are asked for, (validations, best); what came is {given!r}.")
+        try:
+            made, best = map(int, given)  # of a tuple, a list, an array
+        except (TypeError, ValueError):
+            raise Unreadable(
+                f"for {told} two numbers are asked for, (validations, best); what came is {given!r}."
+            ) from None
         truth = stop(range(len(maps)), maps, patience)
         right = (truth.ended + 1, truth.best)
-        if tuple(given) == right:
+        if (made, best) == right:
             continue
-        if given[0] == right[0]:
-            if maps[given[1]] == maps[right[1]] if given[1] in range(len(maps)) else False:
+        if made == right[0]:
+            if best in range(len(maps)) and maps[best] == maps[right[1]]:
                 return f"for {told}: of equal results the first is the best; nothing better has come since."
-            return f"for {told} the best one is number {right[1]} (from 0), not {given[1]}."
+            return f"for {told} the best one is number {right[1]} (from 0), not {best}."
         if patience == 0:
             return f"for {told}: a patience of 0 never ends a training."
-        return f"for {told} it ends after {right[0]} validations, not after {given[0]}."
+        return f"for {told} it ends after {right[0]} validations, not after {made}."
     return ""
 
 
@@ -60,7 +64,7 @@ def _diagnosis(answer: Any, *, truth: Mapping[str, str]) -> str:
         raise Unreadable(f"this needs a dict, log -> fault; what came is of type {type(answer).__name__}.")
     if missing := [name for name in truth if name not in answer]:
         raise Unreadable(f"there is no answer for {', '.join(missing)}.")
-    if strange := [str(answer[name]) for name in truth if answer[name] not in CASES]:
+    if strange := [str(answer[name]) for name in truth if str(answer[name]) not in CASES]:
         raise Unreadable(f"there is no fault called {', '.join(strange)}; there are {', '.join(CASES)}.")
     wrong = [name for name in truth if answer[name] != truth[name]]
     why = {

@@ -12,7 +12,19 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.step import learning_rate
 from lapnet_lab.charts import Chart, chart
 from lapnet_lab.lessons.training.study import Line, Stop, column, smoothed
-from lapnet_lab.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, add_boxes, panel_row, picture, styled
+from lapnet_lab.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    add_boxes,
+    panel_row,
+    picture,
+    styled,
+)
 
 LOOKS = ((BLUE, "solid"), (VERMILLION, "dash"), (GREEN, "dot"), (PURPLE, "dashdot"), (ORANGE, "solid"), (SKY, "dash"))
 """Of the curves of one chart, in order."""
@@ -130,6 +142,18 @@ def live(
     axes[2].set_ylim(0, max(0.1, 1.15 * max(values, default=0.0)))
     for ax, title in zip(axes, ("losses, weighted by λ", "mean Ô of the positives", "mAP on val"), strict=False):
         ax.set(title=title, xlabel="step", xlim=(0, steps))
-    picture(axes[3], image, f"step {log[-1]['step'] if log else 0}: the surest boxes")
+    picture(axes[3], image, f"step {log[-1]['step'] if log else 0}: surest boxes")
     add_boxes(axes[3], found["boxes"], found["labels"], names, found["scores"], width=1.5)
+    return figure
+
+
+@styled
+def average_of_a_weight(path: Sequence[float], average: Sequence[float]) -> Figure:
+    """A weight on its way from 0 to 1, step by step, and its moving average."""
+    figure, (ax,) = panel_row(1, 8.2, 2.9)
+    ax.axhline(1, color=BLACK, lw=1, ls=":", label="where it should be")
+    ax.plot(path, color=SKY, lw=0.9, label="the weight")
+    ax.plot(average, color=VERMILLION, lw=2.4, label="its average")
+    ax.set(xlabel="step", xlim=(0, len(path) - 1), ylim=(-0.1, 2.2))
+    ax.legend(ncols=3, loc="upper right")
     return figure

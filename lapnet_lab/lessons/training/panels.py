@@ -14,12 +14,15 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data import Detection, Target
 from lapnet_core.detector import Detector
 from lapnet_core.method import Method
-from lapnet_lab.lessons.training.figures import live, with_boxes
-from lapnet_lab.lessons.training.study import Line, confident, hits
+from lapnet_lab.lessons.training.figures import average_of_a_weight, live, with_boxes
+from lapnet_lab.lessons.training.study import Line, averaged, confident, hits, wander
 from lapnet_lab.panel import FigurePanel
 
 SUREST = 6
 """So many boxes are drawn on the live picture: an untrained network is sure of nothing, and would cover it."""
+DECAYS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+LAST = 100
+"""Steps at the end of the toy over which a distance is averaged."""
 
 
 class LiveTraining:
@@ -106,3 +109,33 @@ def growth_panel(
     return FigurePanel(
         controls, compute, describe, draw, {"first look": early, "halfway": middle, "after training": {}}
     )
+
+
+def average_panel() -> FigurePanel:
+    """A weight that noise moves about, and its moving average (`--ema`)."""
+
+    def compute(decay: float, gently: bool, falling: bool) -> dict[str, Any]:
+        path = wander(falling=falling)
+        return {"decay": decay, "path": path, "average": averaged(path, decay, gently)}
+
+    def describe(numbers: Mapping[str, Any]) -> str:
+        both = (numbers[name][-LAST:] for name in ("path", "average"))
+        weight, average = (sum(abs(value - 1) for value in values) / LAST for values in both)
+        decay = numbers["decay"]
+        return f"d = {decay}: over the last {LAST} steps the weight is {weight:.2f} off, its average {average:.2f}"
+
+    def draw(numbers: Mapping[str, Any]) -> Any:
+        return average_of_a_weight(numbers["path"], numbers["average"])
+
+    controls = {
+        "decay": ipywidgets.SelectionSlider(options=DECAYS, value=0.5, description="decay d"),
+        "gently": ipywidgets.Checkbox(True, description="d starts small", indent=False, layout={"width": "auto"}),
+        "falling": ipywidgets.Checkbox(False, description="rate falls to 0", indent=False, layout={"width": "auto"}),
+    }
+    states = {
+        "short memory": {},
+        "long memory": {"decay": 0.999, "gently": False},
+        "long memory, d starts small": {"decay": 0.999},
+        "falling rate": {"falling": True},
+    }
+    return FigurePanel(controls, compute, describe, draw, states)

@@ -108,6 +108,31 @@ def smoothed(values: Sequence[float], over: int = 5) -> list[float]:
     return [sum(part) / len(part) for k in range(len(values)) if (part := values[max(0, k - over + 1) : k + 1])]
 
 
+def wander(steps: int = 400, falling: bool = False, rate: float = 0.1, seed: int = 0) -> list[float]:
+    """One weight that noisy gradients pull from 0 to 1, before the first step and after each: a training as a toy.
+
+    falling: whether the rate falls to zero, as LapNet's does, or stays.
+    """
+    noise = torch.randn(steps, generator=torch.Generator().manual_seed(seed)).tolist()
+    path = [0.0]
+    for step, stray in enumerate(noise):
+        path.append(path[-1] - rate * (1 - falling * step / steps) * (path[-1] - 1 + stray))
+    return path
+
+
+def averaged(path: Sequence[float], decay: float, gently: bool = True) -> list[float]:
+    """The moving average of a path, as `--ema` has it.
+
+    gently: the decay starts small and rises, as the library's (`lapnet_core.validation.Average`); else it is the same
+        from the first step on.
+    """
+    average = [path[0]]
+    for step, value in enumerate(path[1:], 1):
+        d = min(decay, (1 + step) / (10 + step)) if gently else decay
+        average.append(d * average[-1] + (1 - d) * value)
+    return average
+
+
 class Stop(NamedTuple):
     """Where a training ends by patience."""
 
