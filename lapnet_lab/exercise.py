@@ -109,6 +109,8 @@ def numbers(answer: Any, shape: tuple[int, ...], asked: str) -> Tensor:
         values = torch.as_tensor(answer, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Unreadable(f"this needs {asked}; what came is of type {type(answer).__name__}.") from None
+    if not shape and values.numel() == 1:  # one number in brackets is one number
+        return values.reshape(())
     if values.shape != shape:
         raise Unreadable(f"this needs {asked}; what came has the shape {tuple(values.shape)}.")
     return values

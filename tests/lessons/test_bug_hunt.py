@@ -1,5 +1,6 @@
 """Each patient has its fault and no other, and is told apart; the mended functions are judged by what they do."""
 
+import numpy as np
 import pytest
 import torch
 from exercises import check_solutions
@@ -107,9 +108,26 @@ def unmended(s, gradient, velocity, has_positive, rate):
     return patients.update_c(s, gradient, velocity, rate)
 
 
+def in_place_update(s, gradient, velocity, has_positive, rate):
+    velocity.mul_(0.9).add_(gradient)
+    s[has_positive] -= rate * velocity[has_positive]
+    return [s, velocity]
+
+
+def double_update(s, gradient, velocity, has_positive, rate):
+    velocity = 0.9 * velocity + gradient
+    return np.where(has_positive, (s - rate * velocity).double(), s.double()), velocity.numpy()
+
+
+def old_velocity(s, gradient, velocity, has_positive, rate):
+    return loop_update(s, gradient, velocity, has_positive, rate)[0], velocity
+
+
 def test_the_mended_update():
-    assert judge("mended_update", loop_update).done is True
+    for right in (loop_update, in_place_update, double_update):
+        assert judge("mended_update", right).done is True
     wrong = {forgets_momentum: "momentum", stays_everywhere: "as C's did", only_s: "two results", unmended: "velocity"}
+    wrong[old_velocity] = "hand on"
     for function, word in wrong.items():
         verdict = judge("mended_update", function)
         assert verdict.done is False
@@ -122,6 +140,11 @@ def by_hand(score, overlap, predicted_iou):
         label = float(overlap[k] * predicted_iou[k] > 0.5)
         total = total + 4 * binary_cross_entropy(score[k].sigmoid(), torch.tensor(label)) / len(score)
     return total
+
+
+def in_double(score, overlap, predicted_iou):
+    label = (overlap * predicted_iou.detach() > 0.5).double()
+    return ((1 - predicted_iou) ** 2).mean() + 4 * binary_cross_entropy_with_logits(score.double(), label)
 
 
 def soft(score, overlap, predicted_iou):
@@ -141,6 +164,7 @@ def without_factor(score, overlap, predicted_iou):
 
 def test_the_mended_loss():
     assert judge("mended_loss", by_hand).done is True
+    assert judge("mended_loss", in_double).done is True
     assert judge("mended_loss", patients.healthy_loss).done is True
     sentences = set()
     for function in (

@@ -267,3 +267,4 @@ def test_a_wrong_set_is_told(answer, word):
 def test_the_folded_solution_is_right():
     check_solutions("12_your_lapnet", ["only_in_training"], judge, lambda _: {})
     assert judge("only_in_training", [FUNCTIONS[n].solution for n in sorted(IN_TRAINING)]).done is True
+    assert judge("only_in_training", IN_TRAINING - {"iou"}).done is True  # whose nms calls her own iou is right, too

@@ -45,7 +45,7 @@ def _mended_loss(answer: Any) -> str:
         values, gradients = [], []
         for function in (answer, patients.healthy_loss):
             leaf_score, fit = score.clone().requires_grad_(), raw.clone().requires_grad_()
-            value = torch.as_tensor(function(leaf_score, overlap, fit))
+            value = torch.as_tensor(function(leaf_score, overlap, fit)).to(score.dtype)  # float64 is right, too
             if value.shape != () or not value.requires_grad:
                 raise Unreadable("this needs one number through which score and predicted_iou are trained.")
             values.append(value)
@@ -73,9 +73,9 @@ def _mended_update(answer: Any) -> str:
         has = torch.rand(6, generator=generator) < 0.5
         gradient = torch.where(has, gradient, 0)
         found = answer(s.clone(), gradient.clone(), velocity.clone(), has, 0.1)
-        if not isinstance(found, tuple) or len(found) != 2:
+        if not isinstance(found, tuple | list) or len(found) != 2:
             raise Unreadable("this needs two results: s and velocity.")
-        new = torch.as_tensor(found[0])
+        new, later = (torch.as_tensor(values).to(s.dtype) for values in found)
         if new.shape != s.shape:
             raise Unreadable(f"s has to keep its shape {tuple(s.shape)}; yours has {tuple(new.shape)}.")
         if not torch.equal(new[~has], s[~has]):
@@ -85,6 +85,8 @@ def _mended_update(answer: Any) -> str:
             return "slots with a positive have lost their momentum; only those without one are to be held."
         if not torch.allclose(new[has], right[has], atol=1e-5):
             return "slots with a positive should go as C's did: s - rate * (0.9 * velocity + gradient)."
+        if later.shape != s.shape or not torch.allclose(later[has], (0.9 * velocity + gradient)[has], atol=1e-5):
+            return "s is right, but the velocity that you hand on is not the new one: the next step goes on from it."
     return ""
 
 
