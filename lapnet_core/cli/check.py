@@ -44,11 +44,12 @@ class Check:
         size = self.image_size or preset_for(self.data).image_size
         every = splits_of(self.data)
         parts: dict[str, DetectionDataset] = {}
+        names = None  # those of the first, which a training hands to the others
         for split in every if "train" not in every else [name for name in every if name != "trainval"]:
-            data = open_dataset(self.data, split, on_error="skip")
+            data = open_dataset(self.data, split, class_names=names, on_error="skip")
             if not isinstance(data, DetectionDataset):
                 raise ValueError(f"{self.data}: these images are drawn by the code, there is nothing to check")
-            parts[split] = data
+            parts[split], names = data, data.class_names
         if source := next(iter(parts.values())).source:
             print(source)
         digests = {} if self.quick else {split: _decode(split, data) for split, data in parts.items()}
@@ -159,23 +160,19 @@ def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> None:
     from lapnet_core.data.named import object_sizes
 
     measured = {split: object_sizes(data, size, progress=False) for split, data in parts.items()}
-    names = list(dict.fromkeys(name for data in parts.values() for name in data.class_names))
+    names = next(iter(parts.values())).class_names
     width = max(map(len, (*names, "class")))
     columns = "".join(f"{split:>9}" for split in parts)
     print(
         f"\n{'class':{width}}{columns}   side (sqrt(w h)) in px of the {size[1]} x {size[0]} input: 5 %, median, 95 %"
     )
-    for name in names:
-        found = [_of_class(*measured[split], data.class_names, name) for split, data in parts.items()]
+    for label, name in enumerate(names):
+        found = [sizes[labels == label] for sizes, labels in measured.values()]
         sides = torch.cat(found).prod(1).sqrt()
         quantiles = sides.quantile(torch.tensor([0.05, 0.5, 0.95])).tolist() if len(sides) else []
         lacking = "" if len(found[0]) else f"  none in {next(iter(parts))}!"
         counts = "".join(f"{len(sizes):9}" for sizes in found)
         print(f"{name:{width}}{counts}   {' / '.join(f'{x:.0f}' for x in quantiles)}{lacking}")
-
-
-def _of_class(sizes: Any, labels: Any, names: tuple[str, ...], name: str) -> Any:
-    return sizes[labels == (names.index(name) if name in names else -1)]
 
 
 def _positives(data: Any, shapes: Any, size: tuple[int, int]) -> tuple[Any, Any, Any, Any]:

@@ -177,7 +177,7 @@ class Predict:
 
     def _sources(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
         """Pictures, and videos and cameras: each with what its outputs are called below --out."""
-        from lapnet_core.data.layouts import SUFFIXES
+        from lapnet_core.data.pictures import SUFFIXES
         from lapnet_core.deploy.frames import CAMERA, is_video
 
         pictures: list[tuple[str, Path]] = []

@@ -1,16 +1,14 @@
 """COCO's instances: one JSON file of images, annotations and categories beside a folder of images."""
 
 import json
-import os
 import reprlib
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import numpy as np
-
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
 from lapnet_core.data.download import data_dir as default_data_dir
+from lapnet_core.data.paths import files_in, located, read_text
 from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -77,25 +75,11 @@ class CocoDetection(DetectionDataset):
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
         all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
-        label_of = {category: label for label, category in enumerate(category_ids)}
-        found = _Annotations(path, index_of, all_names, label_of, report)
+        found = _Annotations(path, index_of, all_names, names, report)
         found.read(content["annotations"] if annotated else [])
         del content
-        index = np.array(found.image_index, dtype=np.int64)
-        sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
-        boxes = np.array(found.boxes, dtype=np.float64).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        boxes, usable = clip_boxes(boxes, sizes, report, found.describe, min_area=MIN_AREA)
-        super().__init__(
-            images,
-            index[usable],
-            boxes[usable],
-            np.array(found.labels, dtype=np.int64)[usable],
-            np.array(found.crowd, dtype=bool)[usable],
-            class_names=names,
-            report=report,
-            transform=transform,
-        )
+        columns, _ = found.objects.usable(images, names, report, MIN_AREA)
+        super().__init__(images, *columns, class_names=names, report=report, transform=transform)
         self.category_ids: tuple[int, ...] = category_ids
         self.annotation_file = path
 
@@ -108,12 +92,10 @@ def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """The JSON file as a dict whose `keys` are lists."""
+    text = read_text(path, "this JSON file")
     try:
-        if path.exists() and not path.is_file():  # a pipe would block
-            raise OSError("no regular file")
-        with path.open(encoding="utf-8") as file:
-            content = json.load(file, object_hook=_drop_segmentation)
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(text, object_hook=_drop_segmentation)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot read this JSON file ({error})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(keys)}, not a {type(content).__name__}")
@@ -135,7 +117,8 @@ def _read_categories(
     ids: dict[str, int] = {}
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
-            raise DataError(f"{path}: category number {number} must have an integer id and a name")
+            needs = f"must have an integer id and a name, not {reprlib.repr(entry)}"
+            raise DataError(f"{path}: category number {number} {needs}")
         if not entry["name"].isprintable():
             raise DataError(f"{path}: the name of category {entry['id']} holds a line break: {entry['name']!r:.80}")
         if entry["id"] in names or entry["name"] in ids:
@@ -158,10 +141,12 @@ def _read_images(
     files = files_in(folder)
     images: list[ImageRecord] = []
     index_of: dict[int, int] = {}
+    known: dict[Path, int] = {}
     for number, entry in enumerate(entries, 1):
         image_id = entry.get("id") if isinstance(entry, dict) else None
         if not _is_id(image_id):
-            report.fault("image", f"{path}: image number {number} must be an object with an integer id")
+            said = f"must be an object with an integer id, not {reprlib.repr(image_id)}"
+            report.fault("image", f"{path}: image number {number} {said}")
             continue
         if image_id in index_of:
             report.fault("image", f"{path}: image {image_id} is there twice")
@@ -169,51 +154,46 @@ def _read_images(
         if only is not None and str(entry.get("file_name")) not in only:
             index_of[image_id] = ELSEWHERE
             continue
-        problem = _image_problem(entry, folder, files)
-        if problem:
+        name = entry.get("file_name")
+        found = located(name, folder, files) if isinstance(name, str) else None
+        problem = _image_problem(entry, folder, found)
+        if found and found in known:
+            problem = f"its file is that of image {known[found]}, too: {found}"
+        if problem or not found:
             index_of[image_id] = LEFT_OUT
             report.fault("image", f"{path}: image {image_id}: {problem}")
             continue
+        known[found] = image_id
         index_of[image_id] = len(images)
-        images.append(ImageRecord(str(folder / entry["file_name"]), image_id, entry["height"], entry["width"]))
+        images.append(ImageRecord(str(found), image_id, int(entry["height"]), int(entry["width"])))
     if not images:
         raise DataError(f"{path}: no usable image. {report.summary()}")
     return images, index_of
 
 
-def _image_problem(entry: dict[str, Any], folder: Path, files: set[str]) -> str | None:
+def _image_problem(entry: dict[str, Any], folder: Path, found: Path | None) -> str | None:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
         return "has no file_name"
-    if not safe_name(name):
-        return f"file_name {name!r} would lead out of the folder"
     for side in ("height", "width"):
-        if type(entry.get(side)) is not int or entry[side] <= 0:
-            return f"{side} must be a positive integer, not {reprlib.repr(entry.get(side))}"
-    if not safe_size(entry["height"], entry["width"]):
+        value = entry.get(side)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0 or value % 1:
+            return f"{side} must be a positive integer, not {reprlib.repr(value)}"
+    if not safe_size(int(entry["height"]), int(entry["width"])):
         sides = f"width {reprlib.repr(entry['width'])}, height {reprlib.repr(entry['height'])}"
         return f"no image has this size in pixels: {sides}"
-    if name not in files and not os.path.isfile(folder / name):
-        return f"the file {folder / name} is missing"
-    return None
+    return None if found else f"the file {reprlib.repr(name)} is missing in {folder}"
 
 
 class _Annotations:
-    """The annotations of a file as columns, with what is needed to name each one in a message."""
+    """The annotations of a file: those of classes that are `wanted` become objects, what is wrong with the others is
+    told."""
 
     def __init__(
-        self, path: Path, index_of: dict[int, int], names: dict[int, str], label_of: dict[int, int], report: SkipReport
+        self, path: Path, index_of: dict[int, int], names: dict[int, str], wanted: Sequence[str], report: SkipReport
     ) -> None:
-        self.path, self.index_of, self.names, self.label_of, self.report = path, index_of, names, label_of, report
-        self.ids: list[int] = []
-        self.image_index: list[int] = []
-        self.boxes: list[list[float]] = []
-        self.labels: list[int] = []
-        self.crowd: list[bool] = []
-
-    def describe(self, row: int) -> str:
-        name = next(self.names[category] for category, label in self.label_of.items() if label == self.labels[row])
-        return f"{self.path}: annotation {self.ids[row]} ({name})"
+        self.path, self.index_of, self.names, self.wanted, self.report = path, index_of, names, set(wanted), report
+        self.objects = Objects("annotation")
 
     def read(self, entries: list[Any]) -> None:
         """Appends the usable annotations; the others are faults of kind "object"."""
@@ -227,16 +207,14 @@ class _Annotations:
                 self.report.fault("object", f"{self.path}: {self._title(entry, number)}: {problem}")
                 continue
             seen.add(entry["id"])
-            index, label = self.index_of[entry["image_id"]], self.label_of.get(entry["category_id"], -1)
-            if index < 0 or label < 0:
+            index, name = self.index_of[entry["image_id"]], self.names[entry["category_id"]]
+            if index < 0 or name not in self.wanted:
                 kind, why = ("lost", "its image is left out") if index < 0 else ("other", "a class not asked for")
                 self.report.note(kind, f"{self.path}: {self._title(entry, number)}: {why}")
                 continue
-            self.ids.append(entry["id"])
-            self.image_index.append(index)
-            self.boxes.append(entry["bbox"])
-            self.labels.append(label)
-            self.crowd.append(bool(entry.get("iscrowd", 0)))
+            x, y, width, height = entry["bbox"]
+            box, crowd = (x, y, x + width, y + height), bool(entry.get("iscrowd", 0))
+            self.objects.add(index, box, name, crowd, self.path, entry["id"])
 
     def _title(self, entry: Any, number: int) -> str:
         if not isinstance(entry, dict) or not _is_id(entry.get("id")):
@@ -257,7 +235,7 @@ class _Annotations:
             return f"there is no image {reprlib.repr(image_id)}"
         if not _is_id(category) or category not in self.names:
             return f"there is no category {reprlib.repr(category)}"
-        if type(entry.get("iscrowd", 0)) is not int or entry.get("iscrowd", 0) not in (0, 1):
+        if entry.get("iscrowd", 0) not in (0, 1):
             return "iscrowd must be 0 or 1"
         if type(box) is not list or len(box) != 4 or not all(map(_is_coordinate, box)):
             return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"

@@ -1,11 +1,11 @@
-"""What the readers share: safe names, the rules for boxes, and the data set itself."""
+"""What the readers share: the rules for boxes, and the data set itself."""
 
 import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,25 +39,6 @@ class ImageRecord(NamedTuple):
 def as_boxes(boxes: Float32[Tensor, "G 4"], size: tuple[int, int]) -> Float32[tv_tensors.BoundingBoxes, "G 4"]:
     """Marks (G, 4) xyxy boxes as lying in an image of this (height, width), so that transforms move them with it."""
     return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)  # pyright: ignore[reportCallIssue]
-
-
-def safe_name(name: str) -> bool:
-    """Whether a file name taken from the data stays inside the folder that it is joined to."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and not set(name) & set("\\:\0")
-
-
-def files_in(folder: Path) -> set[str]:
-    """The names of the files directly in a folder, read once: cheaper than asking for each of 118,000 images.
-
-    Raises:
-        DataError: the folder cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError as error:
-        raise DataError(f"{folder}: cannot read this folder of images ({error.strerror})") from error
 
 
 def clip_boxes(
@@ -96,6 +77,48 @@ def clip_boxes(
         else:
             report.fault("object", f"{describe(row)}: {box} must cover more than {min_area:g} px² inside it")
     return clipped, usable
+
+
+class Objects:
+    """The objects of all images of a data set as columns, with what names each one in a message.
+
+    Args:
+        what: what an object is called in its file, such as "line".
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.image_index: list[int] = []
+        self.boxes: list[Sequence[float]] = []
+        self.names: list[str] = []
+        self.difficult: list[bool] = []
+        self.origin: list[tuple[Path, int]] = []
+
+    def add(self, index: int, box: Sequence[float], name: str, difficult: bool, file: Path, number: int) -> None:
+        """Appends one: its image, box (xyxy, continuous px, finite), class, and where it stands."""
+        self.image_index.append(index)
+        self.boxes.append(box)
+        self.names.append(name)
+        self.difficult.append(difficult)
+        self.origin.append((file, number))
+
+    def describe(self, row: int) -> str:
+        """Names an object."""
+        return f"{self.origin[row][0]}: {self.what} {self.origin[row][1]} ({self.names[row]})"
+
+    def usable(
+        self, images: Sequence[ImageRecord], class_names: Sequence[str] | None, report: SkipReport, min_area: float
+    ) -> tuple[tuple[Any, Any, Any, Any], Sequence[str]]:
+        """Image index, box, label and difficulty of what `clip_boxes` leaves, and the class names: where none are
+        given, those that are found, sorted."""
+        index, boxes = np.array(self.image_index, dtype=np.int64), np.array(self.boxes, dtype=np.float64)
+        sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
+        boxes, use = clip_boxes(boxes.reshape(-1, 4), sizes, report, self.describe, min_area=min_area)
+        found = [name for name, usable in zip(self.names, use, strict=True) if usable]
+        names = class_names or sorted(set(found))
+        label_of = {name: label for label, name in enumerate(names)}
+        labels = np.array([label_of[name] for name in found], dtype=np.int64)
+        return (index[use], boxes[use], labels, np.array(self.difficult, dtype=bool)[use]), names
 
 
 class DetectionDataset(Dataset[Sample | Skipped]):
@@ -257,15 +280,9 @@ def join(parts: Sequence[DetectionDataset]) -> DetectionDataset:
     report = SkipReport(parts[0]._report.on_error)
     for part in parts:
         report.add(part._report)
-    joined = DetectionDataset(
-        records,
-        np.repeat(np.arange(len(records)), counts),
-        torch.cat([part._boxes for part in parts]).numpy(),
-        torch.cat([part._labels for part in parts]).numpy(),
-        torch.cat([part._difficult for part in parts]).numpy(),
-        class_names=parts[0].class_names,
-        report=report,
-        transform=parts[0].transform,
-    )
+    columns = zip(*((part._boxes, part._labels, part._difficult) for part in parts), strict=True)
+    objects = np.repeat(np.arange(len(records)), counts), *(torch.cat(column).numpy() for column in columns)
+    how: dict[str, Any] = {"class_names": parts[0].class_names, "transform": parts[0].transform}
+    joined = DetectionDataset(records, *objects, report=report, **how)
     joined.upright = parts[0].upright
     return joined

@@ -1,24 +1,26 @@
 """Which layout a folder of images and annotations has: VOC's and COCO's; YOLO's are in `yolo_folders`."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lapnet_core.data.paths import folders_below, located
+from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
-from lapnet_core.data.voc import voc_folders
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {"train": "train", "training": "train", "test": "test"}
+SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val")
 """What folders and keys are called, and the split that it is."""
 HEAD = 4 << 20
 """Bytes of a COCO file in which names of images are looked for, to find their folder."""
 
 # Where the images of a split come from: a place, and the names there; a text is the name of an image set of VOC, and
-# None is all that the place has. The place is a folder (VOC, YOLO), or a JSON file and the folder of its images (COCO).
+# None is all that the place has. The place is a folder (VOC, YOLO), that of the annotations and that of the images (VOC
+# without lists), or a JSON file and the folder of its images (COCO).
 Source = tuple[Any, str | list[str] | None]
 
 
@@ -37,31 +39,46 @@ class Layout:
 
 
 def voc_with_lists(folder: Path) -> Layout | None:
-    """ImageSets/Main with train, val, trainval or test; or with one list of another name."""
-    lists = {path.stem: path for path in sorted((folder / "ImageSets" / "Main").glob("*.txt"))}
-    if not lists:
-        return None
-    # VOC has a list for each class besides, such as cat_train
-    known: dict[str, list[Source]] = {n: [(folder, n)] for n in ("train", "val", "trainval", "test") if n in lists}
-    return Layout("VOC", known or {"all": [(folder, name) for name in list(lists)[:1]]})
+    """ImageSets/Main with lists of train, val, trainval or test, by whichever of their names; else all the others. Also
+    of several such folders in this one."""
+    parts: dict[str, list[Source]] = {}
+    for main in sorted([*folder.glob("ImageSets/Main"), *folder.glob("*/ImageSets/Main")]):
+        names = sorted(path.stem for path in main.glob("[!.]*.txt"))
+        for name in names:
+            # VOC has a list for each class besides, such as cat_train
+            if not any(name.endswith(f"_{whole}") for whole in names):
+                split = name if name == "trainval" else SPLITS.get(name.lower(), "all")
+                parts.setdefault(split, []).append((main.parents[1], name))
+    if len(parts) > 1:
+        parts.pop("all", None)
+    return Layout("VOC", parts) if parts else None
 
 
 def voc_without_lists(folder: Path) -> Layout | None:
-    """XML files in a folder of their own or beside the images; perhaps in train, valid and test."""
+    """XML files anywhere, beside the images or in folders of their own; perhaps below train, valid and test."""
     parts: dict[str, list[Source]] = {}
-    pictures = 0
-    for place in [*split_folders(folder), folder]:
-        if place == folder and parts:
-            break
-        annotations, images = voc_folders(place)
-        names = sorted(file.stem for file in annotations.glob("[!.]*.xml"))
-        if names and images.is_dir():
-            split = "all" if place == folder else SPLITS[place.name.lower()]
-            parts.setdefault(split, []).append((place, names))
-            pictures += sum(file.suffix.lower() in SUFFIXES for file in images.glob("[!.]*"))
-    without = pictures - sum(len(names or ()) for sources in parts.values() for _, names in sources)
-    notes = (f"{without} images without an XML file are left out",) if without > 0 else ()
-    return Layout("VOC", parts, notes=notes) if parts else None
+    pictures: dict[Path, set[str]] = {}
+    annotations: dict[Path, list[str]] = {}
+    for place, files in folders_below(folder):
+        stems = {Path(file).stem for file in files if Path(file).suffix.lower() in ANY_IMAGE}
+        names = [Path(file).stem for file in files if file.endswith(".xml")]
+        pictures |= {place: stems} if stems else {}
+        annotations |= {place: names} if names else {}
+    without = {place: set(stems) for place, stems in pictures.items()}
+    for place, names in annotations.items() if pictures else ():
+        # the images that most of the XML files are called after; of such folders the one with most of the same parents
+        same = {images: len(stems.intersection(names)) for images, stems in pictures.items()}
+        images = max(same, key=lambda images: (same[images], len({*images.parts} & {*place.parts})))
+        without[images] -= {*names}
+        parts.setdefault(split_of(place.relative_to(folder)), []).append(((place, images), names))
+    notes: list[str] = []
+    if len(parts) > 1 and (outside := parts.pop("all", None)):
+        count = sum(len(names or ()) for _, names in outside)
+        notes.append(f"{count} XML files in the folder of no split are left out")
+    used = {images for sources in parts.values() for (_, images), _ in sources}
+    if left := sum(len(without[images]) for images in used):
+        notes.append(f"{left} images without an XML file are left out")
+    return Layout("VOC", parts, notes=tuple(notes)) if parts else None
 
 
 def coco(folder: Path, described: Path | None = None) -> Layout | None:
@@ -94,15 +111,10 @@ def coco_names(file: Path) -> list[str]:
         raise DataError(f"{file}: this is no JSON file of COCO's form ({error})") from error
 
 
-def split_folders(folder: Path) -> list[Path]:
-    """train, val, test, by whichever of their names, as far as they are there."""
-    inner = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [entry for entry in inner if entry.name.lower() in SPLITS and entry.is_dir()]
-
-
-def folder_names(split: str) -> list[str]:
-    """What the folder of a split may be called."""
-    return [name for name, meant in SPLITS.items() if meant == split] or [split]
+def split_of(path: Path) -> str:
+    """The split that a folder belongs to, by the first of its parts that is called after one; else "all"."""
+    parts = (re.sub(r"20\d\d$", "", part.lower()) for part in path.parts)
+    return next((SPLITS[part] for part in parts if part in SPLITS), "all")
 
 
 def _is_coco(file: Path) -> bool:
@@ -113,12 +125,16 @@ def _is_coco(file: Path) -> bool:
 
 
 def _coco_images(folder: Path, file: Path, split: str) -> Path:
-    """The folder that most images of a COCO file are in."""
-    inner = [f"{name}{year}" for name in folder_names(split) for year in ("", "2017", "2014")]
-    bases = [file.parent, file.parent / "images", *(folder / "images" / name for name in ("", *inner))]
-    bases += [folder / name for name in ("", *inner, "data", "JPEGImages")]
+    """The folder that most images of a COCO file are in; of several, the one that is called after the split."""
     with file.open("rb") as content:
         head = content.read(HEAD).decode("utf-8", "replace")
-    names = [name.replace("\\/", "/") for name in re.findall(r'"file_name"\s*:\s*"([^"]+)"', head)]
-    names = names[:: max(1, len(names) // 100)]
-    return max(filter(Path.is_dir, bases), key=lambda base: sum(os.path.isfile(base / name) for name in names))
+    found = re.findall(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")', head)
+    names = []
+    for text in found[:: max(1, len(found) // 100)]:
+        with suppress(ValueError):  # it is told when the file is read
+            names.append(json.loads(text))
+
+    def suits(place: Path) -> tuple[int, bool]:
+        return sum(located(name, place) is not None for name in names), split_of(place.relative_to(folder)) == split
+
+    return max([file.parent, *(place for place, _ in folders_below(folder))], key=suits)

@@ -9,11 +9,12 @@ from typing import Any
 from lapnet_core.data.coco import CocoDetection
 from lapnet_core.data.common import DetectionDataset, join
 from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
+from lapnet_core.data.paths import folders_below, read_text
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
 from lapnet_core.data.types import DataError, OnError, Transform
 from lapnet_core.data.voc import VOCDetection
 from lapnet_core.data.yolo import YoloDetection
-from lapnet_core.data.yolo_folders import files_below, yolo, yolo_without_yaml
+from lapnet_core.data.yolo_folders import yolo, yolo_without_yaml
 
 MAX_COUNTED = 100 << 20
 """Bytes of a JSON file beyond which its images are not counted for the line that says what the data is."""
@@ -102,23 +103,27 @@ def find(path: Path) -> OwnData:
             if found is None:
                 raise DataError(f"{path}: --data takes a folder, a .yaml of YOLO or a .json of COCO")
             return _with_all_splits(path.parent, found)
-        for look in (voc_with_lists, yolo, coco, voc_without_lists, yolo_without_yaml):
-            if found := look(path):
-                return _with_all_splits(path, found)
-        inner = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
+        places = [path]  # an archive is often unpacked into a folder of its own name
+        while len(inner := _folders(places[-1])) == 1 and not inner[0].is_symlink():
+            places += inner
+        looks = [(look, place) for place in places for look in (voc_with_lists, yolo, coco)]
+        for look, place in (*looks, (voc_without_lists, path), (yolo_without_yaml, path)):
+            if found := look(place):
+                return _with_all_splits(place, found)
     except OSError as error:
         raise DataError(f"{path}: cannot read this folder ({error})") from error
-    if (
-        len(inner) == 1 and inner[0].is_dir() and not inner[0].is_symlink()
-    ):  # an archive unpacked into a folder of its own name
-        return find(inner[0])
-    endings = Counter(file.suffix.lower() for file in files_below(path))
+    endings = Counter(Path(file).suffix.lower() for _, files in folders_below(path) for file in files)
     held = ", ".join(f"{n} {end or 'without suffix'}" for end, n in endings.most_common(4)) or "nothing"
     raise DataError(
         f"{path}: no annotations that are known. It holds {held}; wanted are VOC's XML files (in Annotations, or "
-        "beside the images), COCO's JSON, or YOLO's label files with a data.yaml. --data takes the folder that holds "
-        "both images and annotations"
+        "beside the images), COCO's JSON, or YOLO's label files (in labels for those in images, or beside the images) "
+        "with a data.yaml; anything else, such as tables, has to be exported as one of these, or converted, as by "
+        "Datumaro. --data takes the folder, unpacked, that holds both images and annotations"
     )
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith((".", "__MACOSX"))]
 
 
 def _with_all_splits(folder: Path, found: Layout) -> OwnData:
@@ -163,10 +168,7 @@ def _names(kind: str, source: Source) -> list[str]:
         return names
     if kind == "COCO":
         return coco_names(place[0])
-    try:
-        lines = (place / "ImageSets" / "Main" / f"{names}.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{place}: cannot read its image set {names} ({error})") from error
+    lines = read_text(place / "ImageSets" / "Main" / f"{names}.txt", "this image set").splitlines()
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 

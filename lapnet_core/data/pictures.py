@@ -5,12 +5,17 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lapnet_core.data.types import DataError
 
 # Other decoders of Pillow are never reached, whatever a file's name says.
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+"""Of images that are read."""
+ANY_IMAGE = SUFFIXES | {".gif", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+"""Of images, also of those that are not read: an annotated one is a fault and not overlooked."""
 
 # Beyond, Pillow takes an image for a decompression bomb. A side has to stay exact in float32, as boxes are.
 MAX_PIXELS = 178_956_970
@@ -75,10 +80,8 @@ def read_picture(
                 image.draft(None, (found[1] // reduced, found[0] // reduced))
             loaded, told = _loaded(path, image) if fits else (image, "")
             picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded) if fits else None
-    except (
-        Exception
-    ) as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others
-        raise DataError(f"{path}: cannot read this image ({error})") from error
+    except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, others
+        raise DataError(f"{path}: cannot read this image ({_why(error)})") from error
     if picture is None:
         said = "which no image can have"
         if size is not None:
@@ -105,8 +108,14 @@ def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
             if safe_size(*stored):
                 return stored, upright_size(image)
     except Exception as error:  # as in `read_picture`
-        raise DataError(f"{path}: cannot read this image ({error})") from error
+        raise DataError(f"{path}: cannot read this image ({_why(error)})") from error
     raise DataError(f"{path}: the image is {stored[1]} x {stored[0]} (width x height), which no image can have")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it holds no JPEG, PNG, BMP or WebP, whatever its name says; HEIC, TIFF and GIF have to be converted"
+    return str(error)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

@@ -1,16 +1,16 @@
 """PASCAL VOC, and any data set in its layout: a folder with Annotations, ImageSets/Main and JPEGImages."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
 
-import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, clip_boxes, files_in, safe_name
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
 from lapnet_core.data.download import data_dir as default_data_dir
-from lapnet_core.data.pictures import read_size, safe_size
+from lapnet_core.data.paths import ends, files_in, read_text, safe_name
+from lapnet_core.data.pictures import ANY_IMAGE, SUFFIXES, read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 VOC_CLASSES = (
@@ -20,17 +20,15 @@ VOC_CLASSES = (
 
 # VOC counts pixels from 1 and includes the last one: a box over the whole of a 640 x 480 image is (1, 1, 640, 480).
 # In continuous coordinates that is (0, 0, 640, 480), so the least corner moves by one and the greatest stays.
-ORIGIN = 1.0
+ORIGIN = {"xmin": 1.0, "ymin": 1.0, "xmax": 0.0, "ymax": 0.0}
 
 # A box of a single pixel is a click without a drag. BCCD has two such "red blood cells"; no VOC object is that small.
 MIN_AREA = 1.0
 
 Root = str | Path
 
-# Where own data in this layout keeps its files: in these, else beside each other, else in whatever folder has some.
-ANNOTATION_FOLDERS = ("Annotations", "annotations", "annots", "labels", "xmls", "xml", "")
-IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".JPEG", ".PNG")
+# A folder in VOC's layout, or that of the annotations and that of the images.
+Place = Root | tuple[Path, Path]
 
 
 class VOCDetection(DetectionDataset):
@@ -43,8 +41,8 @@ class VOCDetection(DetectionDataset):
 
     Args:
         root: the folder that holds Annotations, ImageSets and JPEGImages (officially VOCdevkit/VOC2007), or a sequence
-            of (folder, image set) pairs, which are read one after the other. What lies elsewhere is found, too; see
-            `voc_folders`.
+            of (folder, image set) pairs, which are read one after the other. In place of a folder, that of
+            the annotations and that of the images, by whatever name.
         image_set: which list in ImageSets/Main, or the names themselves; not used where `root` is a sequence.
         class_names: the labels in order; an object of another class is a fault. None takes the sorted names found in
             this image set: hand the names of the training set to the test set, which may lack a class.
@@ -57,7 +55,7 @@ class VOCDetection(DetectionDataset):
 
     def __init__(
         self,
-        root: Root | Sequence[tuple[Root, str | Sequence[str]]],
+        root: Root | Sequence[tuple[Place, str | Sequence[str]]],
         image_set: str | Sequence[str] = "trainval",
         *,
         class_names: Sequence[str] | None = VOC_CLASSES,
@@ -65,113 +63,70 @@ class VOCDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         report = SkipReport(on_error)
-        labels = None if class_names is None else {name: label for label, name in enumerate(class_names)}
         pairs = [(root, image_set)] if isinstance(root, str | Path) else root
         images: list[ImageRecord] = []
-        found = _Objects()
-        seen: set[tuple[Path, str]] = set()
+        found = Objects("object")
+        seen: set[Path] = set()
+        annotated: dict[str, Path] = {}
         ids: set[str] = set()
-        for folder, listed in pairs:
-            folder = Path(folder)
-            annotations, pictures = voc_folders(folder)
+        for place, listed in pairs:
+            own = place if isinstance(place, tuple) else (Path(place) / "Annotations", Path(place) / "JPEGImages")
+            (annotations, pictures), folder = own, own[0] if own is place else Path(str(place))
             files = files_in(pictures)
+            called = {Path(file).stem: file for file in sorted(files) if Path(file).suffix.lower() in ANY_IMAGE}
             for name in _read_image_set(folder, listed, report):
-                if (folder, name) in seen:
+                annotation = annotations / f"{name}.xml"
+                if annotation in seen:
                     report.fault("image", f"{folder}: image {name} is listed twice")
                     continue
-                seen.add((folder, name))
-                annotation = annotations / f"{name}.xml"
+                seen.add(annotation)
                 root_element = None
                 try:
                     root_element = _parse_xml(annotation)
-                    image = _read_record(root_element, annotation, pictures, name, files, report)
+                    image = _read_record(root_element, annotation, pictures, name, files, called, report)
+                    if image.path in annotated:
+                        raise DataError(f"{annotation}: its image {image.path} is that of {annotated[image.path]}, too")
                 except DataError as error:
                     report.fault("image", str(error))
                     lost = 0 if root_element is None else len(root_element.findall("object"))
                     report.note("lost", str(error), lost)
                     continue
-                found.read(root_element, annotation, len(images), labels, report)
-                images.append(image if name not in ids else image._replace(image_id=f"{folder.name}/{name}"))
-                ids.add(name)
-        where = " and ".join(str(pair[0]) for pair in pairs)
+                _read_objects(root_element, annotation, len(images), class_names, found, report)
+                annotated[image.path] = annotation
+                free = (own for own in (name, f"{folder.name}/{name}", image.path) if own not in ids)
+                images.append(image._replace(image_id=next(free)))
+                ids.add(str(images[-1].image_id))
+        where = " and ".join(str(place) for place, _ in pairs)
         if not images:
             raise DataError(f"{where}: no usable image. {report.summary()}")
-        index = np.array(found.image_index, dtype=np.int64)
-        sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
-        corners = np.array(found.corners, dtype=np.float64).reshape(-1, 4) - (ORIGIN, ORIGIN, 0, 0)
-        boxes, usable = clip_boxes(corners, sizes, report, found.describe, min_area=MIN_AREA)
-        names = [name for name, use in zip(found.names, usable, strict=True) if use]
-        if labels is None:
-            if not names:
-                raise DataError(f"{where}: no image has a usable object, so there are no classes. {report.summary()}")
-            labels = {name: label for label, name in enumerate(sorted(set(names)))}
-        super().__init__(
-            images,
-            index[usable],
-            boxes[usable],
-            np.array([labels[name] for name in names], dtype=np.int64),
-            np.array(found.difficult, dtype=bool)[usable],
-            class_names=class_names or list(labels),
-            report=report,
-            transform=transform,
-        )
+        columns, names = found.usable(images, class_names, report, MIN_AREA)
+        if not names:
+            raise DataError(f"{where}: no image has a usable object, so there are no classes. {report.summary()}")
+        super().__init__(images, *columns, class_names=names, report=report, transform=transform)
 
 
-class _Objects:
-    """The objects of all images as columns, with what is needed to name each one in a message."""
-
-    def __init__(self) -> None:
-        self.image_index: list[int] = []
-        self.corners: list[list[float]] = []
-        self.names: list[str] = []
-        self.difficult: list[bool] = []
-        self.origin: list[tuple[Path, int]] = []
-
-    def describe(self, row: int) -> str:
-        path, number = self.origin[row]
-        return f"{path}: object {number} ({self.names[row]})"
-
-    def read(
-        self, root: Element, path: Path, image_index: int, labels: dict[str, int] | None, report: SkipReport
-    ) -> None:
-        """Appends the objects of one annotation; those that cannot be read are faults of kind "object"."""
-        for number, element in enumerate(root.findall("object"), 1):
-            name = (element.findtext("name") or "").strip()
-            where = f"{path}: object {number} ({' '.join(name.split()) or 'no class name'})"
-            try:
-                if not name or not name.isprintable():
-                    raise DataError(f"{where}: has {'a line break in its' if name else 'no'} class name")
-                if labels is not None and name not in labels:
-                    raise DataError(f"{where}: the class is none of {', '.join(labels)}")
-                corners, difficult = _read_corners(element, where), _read_difficult(element, where)
-            except DataError as error:
-                report.fault("object", str(error))
-                continue
-            self.image_index.append(image_index)
-            self.corners.append(corners)
-            self.names.append(name)
-            self.difficult.append(difficult)
-            self.origin.append((path, number))
-
-
-def voc_folders(folder: Path) -> tuple[Path, Path]:
-    """The folder of the annotations and that of the images: VOC's, or those of own data that differs in the names."""
-    others = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
-    annotations = [*(folder / name for name in ANNOTATION_FOLDERS if (folder / name).is_dir()), *others]
-    images = [*(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), *others]
-    with_xml = (place for place in annotations if next(place.glob("*.xml"), None))
-    with_images = (place for place in images if any(next(place.glob(f"*{end}"), None) for end in SUFFIXES))
-    return next(with_xml, folder / "Annotations"), next(with_images, folder / "JPEGImages")
+def _read_objects(
+    root: Element, path: Path, index: int, class_names: Sequence[str] | None, found: Objects, report: SkipReport
+) -> None:
+    """Adds the objects of one annotation to those that are found; what cannot be read is a fault of kind "object"."""
+    for number, element in enumerate(root.findall("object"), 1):
+        name = (element.findtext("name") or "").strip()
+        where = f"{path}: object {number} ({' '.join(name.split()) or 'no class name'})"
+        try:
+            if not name or not name.isprintable():
+                raise DataError(f"{where}: has {'a line break in its' if name else 'no'} class name")
+            if class_names is not None and name not in class_names:
+                raise DataError(f"{where}: the class is none of the training's: {', '.join(class_names)}")
+            found.add(index, _read_corners(element, where), name, _read_difficult(element, where), path, number)
+        except DataError as error:
+            report.fault("object", str(error))
 
 
 def _read_image_set(folder: Path, image_set: str | Sequence[str], report: SkipReport) -> list[str]:
     path, lines = folder, image_set
     if isinstance(image_set, str):
         path = folder / "ImageSets" / "Main" / f"{image_set}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot read this image set ({error})") from error
+        lines = read_text(path, "this image set").splitlines()
     names = []
     for number, line in enumerate(lines, 1):
         name = line.strip()
@@ -185,21 +140,26 @@ def _read_image_set(folder: Path, image_set: str | Sequence[str], report: SkipRe
 def _parse_xml(path: Path) -> Element:
     try:
         if not os.path.isfile(path):  # a pipe would block
-            raise DataError(f"{path}: cannot read this annotation (it is missing, or no regular file)")
-        return ElementTree.fromstring(path.read_bytes())
+            raise OSError("it is missing, or no regular file")
+        root = ElementTree.fromstring(path.read_bytes().lstrip())
     except DefusedXmlException as error:
         raise DataError(f"{path}: entities and external references are not allowed ({error})") from error
     except (OSError, ParseError, ValueError, LookupError) as error:  # the last two: encodings that are wrong or unknown
         raise DataError(f"{path}: cannot read this annotation ({error})") from error
+    if root.tag != "annotation":
+        raise DataError(f"{path}: holds <{root.tag:.40}> and not VOC's <annotation>; CVAT exports VOC or COCO, too")
+    return root
 
 
 def _read_record(
-    root: Element, path: Path, folder: Path, name: str, files: set[str], report: SkipReport
+    root: Element, path: Path, folder: Path, name: str, files: set[str], called: Mapping[str, str], report: SkipReport
 ) -> ImageRecord:
-    """Finds the image of an annotation: named like it, with the suffix of <filename>, or else with any."""
-    filename = (root.findtext("filename") or "").strip()
-    own = PurePosixPath(filename).suffix  # the rest is where it lay on the annotator's disk
-    candidates = [name + suffix for suffix in (own or ".jpg", *SUFFIXES) if safe_name(name + suffix)]
+    """Finds the image of an annotation: named like it, with the suffix of <filename>, or else with any; or <filename>
+    itself, without the folder where it lay on the annotator's disk. `called`: an image in the folder by its stem."""
+    filename = (ends((root.findtext("filename") or "").strip()) or [""])[-1]
+    suffixes = (PurePosixPath(filename).suffix or ".jpg", *sorted(SUFFIXES))
+    candidates = [name + suffixes[0], called.get(name, ""), *(name + suffix for suffix in suffixes), filename]
+    candidates = [file for file in candidates if safe_name(file)]
     image = next((file for file in candidates if file in files or os.path.isfile(folder / file)), None)
     if image is None:
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")
@@ -221,7 +181,7 @@ def _read_record(
 
 def _read_corners(element: Element, where: str) -> list[float]:
     corners = []
-    for side in ("xmin", "ymin", "xmax", "ymax"):
+    for side, origin in ORIGIN.items():
         text = element.findtext(f"bndbox/{side}")
         try:
             value = float(text or "")  # a few annotations of VOC2012 have decimals
@@ -229,7 +189,7 @@ def _read_corners(element: Element, where: str) -> list[float]:
             value = FARTHEST
         if not abs(value) < FARTHEST:  # so it is with NaN
             raise DataError(f"{where}: <{side}> is {text!r:.60}, not a coordinate in pixels")
-        corners.append(value)
+        corners.append(value - origin)
     return corners
 
 

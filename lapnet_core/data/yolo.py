@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from lapnet_core.data.common import DetectionDataset, ImageRecord, clip_boxes
+from lapnet_core.data.common import DetectionDataset, ImageRecord, Objects
+from lapnet_core.data.paths import read_text
 from lapnet_core.data.pictures import read_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -52,12 +52,9 @@ class YoloDetection(DetectionDataset):
         transform: Transform | None = None,
     ) -> None:
         report, known = SkipReport(on_error), [names[number] for number in sorted(names)]
-        label_of = {name: label for label, name in enumerate(known if class_names is None else class_names)}
+        wanted = known if class_names is None else class_names
         records: list[ImageRecord] = []
-        index: list[int] = []
-        labels: list[int] = []
-        boxes: list[list[float]] = []
-        origin: list[tuple[Path, int]] = []
+        objects = Objects("line")
         seen: set[Path] = set()
         for path in tqdm(list(map(Path, images)), desc="labels", unit="image", disable=None):
             source = label_file(path)
@@ -66,7 +63,7 @@ class YoloDetection(DetectionDataset):
                 if path in seen:
                     raise DataError(f"{path}: this image is listed twice")
                 seen.add(path)
-                lines = _lines(source) if source else []
+                lines = read_text(source, "these labels").splitlines() if source else []
                 height, width = read_size(path)[1]
             except DataError as error:
                 report.fault("image", str(error))
@@ -83,13 +80,11 @@ class YoloDetection(DetectionDataset):
                 except ValueError as error:
                     report.fault("object", f"{where}: {error}")
                     continue
-                if name not in label_of:
+                if name not in wanted:
                     report.note("other", f"{where} ({name}): a class not asked for")
                     continue
-                index.append(len(records))
-                labels.append(label_of[name])
-                boxes.append([share * side for share, side in zip(box, (width, height) * 2, strict=True)])
-                origin.append((Path(source or path), number))
+                corners = [share * side for share, side in zip(box, (width, height) * 2, strict=True)]
+                objects.add(len(records), corners, name, False, Path(source or path), number)
             records.append(ImageRecord(str(path), _below(path, root), height, width))
         if not records:
             raise DataError(f"{root}: no usable image. {report.summary()}")
@@ -98,25 +93,8 @@ class YoloDetection(DetectionDataset):
                 f"{root}: none of {len(records)} images has a label file; for {records[0].path} there should be "
                 f"{label_places(Path(records[0].path))[0]}"
             )
-        sizes = np.array([(record.height, record.width) for record in records], dtype=np.int64)
-        of_image = np.array(index, dtype=np.int64)
-        corners, usable = clip_boxes(
-            np.array(boxes, dtype=np.float64).reshape(-1, 4),
-            sizes[of_image],
-            report,
-            lambda row: f"{origin[row][0]}: line {origin[row][1]} ({list(label_of)[labels[row]]})",
-            min_area=MIN_AREA,
-        )
-        super().__init__(
-            records,
-            of_image[usable],
-            corners[usable],
-            np.array(labels, dtype=np.int64)[usable],
-            np.zeros(int(usable.sum()), dtype=bool),
-            class_names=list(label_of) if class_names is None else class_names,
-            report=report,
-            transform=transform,
-        )
+        columns, found = objects.usable(records, wanted, report, MIN_AREA)
+        super().__init__(records, *columns, class_names=found, report=report, transform=transform)
 
 
 def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> tuple[str, list[float]]:
@@ -136,8 +114,8 @@ def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> t
         numbers = numbers[:4]
     if len(numbers) < 4 or len(numbers) % 2:
         raise ValueError(f"has {len(rest)} numbers after its class: 4 are a box, an even number from 6 on a polygon")
-    if not all(-BEYOND <= value <= 1 + BEYOND for value in numbers):  # false for NaN
-        raise ValueError("the numbers must be shares of the image, 0 to 1, not pixels")
+    if wrong := [value for value in numbers if not -BEYOND <= value <= 1 + BEYOND]:  # so it is with NaN
+        raise ValueError(f"the numbers must be shares of the image, 0 to 1, not pixels; {wrong[0]:g} is none")
     if len(numbers) > 4:
         return names[int(number)], [min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])]
     x, y, width, height = numbers
@@ -156,13 +134,6 @@ def label_places(image: Path) -> list[Path]:
 def label_file(image: Path) -> Path | None:
     """The label file of an image, or None."""
     return next((place for place in label_places(image) if place.is_file()), None)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read these labels ({error})") from error
 
 
 def _below(path: Path, root: str | Path) -> str:

@@ -8,10 +8,14 @@ from typing import Any
 
 import yaml
 
-from lapnet_core.data.layouts import SPLITS, SUFFIXES, Layout, Source, folder_names, split_folders
+from lapnet_core.data.layouts import SPLITS, Layout, Source, split_of
+from lapnet_core.data.paths import ends, folders_below, located, read_text
+from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
 from lapnet_core.data.yolo import label_file
 
+CLASS_FILES = ("classes.txt", "_darknet.labels")
+"""Lists of class names, in the order of their numbers; and whatever ends in .names."""
 MAX_YAML = 1 << 20
 """Bytes; a description of a data set has a few hundred."""
 
@@ -44,17 +48,15 @@ def yolo(folder: Path, described: Path | None = None) -> Layout | None:
             raise DataError(
                 f"{file}: {key} must be a folder or a list of images, or several, not {reprlib.repr(paths)}"
             )
-        places = [_resolve(folder, str(content.get("path", "")), path, split) for path in paths]
-        images = [image for place in places if place for image in _images(place, folder)]
-        for path, place in zip(paths, places, strict=True):
-            if place is None or not images:
-                why = f"no images are in {path}, nor beside {file.name}"
-                if split == "train":
-                    raise DataError(f"{file}: {key}: {why}: correct the path")
-                notes.append(f"its {key} is left out, as {why}")
-        if images:
-            parts.setdefault(split, []).append((folder, images))
-    return Layout("YOLO", parts or _by_folders(folder), about, tuple(notes))
+        for path in paths:
+            if images := _given(folder, str(content.get("path", "")), path, split):
+                parts.setdefault(split, []).append((folder, images))
+                continue
+            why = f"no images are in {path}, nor beside {file.name}"
+            if split == "train":
+                raise DataError(f"{file}: {key}: {why}: correct the path")
+            notes.append(f"its {key} is left out, as {why}")
+    return Layout("YOLO", parts or _sources(folder), about, tuple(notes))
 
 
 def yolo_without_yaml(folder: Path) -> Layout | None:
@@ -63,35 +65,43 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
     Raises:
         DataError: there are label files, and no class names.
     """
-    parts = _by_folders(folder)
+    parts = _sources(folder)
     if not any(
         label_file(Path(image)) for sources in parts.values() for _, images in sources for image in images or ()
     ):
         return None
-    places = [base / name for base in (folder, folder / "labels") for name in ("classes.txt", "obj.names")]
-    file = next(filter(Path.is_file, places), None)
-    if file is None:
+    listings = {
+        place / name: [
+            line.strip() for line in read_text(place / name, "these class names").splitlines() if line.strip()
+        ]
+        for place, files in folders_below(folder)
+        for name in files
+        if name in CLASS_FILES or name.endswith(".names")
+    }
+    if not listings:
         raise DataError(
             f"{folder}: there are label files of YOLO, but no class names: write {folder / 'data.yaml'}, with a "
             'line as "names: [cat, dog]"'
         )
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.strip() for line in lines if line.strip()]
+    file, names = max(listings.items(), key=lambda listing: len(listing[1]))
+    for other, listed in listings.items():
+        if listed != names[: len(listed)]:  # LabelImg writes one for each folder
+            raise DataError(f"{other} and {file} call the same numbers by different classes: make them agree")
     return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})})
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files below a folder but hidden ones; links to other folders are not followed."""
-    return [Path(base, name) for base, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+def _sources(folder: Path) -> dict[str, list[Source]]:
+    return {split: [(folder, images)] for split, images in _by_folders(folder).items()}
 
 
-def _by_folders(folder: Path) -> dict[str, list[Source]]:
-    """The images of each split in train/images, images/train or train; else all that there are."""
-    parts: dict[str, list[Source]] = {}
-    for place in [*split_folders(folder), *split_folders(folder / "images")]:
-        if images := _images(place, folder):
-            parts.setdefault(SPLITS[place.name.lower()], []).append((folder, images))
-    return parts or {"all": [(folder, _images(folder, folder))]}
+def _by_folders(folder: Path) -> dict[str, list[str]]:
+    """The images of each split by the folders that they are in; where there are such, no others."""
+    parts: dict[str, list[str]] = {}
+    for image in _images(folder, folder):
+        parts.setdefault(split_of(Path(image).relative_to(folder).parent), []).append(image)
+    if len(parts) > 1:
+        parts.pop("all", None)
+    return parts
 
 
 def _load_yaml(file: Path, must: bool) -> dict[Any, Any]:
@@ -99,7 +109,7 @@ def _load_yaml(file: Path, must: bool) -> dict[Any, Any]:
     try:
         if file.stat().st_size > MAX_YAML:
             raise ValueError("it is too long")
-        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        content = yaml.load(read_text(file, "it"), Loader=yaml.BaseLoader)
         if isinstance(content, dict):
             return content
         raise ValueError("it must be a mapping, with `names`")
@@ -130,16 +140,14 @@ def _class_names(file: Path, content: Mapping[str, Any]) -> dict[int, str]:
     return found
 
 
-def _resolve(folder: Path, base: str, entry: str, split: str) -> Path | None:
-    """Where a path of the .yaml leads: as it stands, or what its end names beside the .yaml, or the usual folder."""
-    steps = [step for step in Path(entry).parts if step not in ("..", ".", "/")]
-    ends = [steps[n:] for n in range(len(steps))]
-    of_split = [end for end in ends if any(SPLITS.get(s.lower().removesuffix("2017")) == split for s in end)]
-    usual = [steps for name in folder_names(split) for steps in ([name, "images"], ["images", name])]
-    # "images" alone may hold the other splits, too
-    others = [end for end in ends if end != ["images"] or len(steps) == 1]
-    tried = [folder / base / entry, folder / entry, *(folder.joinpath(*end) for end in (*of_split, *usual, *others))]
-    return next((place for place in tried if os.path.isfile(place) or _below_or_beside(place, folder)), None)
+def _given(folder: Path, base: str, entry: str, split: str) -> list[str]:
+    """The images that a path of the .yaml leads to: as it stands, or by what its end names beside the .yaml; else those
+    that are in the folders of this split."""
+    base, entry = base.replace("\\", "/"), entry.replace("\\", "/")
+    named = [folder / end for end in ends(entry) if split_of(Path(end)) == split_of(Path(entry))]
+    places = (folder / base / entry, folder / entry, *named)
+    place = next((place for place in places if os.path.isfile(place) or _below_or_beside(place, folder)), None)
+    return (_images(place, folder) if place else []) or _by_folders(folder).get(split, [])
 
 
 def _below_or_beside(place: Path, folder: Path) -> bool:
@@ -151,18 +159,11 @@ def _below_or_beside(place: Path, folder: Path) -> bool:
 
 
 def _images(place: Path, folder: Path) -> list[str]:
-    """The images below a folder, or those that a list names."""
+    """The images below a folder, or those that a list names: below the list, or below the folder by what its end names
+    there."""
     if place.is_dir():
-        return sorted(str(file) for file in files_below(place) if file.suffix.lower() in SUFFIXES)
-    try:
-        lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{place}: cannot read this list of images ({error})") from error
-    return [_listed(line, place, folder) for line in lines if line]
-
-
-def _listed(line: str, place: Path, folder: Path) -> str:
-    """The image of a line: below the list, below the folder, or what its end names there."""
-    steps = [step for step in Path(line).parts if step not in ("..", ".", "/")]
-    tried = [place.parent / line, folder / line, *(folder.joinpath(*steps[n:]) for n in range(len(steps)))]
-    return str(next((path for path in tried if os.path.isfile(path)), tried[0]))
+        below = [inner / name for inner, files in folders_below(place) for name in files]
+        return sorted(str(file) for file in below if file.suffix.lower() in ANY_IMAGE)
+    lines = [line.strip().replace("\\", "/") for line in read_text(place, "this list of images").splitlines()]
+    listed = [(place.parent / line, located(line, folder)) for line in lines if line]
+    return [str(beside if beside.is_file() else found or beside) for beside, found in listed]

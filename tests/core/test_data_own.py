@@ -6,6 +6,7 @@ import random
 import shutil
 import warnings
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lapnet_core.data import DataError
 from lapnet_core.data.named import open_dataset
 from lapnet_core.data.own import find
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split, split_files
+from lapnet_core.data.voc import VOCDetection
 
 CLASSES = ("cat", "dog", "no")  # to YAML, the third is a boolean
 SIZES = {f"photo{n:02}": (40 + n, 30 + 2 * n) for n in range(12)}
@@ -175,8 +177,91 @@ def of_a_mac(root):
         (root / name).write_bytes(b"\0\5\x16\7")
 
 
+def voc_of_cvat(root, lists):
+    """CVAT has a list of each class besides."""
+    voc(root, ())
+    main = root / "ImageSets" / "Main"
+    main.mkdir(parents=True)
+    for name, images in lists.items():
+        (main / f"{name}.txt").write_text("\n".join(images) + "\n")
+        for c in CLASSES:
+            (main / f"{c}_{name}.txt").write_text("".join(f"{image}  {-1 if c == 'cat' else 1}\n" for image in images))
+
+
+def tasks(root):
+    for part, names in (("task_1", list(SIZES)[::2]), ("task_2", list(SIZES)[1::2])):
+        for name in names:
+            picture(root / part / "JPEGImages" / f"{name}.jpg", name)
+            xml(root / part / "Annotations" / f"{name}.xml", name)
+        (root / part / "ImageSets" / "Main").mkdir(parents=True)
+        (root / part / "ImageSets" / "Main" / "default.txt").write_text("\n".join(names))
+
+
+def xml_by_split_in(root, images, annotations, val="val"):
+    for name, split in SPLIT.items():
+        folder = val if split == "val" else split
+        picture(root / images.format(folder) / f"{name}.jpg", name)
+        xml(root / annotations.format(folder) / f"{name}.xml", name)
+
+
+def coco_of_cvat(root):
+    for split, folder in (("train", "Train"), ("val", "Validation"), ("test", "Test")):
+        coco(root / "annotations" / f"instances_{folder}.json", of(split))
+        for name in of(split):
+            picture(root / "images" / folder / f"{name}.jpg", name)
+            # of the same name in another split: the folder that is called alike is the right one
+            picture(root / "images" / ("Test" if split == "train" else "Train") / f"{name}.jpg", "photo00")
+
+
+def class_names_in_each(root, form, name):
+    yolo(root, form, about=None)
+    for split in ("train", "val", "test"):
+        place = root / form.format(split).replace("images", "labels") / name
+        place.write_text("cat\ndog\nno\n" if split == "val" else "cat \r\ndog\r\nno\r\n\r\n")
+
+
+def windows(root):
+    yolo(root, about="path: C:\\Users\\anna\\photos\ntrain: train.txt\nval: images\\val\ntest: images\\test\n")
+    (root / "train.txt").write_text(
+        "".join(f"C:\\photos\\images\\train\\{name}.jpg\r\n" for name in of("train")), "utf-16"
+    )
+
+
+def linked(root):
+    """The photographs are on another disk, which has a link back."""
+    yolo_flat(root.parent / "disk")
+    for part in ("images", "labels", "classes.txt"):
+        (root / part).symlink_to(root.parent / "disk" / part)
+    (root.parent / "disk" / "images" / "back").symlink_to(root)
+    (root.parent / "disk" / "images" / "up").symlink_to(root.parent)
+
+
+def beside_a_readme(root):
+    coco_alone(root / "photos" / "photos", "images")
+    (root / "README.md").write_text("Photographs")
+
+
+def coco_of_numbers_with_points(root):
+    coco_alone(root)
+    content = json.loads((root / "result.json").read_text())
+    for image in content["images"]:
+        image["width"] = float(image["width"])
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = False
+    (root / "result.json").write_text("\ufeff" + json.dumps(content))
+
+
 WITH_SPLITS = {
     "VOC": voc,
+    "VOC of CVAT": lambda root: voc_of_cvat(
+        root, {"Train": of("train"), "Validation": of("val"), "Test": of("test")}),
+    "XML in folders by split": lambda root: xml_by_split_in(root, "images/{}", "annotations/{}"),
+    "XML in splits by folder": lambda root: xml_by_split_in(root, "{}/pictures", "{}/xmls"),
+    "XML, dev": lambda root: xml_by_split_in(root, "{}", "{}", "dev"),
+    "COCO of CVAT": coco_of_cvat,
+    "YOLO Darknet of Roboflow": lambda root: class_names_in_each(root, "{}", "_darknet.labels"),
+    "YOLO, classes.txt in each folder": lambda root: class_names_in_each(root, "images/{}", "classes.txt"),
+    "YOLO of Windows": windows,
     "XML by split": xml_by_split,
     "COCO": coco_official,
     "COCO, one folder": coco_one_folder,
@@ -197,6 +282,16 @@ WITH_SPLITS = {
 }  # fmt: skip
 WITHOUT = {
     "VOC": lambda root: voc(root, ()),
+    "VOC of CVAT": lambda root: voc_of_cvat(root, {"default": SIZES}),
+    "VOC of CVAT, tasks": tasks,
+    "XML in folders in folders": lambda root: voc(root, (), "set/Bilder/1", "set/Rahmen/1"),
+    "beside a README": beside_a_readme,
+    "COCO of CVAT in default": lambda root: coco_alone(root, "images/default", "annotations/instances_default.json"),
+    "COCO of Windows": lambda root: coco_alone(root, "images/cam", inside="cam\\"),
+    "COCO of Label Studio": lambda root: coco_alone(root, "images", inside="../../label-studio/data/media/upload/1/"),
+    "COCO of elsewhere": lambda root: coco_alone(root, "images", inside="/home/anna/photos/"),
+    "COCO, numbers with points": coco_of_numbers_with_points,
+    "YOLO, linked": linked,
     "VOC of a Mac": of_a_mac,
     "VOC, one list": lambda root: voc(root, ("default",)),
     "XML in other folders": lambda root: voc(root, (), "images", "annots"),
@@ -209,6 +304,10 @@ WITHOUT = {
     "YOLO, one file of names": lambda root: yolo_flat(root, "data.yaml"),
     "YOLO, all in one": lambda root: yolo_flat(root, images=""),
 }
+
+
+def stem(name: str) -> str:
+    return Path(name.replace("\\", "/")).stem
 
 
 def targets(data) -> dict[str, list]:
@@ -261,7 +360,7 @@ def test_every_layout_without_splits_gets_the_same_one(tmp_path, layout):
         data = open_dataset(str(root), split, class_names=CLASSES)
         assert targets(data) == expected(names)
         assert set(data.report.counts) <= {"unlabelled"}  # objects of other splits are not lost
-        assert {n: sorted(Path(x).stem for x in found) for n, found in data.made_splits.items()} == made
+        assert {n: sorted(stem(x) for x in found) for n, found in data.made_splits.items()} == made
         assert "split made by us, 70/15/15 % by a hash of the file names" in data.source
     data = open_dataset(str(root), "trainval", class_names=CLASSES)
     assert targets(data) == expected(made["train"] + made["val"])
@@ -269,7 +368,80 @@ def test_every_layout_without_splits_gets_the_same_one(tmp_path, layout):
     file.save(tmp_path / "run" / "split.json")
     written = json.loads((tmp_path / "run" / "split.json").read_text())
     assert written.pop("made_by") == data.source
-    assert {n: sorted(Path(x).stem for x in found) for n, found in written.items()} == made
+    assert {n: sorted(stem(x) for x in found) for n, found in written.items()} == made
+
+
+def test_an_xml_file_may_be_called_otherwise_than_its_image(tmp_path):
+    voc(tmp_path, (), "images", "annotations")
+    for n, name in enumerate(SIZES):
+        text = (tmp_path / "annotations" / f"{name}.xml").read_text()
+        text = text.replace("<annotation>", f"<annotation><filename>C:\\photos\\{name}.jpg</filename>")
+        (tmp_path / "annotations" / f"{name}.xml").unlink()
+        (tmp_path / "annotations" / f"a{n}.xml").write_text(text)
+    found = {}
+    for split in ("train", "val", "test"):
+        found |= targets(open_dataset(str(tmp_path), split, class_names=CLASSES))
+    assert found == expected(SIZES)
+    (tmp_path / "annotations" / "copy.xml").write_text(text)
+    said = r"annotations/\w+\.xml: its image .*photo11\.jpg is that of .*annotations/\w+\.xml, too"
+    with pytest.raises(DataError, match=said):
+        VOCDetection([((tmp_path / "annotations", tmp_path / "images"), ["a11", "copy"])], class_names=CLASSES)
+
+
+def test_xml_that_is_in_no_split_is_said(tmp_path):
+    xml_by_split(tmp_path)
+    picture(tmp_path / "more" / "photo00.jpg", "photo00")
+    xml(tmp_path / "more" / "photo00.xml", "photo00")
+    data = open_dataset(str(tmp_path), "train")
+    assert "test 2 images; 1 XML files in the folder of no split are left out" in data.source
+    assert targets(data) == expected(of("train"))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".HEIC", ".gif"])
+def test_an_annotated_image_that_is_not_read_is_a_fault(tmp_path, suffix):
+    yolo_flat(tmp_path)
+    name = make_split(list(SIZES))["train"][0]
+    path = tmp_path / "images" / f"{name}.jpg"
+    if suffix == ".HEIC":
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    else:
+        Image.open(path).save(path, {".tif": "TIFF", ".gif": "GIF"}[suffix])
+    path.rename(path.with_suffix(suffix))
+    said = rf"{name}\{suffix}: cannot read this image \(it holds no JPEG, PNG, BMP or WebP, .*have to be converted"
+    with pytest.raises(DataError, match=said):
+        open_dataset(str(tmp_path), "train")
+    data = open_dataset(str(tmp_path), "train", class_names=CLASSES, on_error="skip")
+    assert data.report.counts["image"] == 1
+    assert data.report.counts["lost"] == len(objects(name))
+
+
+def test_class_names_that_disagree_are_refused(tmp_path):
+    class_names_in_each(tmp_path, "images/{}", "classes.txt")
+    (tmp_path / "labels" / "val" / "classes.txt").write_text("cat\ndog\n")  # LabelImg's, before there was a third
+    assert open_dataset(str(tmp_path), "train").class_names == CLASSES
+    (tmp_path / "labels" / "val" / "classes.txt").write_text("dog\ncat\n")
+    with pytest.raises(DataError, match=r"labels/val/classes\.txt and .* call the same numbers by different classes"):
+        open_dataset(str(tmp_path), "train")
+    (tmp_path / "labels" / "val" / "classes.txt").write_bytes("Kätzchen\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes\.txt: cannot read these class names .*save it as UTF-8"):
+        open_dataset(str(tmp_path), "train")
+
+
+def test_names_with_accents_are_found_whichever_way_they_are_written(tmp_path):
+    names = [f"größe{n}.jpg" for n in range(4)]
+    content = {
+        "images": [
+            {"id": n, "file_name": normalize("NFC", name), "width": 40, "height": 30} for n, name in enumerate(names)
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 2, 3, 4 + n]} for n in range(4)],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "images").mkdir()
+    for name in names:  # as a Mac writes them
+        (tmp_path / "images" / normalize("NFD", name)).write_bytes(PNG)
+    data = [open_dataset(str(tmp_path), split) for split in ("train", "val", "test")]
+    assert sum(len(part[n][1]["boxes"]) for part in data for n in range(len(part))) == 4
 
 
 def test_a_validation_set_is_held_out_where_there_is_none(tmp_path):
@@ -347,6 +519,11 @@ PNG = png()
         ({"data.yaml": "names: [a]", "a.jpg": "x", "a.txt": "0 .5 .5 .1 .1"}, "no usable image|cannot read this image"),
         ({"data.yaml": "names: [a]", "images/a.png": PNG}, r"none of 1 images has a label file; .*labels/a\.txt"),
         ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
+        (
+            {"a.jpg": "x", "annotations.xml": "<annotations><image/></annotations>"},
+            "holds <annotations> .* CVAT exports",
+        ),
+        ({"photos.zip": "x"}, r"It holds 1 \.zip; .* converted, as by Datumaro\. --data takes the folder, unpacked"),
         ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
     ],
 )

@@ -152,6 +152,10 @@ IMAGE_FAULTS = {
     "missing annotation": (lambda root: (root / "Annotations/bad.xml").unlink(), r"bad\.xml: cannot read"),
     "no XML": (lambda root: (root / "Annotations/bad.xml").write_text("<annotation>"), r"bad\.xml: cannot read"),
     "empty": (lambda root: (root / "Annotations/bad.xml").write_text(""), r"bad\.xml: cannot read"),
+    "missing annotation, said once": (
+        lambda root: (root / "Annotations/bad.xml").unlink(),
+        r"bad\.xml: cannot read this annotation \(it is missing, or no regular file\)",
+    ),
     "encoding": (
         lambda root: (root / "Annotations/bad.xml").write_bytes(b"<?xml version='1.0' encoding='klingon'?><a/>"),
         r"bad\.xml: cannot read",
