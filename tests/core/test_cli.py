@@ -75,7 +75,8 @@ def test_predict_draws_and_writes_json(run, tmp_path, capsys):
         assert drawn.size == (200, 100)
 
 
-def test_anchors_writes_a_file_that_train_takes(tmp_path, capsys):
+def test_anchors_writes_a_file_that_train_takes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(named.SCENE_COUNTS, "val", 80)
     file = tmp_path / "a.json"
     args = ["--image-size", "64", "64", "--per-class", "2"]
     assert main(["anchors", "--data", "scenes", "--split", "val", "--out", str(file), *args]) == 0

@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 from toys import TINY, Squares, Stop, stop_at
 
+from lapnet_core.anchors import AnchorFile
 from lapnet_core.checkpoint import BEST, LAST
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError, Skipped, named
 from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
+from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.train import Training, train
 from lapnet_core.validation import Average, Best, Validation
 
@@ -421,6 +423,7 @@ def test_without_tensorboard_a_sentence_helps(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_end_says_what_came_of_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(named.SCENE_COUNTS, "val", 12)
+    monkeypatch.setattr(Scenes, "sizes_from", 80)
     flags = ["train", "--data", "scenes", "--steps", "2", "--batch-size", "2", "--image-size", "64", "64"]
     folder = tmp_path / "run"
     assert main([*flags, "--val-every", "1", "--out", str(folder)]) == 0
@@ -451,10 +454,13 @@ def by_torchrun(*flags: str, cwd: Path = ROOT) -> str:
 @pytest.mark.slow
 def test_two_processes_validate_as_one(tmp_path):
     """The best model's mAP, of both processes together, is what one process finds; the average and parts go along."""
+    anchors = str(tmp_path / "anchors.json")  # test_train.py has two processes that cluster theirs
+    shapes = torch.tensor([[10.0, 20.0], [24.0, 16.0]]).expand(len(SCENE_CLASSES), 2, 2)
+    AnchorFile(SCENE_CLASSES, (64, 64), shapes).save(anchors)
     out = by_torchrun(
         *("train", "--data", "scenes", "--image-size", "64", "64", "--batch-size", "8", "--anchors-per-class", "2"),
         *("--steps", "4", "--log-every", "1", "--val-every", "2", "--ema", ".5", "--accumulate", "2", "--lr", ".05"),
-        *("--device", "cpu", "--out", str(tmp_path / "run")),
+        *("--device", "cpu", "--anchors", anchors, "--out", str(tmp_path / "run")),
     )
     assert out.count("trained in") == 1
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()[1:]]
@@ -467,7 +473,7 @@ def test_two_processes_validate_as_one(tmp_path):
     # All parts in both processes see the objects of the batch.
     config = TrainConfig(
         data="scenes", image_size=(64, 64), batch_size=8, steps=1, log_every=1, device="cpu"
-    ).with_options(anchors_per_class=2)
+    ).with_options(anchors_per_class=2, anchors=anchors)
     (alone,) = train(config, save=False, progress=False).log
     assert lines[0]["objects"] == alone["objects"]
 
