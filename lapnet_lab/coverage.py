@@ -43,7 +43,7 @@ class Coverage:
 
     def __str__(self) -> str:
         return (
-            f"{self.objects} objects, {self.small} of them under 32x32 px. Left without a positive anchor: "
+            f"{self.objects} objects, {self.small} of them under 32x32 px.\nLeft without a positive anchor: "
             f"AO {self.missed_ao} ({self.share_missed_ao:.1%}; of the small ones {self.share_missed_ao_small:.1%}), "
             f"PONO {self.missed_pono}, after {self.rescued} rescues"
         )

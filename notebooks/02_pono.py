@@ -391,7 +391,7 @@ for name, file in (("VOC07 test", "voc0712_512"), ("COCO val2017", "coco_512")) 
     found = coverage.object_coverage(real, shipped.shapes, (64, 64), scale, progress=lab.progress)
     bins = found.by_side([0, 8, 16, 32, 64, 128, 512])
     print(f"{name}: {found.total()}\nmissed {bins.missed_ao.tolist()}, rescued {bins.rescued.tolist()}")
-    print(f"of the rescued, inside another box of their class: {int(study.inside_another(real, found.rescued).sum())}")
+    print("of the rescued, inside another box:", int(study.inside_another(real, found.rescued).sum()))
     display(figures.coverage_by_side(bins, f"{name}: missed"))
 
 # %% [markdown]
