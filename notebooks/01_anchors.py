@@ -174,7 +174,15 @@ figures.iou_curves([run.average_iou[run.seeded :] for run in runs], "people, ten
 
 # %% [markdown]
 # **Notice** at the left that the seeds end within a hundredth of each other: any of them will do. At the right **many
-# curves go down.** Three boxes are enough to see why: two of 10 × 10 pixels and one of 40 × 40.
+# curves go down.** Three boxes are enough to see why.
+
+# %%
+Predict(
+    "Two boxes of 10 x 10 px, one of 40 x 40. Their mean is 20 x 20. How good is it, beside the small box as centre?",
+    ["better: a mean is in the middle", "as good", "worse: it fits none of the three"],
+    answer=2,
+    because="the mean is drawn towards the large box, where the pixels are.",
+)
 
 # %%
 three = torch.tensor([[10.0, 10], [10, 10], [40, 40]])
@@ -184,8 +192,7 @@ for name, center in (("their mean", three.mean(0)), ("the small box", three[0]))
     print(f"{name:14} {center[0]:.0f} × {center[1]:.0f}: IoUs {ious}, average {fit.mean():.2f}")
 
 # %% [markdown]
-# The mean fits *none* of them: it is drawn towards the large box, where the pixels are. How often does that matter? We
-# count, for all classes and ten seeds.
+# How often does that matter? We count, for all classes and ten seeds.
 
 # %%
 count = len(SCENE_CLASSES)

@@ -411,7 +411,15 @@ figures.table_2b(paper, {kind: ap["mean"] for kind, ap in ours.items()}, study.B
 # - *Not as in the paper:* here R is the best row; there both learned rows beat it, by more than two points.
 #
 # We do not know why. The schedule is far shorter than the paper's, the network is small and starts from random numbers.
-# Which *classes* gain and lose tells more:
+# Which *classes* gain and lose tells more.
+
+# %%
+Predict(
+    "The bus is the rarest class, with the largest boxes. What do learned anchor weights do for it, compared with R?",
+    ["its AP rises: rare classes are turned up", "its AP falls: large anchors are turned down", "nothing"],
+    answer=1,
+    because="whom the weights help is decided by a slot's loss, in which size counts as well as rarity.",
+)
 
 # %%
 number = gather.objects(Scenes(200, size=(160, 160), split="test")).labels.bincount()
@@ -426,16 +434,20 @@ figures.number_tables(tables, list(study.BALANCES.values()), heads, "{:.2f}", lo
 # %% [markdown]
 # **Notice** the column *light*: traffic lights, the smallest class, are found with learned anchor weights
 # (<!--record balance.ap_light.learned-->.46<!--/record-->), with R
-# rarely (<!--record balance.ap_light.retina-->.10<!--/record-->). It is paid for: *person*, the most frequent class,
-# falls from <!--record balance.ap_person.retina-->.37<!--/record--> with R
-# to <!--record balance.ap_person.learned-->.17<!--/record-->. And *bus*, the rarest class, falls
-# from <!--record balance.ap_bus.retina-->.53<!--/record--> to <!--record balance.ap_bus.learned-->.33<!--/record-->:
-# its boxes are large, and large anchors are turned *down*. **Whom the weights help is decided by a slot's loss**, in
-# which size counts as well as rarity.
+# rarely (<!--record balance.ap_light.retina-->.10<!--/record-->). It is paid for: *person* falls
+# from <!--record balance.ap_person.retina-->.37<!--/record--> with R
+# to <!--record balance.ap_person.learned-->.17<!--/record-->, *bus*
+# from <!--record balance.ap_bus.retina-->.53<!--/record--> to <!--record balance.ap_bus.learned-->.33<!--/record-->.
 #
 # ## 8. The weights cost nothing at inference
-#
-# They are in the loss, and detection never asks the loss. Does anything change if we set all $s$ to nonsense?
+
+# %%
+Predict(
+    "We set all learned weights of a detector to nonsense. What does it find then?",
+    ["nothing", "other boxes, or other scores", "the very same"],
+    answer=2,
+    because="the weights are in the loss, and detection never asks the loss.",
+)
 
 # %%
 torch.manual_seed(0)
