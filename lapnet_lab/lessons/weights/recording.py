@@ -184,12 +184,12 @@ def _short(values: Any) -> Any:
 
 
 def configs() -> dict[str, TrainConfig]:
-    """What is recorded: the two rules without AMS, as `lapnet ablate` trains them; and with batches of two images, at
-    a learning rate in proportion."""
+    """What is recorded: the two rules without AMS, as `lapnet ablate` trains them; and for 1,000 steps with batches of
+    two images, at a learning rate in proportion."""
     rows = TABLES["2b without AMS"]
     rules = {"learned": rows["loss and anchor weights"], "steady": rows["steady (ours)"]}
     found = {}
-    for name, less in (("", {}), (", batch 2", {"batch_size": 2, "lr": 0.01})):
+    for name, less in (("", {}), (", batch 2", {"batch_size": 2, "lr": 0.01, "steps": 1000})):
         for rule, changes in rules.items():
             start = small_photos().with_options(data="voc_animals", split="train", steps=1500, val_every=0)
             found[rule + name] = start.with_options(**changes, **less)
