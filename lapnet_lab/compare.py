@@ -62,7 +62,7 @@ def _map(axis: Axes, values: Tensor, low: float, high: float) -> None:
         for (row, column), value in zip(
             torch.ones_like(values).nonzero().tolist(), values.flatten().tolist(), strict=True
         ):
-            letters = ink(shown.cmap(shown.norm(value)))
+            letters = "black" if value != value else ink(shown.cmap(shown.norm(value)))  # nan leaves its cell white
             axis.text(column, row, f"{value:.3g}", ha="center", va="center", color=letters)
 
 

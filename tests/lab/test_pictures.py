@@ -11,7 +11,8 @@ from drawing import draws_and_leaves_everything_else_alone
 from legible import faults
 from matplotlib.patches import Rectangle
 
-from lapnet_lab import explorer, pictures, style
+from lapnet_lab import compare, explorer, pictures, style
+from lapnet_lab.functions import drawing
 
 IMAGE = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 BOXES = torch.tensor([[8.0, 8.0, 30.0, 40.0], [20.0, 12.0, 60.0, 60.0]])
@@ -70,6 +71,18 @@ def test_words_can_be_read_on_every_colour_and_map() -> None:
     light, dark = "white", "#111111"  # JupyterLab's grounds
     for pair, least in ((style.ALARM, style.READABLE), (style.RING, 3.0)):
         assert min(style.contrast(pair[0], light), style.contrast(pair[1], dark)) >= least
+
+
+def test_numbers_of_a_failing_function_can_be_read() -> None:
+    wrong = torch.tensor([[float("nan"), float("inf"), 0.4], [0.5, 0.6, -1.0]])
+    drawn = (
+        compare.side_by_side((), torch.linspace(0, 1, 6).view(2, 3), wrong),
+        drawing.maps((torch.rand(2, 3),), torch.rand(3), wrong[0]),
+        drawing.maps((torch.rand(7, 8),), torch.arange(-1, 7), torch.arange(8)),  # objects, each in its colour
+    )
+    for figure in drawn:
+        assert figure is not None
+        assert faults(figure) == []
 
 
 def test_the_explorers_words_can_be_read_in_both_themes() -> None:
