@@ -84,7 +84,8 @@ def assert_same(found, other):
     allowed = max(len(found["scores"]), len(other["scores"])) // 50
     assert unmatched(found, other) <= allowed
     assert unmatched(other, found) <= allowed
-    assert bool((other["scores"].diff() <= 0).all())
+    # Logits are in order; of two that are nearly equal, onnxruntime's sigmoid may round the better one down.
+    assert bool((other["scores"].diff() <= 1e-6).all())
     assert [x.dtype for x in other.values()] == [torch.float32, torch.float32, torch.int64]
 
 
