@@ -13,7 +13,8 @@ import torch.distributed as dist
 from tqdm.auto import tqdm
 
 from lapnet_core.config import TrainConfig
-from lapnet_core.data.named import Images, open_dataset
+from lapnet_core.data import DataError
+from lapnet_core.data.named import Images, open_dataset, splits_of
 from lapnet_core.detector import Detector, Predicted, joined, note_of
 from lapnet_core.evaluate import voc_map
 from lapnet_core.files import not_finite
@@ -79,6 +80,8 @@ def images_to_validate_on(config: TrainConfig, class_names: tuple[str, ...], giv
     """
     where, dataset = f"{config.data}, {config.val_split}", given
     if dataset is None:
+        if config.val_split not in splits_of(config.data):
+            raise DataError(f"{where}: there are no images to validate on; train without, by --val-every 0")
         size, policy = config.image_size, config.on_error
         dataset = open_dataset(config.data, config.val_split, image_size=size, class_names=class_names, on_error=policy)
     if tuple(dataset.class_names) != class_names:

@@ -177,7 +177,7 @@ class Predict:
 
     def _sources(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
         """Pictures, and videos and cameras: each with what its outputs are called below --out."""
-        from lapnet_core.data.pictures import SUFFIXES
+        from lapnet_core.data.pictures import ANY_IMAGE
         from lapnet_core.deploy.frames import CAMERA, is_video
 
         pictures: list[tuple[str, Path]] = []
@@ -190,8 +190,8 @@ class Predict:
                 # What an earlier run wrote into a folder within this one is no photograph.
                 ours = self.out.resolve() if self.out.resolve() != path.resolve() else None
                 for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
-                    known = file.suffix.lower() in SUFFIXES and ours not in file.resolve().parents
-                    if known and not file.is_dir():
+                    known = file.suffix.lower() in ANY_IMAGE and ours not in file.resolve().parents
+                    if known and not file.is_dir() and not is_video(str(file)):
                         pictures.append((str(file), file.relative_to(path)))
             elif not path.is_file():
                 raise FileNotFoundError(f"{path} does not exist" + "; a camera is camera:0" * given.isdecimal())

@@ -134,7 +134,7 @@ def check_records(records: Sequence[Any], source: str) -> None:
 
 def _load(path: str | Path) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: cannot read this JSON file ({error})") from error
 

@@ -660,6 +660,14 @@ def test_a_training_says_what_it_trains_on_and_writes_the_split_down(tmp_path, c
     assert digest(tmp_path / "photos") == before
 
 
+def test_one_photograph_is_not_validated_on(tmp_path, capsys):
+    picture(tmp_path / "photo04.jpg", "photo04")
+    xml(tmp_path / "photo04.xml", "photo04")
+    small = ["--backbone", "light", "--weights", "none", "--frozen", "0", "--out", str(tmp_path / "run")]
+    assert main(["train", "--data", str(tmp_path), *small]) == 1
+    assert ", val: there are no images to validate on; train without, by --val-every 0" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_training_counts_the_images_that_end_too_early(tmp_path, capsys, workers):

@@ -447,6 +447,15 @@ class TestPictures:
         predict(model, folder, "--no-pictures", out=folder / "flat")
         assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
 
+    def test_a_photograph_that_is_not_read_is_not_passed_over(self, model, folder, tmp_path, capsys):
+        (folder / "b2.jpg").rename(folder / "IMG_1.HEIC")
+        noise(0, (50, 50)).save(folder / "scan.tif")
+        (folder / "clip.gif").write_bytes(b"a video is given by its name")
+        assert main(["predict", str(model), str(folder), "--out", str(tmp_path / "out")]) == 1
+        assert "IMG_1.HEIC: cannot read this image (it holds no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
+        assert main(["predict", str(model), str(folder), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 0
+        assert "2 files skipped, first: " in capsys.readouterr().out
+
     def test_only_numbers(self, model, folder, tmp_path):
         args = ("--no-pictures", "--on-error", "skip", "--score-threshold", "0.005", "--format", "yolo_scores")
         predict(model, folder, film(tmp_path / "v.mp4", 2), *args, out=tmp_path / "out")
