@@ -1,6 +1,7 @@
 """Learned weights: charts to hover over, filter and zoom into, and the picture of one moment for the panel."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from lapnet_lab.charts import Chart, chart
 from lapnet_lab.lessons.weights.drift import Walk
+from lapnet_lab.lessons.weights.slots import KINDS, Slots
 from lapnet_lab.lessons.weights.study import LOSSES, Run, Which
 from lapnet_lab.style import BLACK, BLUE, GREY, ORANGE, VERMILLION, color, panel_row, styled
 
@@ -105,49 +107,75 @@ def loudness(pairs: Mapping[str, tuple[Any, Any]], run: Run) -> Chart:
     )  # fmt: skip
 
 
-def beside_one_over_part(runs: Mapping[str, Run]) -> Chart:
-    """The products of the localisation, "learned" and "steady", against 1 / (C*A * part) of the latter."""
-    asked, low, high = runs["steady"].one_over_part()
-    points = {rule: (asked, runs[rule].products("loc")) for rule in RULE}
-    lines = [
-        f"{rule}: the product is {np.exp(np.log(product / asked).mean()):.2f} times 1 / (CA S), geometric mean; within "
-        f"the rounding in {int(((low <= product) & (product <= high)).sum())} of {asked.size} grids"
-        for rule, (_, product) in points.items()
-    ]
-    looks = {"learned": (RULE["learned"], "circle-open"), "steady": (RULE["steady"], "square")}
+def who_has_the_say(runs: Mapping[str, Slots], shown: Sequence[str]) -> Chart:
+    """Share of the classification loss by whose it is, over the training.
+
+    Args:
+        shown: the runs that are drawn; of the others, held grids, which a click in the legend shows.
+    """
+    lines, traces = [], []
+    for name, run in runs.items():
+        lines.append(f"{name}: " + ", ".join(f"{kind} {x:.0%}" for kind, x in zip(KINDS, run.late, strict=True)))
+        kinds = list(zip(KINDS, ("dot", "dash", "solid"), run.shares.T, strict=True))
+        for kind, dash, share in kinds if name in shown else kinds[2:]:
+            traces.append(
+                go.Scatter(
+                    x=rounded(100 * run.steps / run.steps[-1], 3), y=rounded(100 * share, 3), mode="lines",
+                    name=f"{name}: {kind}", visible=True if name in shown else "legendonly",
+                    line={"color": RULE[name.partition(",")[0]], "dash": dash if name in shown else "dashdot",
+                          "width": 2},
+                    hovertemplate="after %{x:.0f} %: %{y:.0f} %<extra>%{fullData.name}</extra>",
+                )
+            )  # fmt: skip
+    title = "who has the say in the classification loss"
+    figure = chart(traces, title=title, x="% of the training", y="% of Lcls", height=400, yaxis_range=[0, 100])
+    return Chart(figure, "second half of the training\n" + "\n".join(lines))
+
+
+def beside_one_over_s(runs: Mapping[str, Slots], which: Which) -> Chart:
+    """The product of each grid against 1 / (C*A*S), where S is what the same run measured; grids that are seldom seen
+    stand out. Left out are those that the last quarter never saw."""
+    points, looks, wanted, lines = {}, {}, {}, []
+    for name, run in runs.items():
+        asked, product, rare = run.asked(which), run.product[which], run.rare(which)
+        for label, mask in ((name, ~rare), (f"{name}, seen seldom", rare & (run.seen[which] > 0))):
+            if mask.any():
+                points[label], wanted[label] = (asked, product), mask
+                looks[label] = (RULE[name.partition(",")[0]], "diamond" if mask[rare].any() else "circle-open")
+                mean = np.exp(np.log(product[mask] / asked[mask]).mean())
+                lines.append(f"{label}: {int(mask.sum())} grids, {mean:.2f} times 1 / (CA S), geometric mean")
+    run = next(iter(runs.values()))
+    ticks = [digit * 10.0**power for power in range(4) for digit in (1, 3)]
     return _compared(
-        points, runs["steady"], "\n".join(lines), title="localisation: a dot is a grid", ticks=(2, 3, 5, 10, 20, 40),
-        x="1 / (CA S), recorded with steady", y="λ_loc · λ_loc[c, a]", looks=looks, error_x=(low, high),
+        points, run, "\n".join(lines), title=f"{LOSSES[which]}: a dot is a grid", x="1 / (CA S)", y="λ · λ[c, a]",
+        looks=looks, ticks=ticks, wanted=wanted,
     )  # fmt: skip
 
 
 def _compared(
-    points: Mapping[str, tuple[Any, Any]], run: Run, text: str, *, title: str, x: str, y: str,
-    looks: Mapping[str, tuple[str, str]], ticks: Sequence[float], error_x: tuple[Any, Any] | None = None,
+    points: Mapping[str, tuple[Any, Any]], run: Run | Slots, text: str, *, title: str, x: str, y: str,
+    looks: Mapping[str, tuple[str, str]], ticks: Sequence[float], wanted: Mapping[str, Any] | None = None,
 ) -> Chart:  # fmt: skip
     """Two numbers of each grid against each other, on logarithmic axes, with the line on which they are equal.
 
     Args:
         points: name -> (x, y), each (C, A). looks: name -> colour and symbol. ticks: on both axes.
-        error_x: least and greatest x.
+        wanted: name -> which grids are drawn; all without.
     """
     names = [
         f"{n}, {w:.0f} × {h:.0f} px" for n, sizes in zip(run.class_names, run.shapes, strict=True) for w, h in sizes
     ]
-    every = np.concatenate([np.ravel(each) for pair in points.values() for each in pair])
+    masks = {name: np.ravel(wanted[name]) if wanted else np.full(len(names), True) for name in points}
+    drawn = {name: [np.ravel(each)[masks[name]] for each in pair] for name, pair in points.items()}
+    every = np.concatenate([each for pair in drawn.values() for each in pair])
     ends = rounded([every.min() * 0.9, every.max() * 1.1])
     traces = [go.Scatter(x=ends, y=ends, mode="lines", name="equal", line={"color": BLACK, "width": 1, "dash": "dot"})]
-    for name, (across, up) in points.items():
-        bars: dict[str, Any] = {}
-        if error_x is not None:
-            arms = [rounded(np.abs(end - across), 3) for end in error_x]
-            bars = {"error_x": {"type": "data", "symmetric": False, "arrayminus": arms[0], "array": arms[1],
-                                "thickness": 0.8, "width": 0}}  # fmt: skip
+    for name, (across, up) in drawn.items():
         traces.append(
             go.Scatter(
-                x=rounded(across), y=rounded(up), text=names, name=name, mode="markers",
+                x=rounded(across), y=rounded(up), text=list(compress(names, masks[name])), name=name, mode="markers",
                 marker={"color": looks[name][0], "symbol": looks[name][1], "size": 7},
-                hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>", **bars,
+                hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
     axes = {**_log_axis("x", ticks), **_log_axis("y", ticks)}

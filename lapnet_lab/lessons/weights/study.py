@@ -29,8 +29,6 @@ Which = Literal["loc", "cls"]
 LOSSES: dict[Which, str] = {"loc": "localisation", "cls": "classification"}
 RATE = TrainConfig(lr=0.04, warmup=100)
 """The schedule of the recorded trainings; each has its own number of steps."""
-DIGITS = 0.001
-"""To so much the recorded parts of the loss are rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +41,6 @@ class Run:
     steps: Int[np.ndarray, " T"]
     s: dict[str, Float[np.ndarray, " T"]]
     s_anchor: dict[str, Float[np.ndarray, "T C A"]]
-    loc_part: Float[np.ndarray, "C A"]
-    """Sum of (1 - O_hat)^2 of the grid's positives over N+, without weights: mean over the batches of the last quarter
-    in which it had one."""
     active: Float[np.ndarray, "C A"]
     """Share of the last quarter's batches in which the grid had a positive."""
 
@@ -62,13 +57,6 @@ class Run:
         """lambda * lambda[c, a], which is all that the loss knows of either."""
         return np.exp(-self.s[which][at]) * self.weights(which, at)
 
-    def one_over_part(self) -> tuple[Float[np.ndarray, "C A"], Float[np.ndarray, "C A"], Float[np.ndarray, "C A"]]:
-        """1 / (C*A * loc_part), where the product of the localisation should rest; and its least and its greatest value
-        that the rounding of the record allows."""
-        count, half = self.loc_part.size, DIGITS / 2
-        low, high = (1 / (count * part) for part in (self.loc_part + half, np.maximum(self.loc_part - half, half / 10)))
-        return 1 / (count * np.maximum(self.loc_part, half)), low, high
-
 
 def run_of(name: str, told: Mapping[str, Any]) -> Run:
     """A run from a line of data/runs/weights_voc_animals.jsonl, or from what `ablate.Watch` told of one's own."""
@@ -78,7 +66,7 @@ def run_of(name: str, told: Mapping[str, Any]) -> Run:
         name, tuple(told["class_names"]), np.array(told["shapes"]), steps,
         {which: np.array(told[f"s_{which}"]) for which in LOSSES},
         {which: np.array(told[f"s_{which}_anchor"]) for which in LOSSES},
-        np.array(told["loc_part"]), np.array(told["active_batches"]) / watched,
+        np.array(told["active_batches"]) / watched,
     )  # fmt: skip
 
 
