@@ -338,9 +338,9 @@ for name, run in say.items():
 figures.who_has_the_say(say, list(small))
 
 # %% [markdown]
-# **Notice** that held grids do *not* have most of the say, as we had expected. But absent for 64 batches or more, one
-# comes back 28 times too loud under the paper's rule, and too quiet under steady: its weight began small, and learns
-# only when seen. One seed each.
+# **Notice** that held grids do *not* have most of the say; we had expected it. But absent for 64 batches or more, one
+# comes back 28 times too loud under the paper's rule, and too quiet under steady: its weight began small. One seed
+# each; the third run had batches of eight.
 #
 # ## 5. A rule that stands still
 #
@@ -417,7 +417,7 @@ Predict(
     "Seldom seen: with a positive in under 10 % of the batches. How large are such grids' weights beside 1 / (CA S)?",
     ["right under both rules", "5 times too large under learned, right under steady", "5 times, and .6 times"],
     answer=2,
-    because="steady does not carry them up, but it does not bring them home in 1,000 steps either.",
+    because="steady does not carry them up, but in 1,000 steps it has not brought them home either.",
 )
 
 # %%
@@ -472,7 +472,7 @@ else:
 #
 # - **Weights fall with the area of the anchor**, in every class, loss and rule.
 # - **Two wishes**: anchor weights want $k/(CA)$ together, the loss weight wants 1. So λ rises without end.
-# - **Who is held is carried up**: that is why rare classes have large weights; but its background has no great say.
+# - **Who is held is carried up**: that is why rare classes have large weights.
 # - **Steady** gives the loss weight the sum of its anchors' gradients, and stands still.
 # - **In AP** the drift costs nothing that three seeds could prove; with AMS it even helps, and we do not know why.
 #
