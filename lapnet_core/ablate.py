@@ -20,7 +20,6 @@ from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
 from lapnet_core.files import write_whole
-from lapnet_core.losses import localization_loss
 from lapnet_core.method import Method
 from lapnet_core.peers import METHODS
 from lapnet_core.timing import machine_name
@@ -240,12 +239,13 @@ def measure(
 
 
 class Watch:
-    """Writes down LapNet's balance weights as a training goes on, and in its last quarter what they should balance."""
+    """Writes down LapNet's balance weights as a training goes on, and in how many batches of its last quarter each grid
+    (c, a) had a positive."""
 
     def __init__(self, steps: int) -> None:
         self.every, self.last_quarter = max(1, steps // WATCHED), steps * 3 // 4
         self.told: dict[str, Any] = {}
-        self.sums: torch.Tensor | None = None
+        self.active: torch.Tensor | int = 0
 
     def __call__(self, step: int, method: Method) -> None:
         loss: Any = getattr(method, "criterion", None)
@@ -253,23 +253,16 @@ class Watch:
         if loss is None or terms is None or loss.balance not in ("learned", "steady"):
             return
         if step % self.every == 0:
-            self.told.setdefault("shapes", _rounded(method.shapes))
+            self.told.setdefault("shapes", rounded(method.shapes))
             for name, s in loss.named_parameters():
-                self.told.setdefault(name, []).append(_rounded(s.detach()))
+                self.told.setdefault(name, []).append(rounded(s.detach()))
             self.told.setdefault("steps", []).append(step)
         if step > self.last_quarter:
             at, size = terms.positives, loss.s_loc_anchor.shape
-            grid = at.label * size[1] + at.anchor
-            part = torch.zeros(size.numel(), device=grid.device)
-            part.index_add_(0, grid, localization_loss(terms.predicted_overlap) / max(1, len(grid)))
-            count = grid.bincount(minlength=size.numel())
-            new = torch.stack((part, (count > 0).float(), count.float()))
-            self.sums = new if self.sums is None else self.sums + new
-            part_sum, active, positives = self.sums.view(3, *size)
+            count = (at.label * size[1] + at.anchor).bincount(minlength=size.numel())
+            self.active = (count > 0).int().view(size) + self.active
             if step % self.every == 0:
-                self.told["loc_part"] = _rounded(part_sum / active.clamp(min=1))
-                self.told["active_batches"] = active.int().tolist()
-                self.told["positives"] = positives.int().tolist()
+                self.told["active_batches"] = self.active.tolist()
 
 
 def results(out: Path) -> list[dict[str, Any]]:
@@ -313,8 +306,9 @@ def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric:
     return rows[::-1]
 
 
-def _rounded(values: Any) -> Any:
-    return np.vectorize(lambda x: float(f"{x:.4g}"))(values.float().cpu().numpy()).tolist()
+def rounded(values: Any) -> Any:
+    """Numbers of four digits, in lists, of a tensor, an array or a number."""
+    return np.vectorize(lambda x: float(f"{x:.4g}"), otypes=[float])(torch.as_tensor(values).cpu().numpy()).tolist()
 
 
 def _short(value: Any) -> Any:

@@ -80,7 +80,7 @@ def color(index: int) -> str:
 
 def contrast(one: Any, other: Any) -> float:
     """Between two colours, from 1 to 21 (WCAG 2)."""
-    low, high = sorted(map(_luminance, (one, other)))
+    low, high = sorted(float(luminance(mpl.colors.to_rgb(colour))) for colour in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -89,10 +89,11 @@ def ink(ground: Any) -> str:
     return max("black", "white", key=lambda letters: contrast(letters, ground))
 
 
-def _luminance(colour: Any) -> float:
-    rgb = np.array(mpl.colors.to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
+def luminance(rgb: Any) -> np.ndarray:
+    """Of colours (..., 3) between 0 and 1, relative to white (WCAG 2)."""
+    values = np.asarray(rgb, dtype=float)
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def panel_row(count: int, width: float = 3.1, height: float = 3.3) -> tuple[Figure, list[Axes]]:

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lapnet_lab.style import PAGE, READABLE
+from lapnet_lab.style import PAGE, READABLE, luminance
 
 LEAST = 7.5
 """Points; 10 pixels."""
@@ -42,8 +42,8 @@ def faults(figure: Figure) -> list[str]:
         said = text.get_text().replace("\n", " ")
         if not behind.size:
             continue
-        light = _luminance(behind)
-        low, high = np.minimum(light, _luminance(colour[:3])), np.maximum(light, _luminance(colour[:3]))
+        light = luminance(behind)
+        low, high = np.minimum(light, luminance(colour[:3])), np.maximum(light, luminance(colour[:3]))
         if (ratio := np.quantile((high + 0.05) / (low + 0.05), BEHIND)) < READABLE:
             found.append(f"“{said}” has a contrast of {ratio:.1f}")
         if text.get_fontsize() < LEAST:
@@ -66,8 +66,3 @@ def _beyond(ax: Axes) -> Iterator[Any]:
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
             if not ax.axison or not low - slack <= tick.get_loc() <= high + slack:
                 yield from (tick.label1, tick.label2)
-
-
-def _luminance(rgb: Any) -> Any:
-    values = np.asarray(rgb, dtype=float)
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lapnet_core.ablate import TABLES, append
+from lapnet_core.ablate import TABLES, append, rounded
 from lapnet_core.boxes import at_least_float32
 from lapnet_core.config import TrainConfig, small_photos
 from lapnet_core.data.named import open_dataset
@@ -121,7 +121,7 @@ class Recorder:
         loss: LapNetLoss = lapnet.criterion
         if self.hook is None:
             shape = loss.s_loc_anchor.shape[0], loss.s_loc_anchor.shape[1]
-            self.told["shapes"] = _short(lapnet.shapes.cpu().numpy())
+            self.told["shapes"] = rounded(lapnet.shapes.cpu().numpy())
             self.comebacks = {"loc": Comebacks(shape), "cls": Comebacks(shape)}
             self.heard, self.late = np.zeros(7), {name: np.zeros((4, *shape)) for name in ("loc", "cls")}
             self.hook = loss.register_forward_hook(self.hear)
@@ -155,8 +155,8 @@ class Recorder:
         """Write down the means since the look before."""
         means = self.heard[1:] / max(1, self.heard[0])
         for name, value in (
-            ("steps", step), ("cls_of", _short(means[:3])), ("loc", _short(means[3])), ("active", _short(means[4:])),
-            ("s_loc", _short(loss.s_loc.item())), ("s_cls", _short(loss.s_cls.item())),
+            ("steps", step), ("cls_of", rounded(means[:3])), ("loc", rounded(means[3])), ("active", rounded(means[4:])),
+            ("s_loc", rounded(loss.s_loc.item())), ("s_cls", rounded(loss.s_cls.item())),
         ):  # fmt: skip
             self.told[name].append(value)
         self.heard = np.zeros(7)
@@ -164,23 +164,18 @@ class Recorder:
     def finish(self, loss: LapNetLoss) -> None:
         """Write down the last weights, the comebacks, and of the last quarter what each slot's loss was on average."""
         _, _, of_held, held = self.late["cls"]
-        self.told["mean_held"] = _short(of_held / np.maximum(held, 1))
+        self.told["mean_held"] = rounded(of_held / np.maximum(held, 1))
         self.told["batches"] = self.steps - self.steps * 3 // 4
         for which, (of_active, active, _, _) in self.late.items():
             back = self.comebacks[which]
             self.told |= {
-                f"weight_{which}": _short(loss.anchor_weights[which == "cls"].cpu().numpy()),
-                f"mean_{which}": _short(of_active / np.maximum(active, 1)),
+                f"weight_{which}": rounded(loss.anchor_weights[which == "cls"].cpu().numpy()),
+                f"mean_{which}": rounded(of_active / np.maximum(active, 1)),
                 f"seen_{which}": active.astype(int).tolist(),
-                f"back_{which}": _short(back.told),
-                f"loud_{which}": _short(back.loud),
+                f"back_{which}": rounded(back.told),
+                f"loud_{which}": rounded(back.loud),
                 f"longest_{which}": back.longest.tolist(),
             }
-
-
-def _short(values: Any) -> Any:
-    """Numbers of four digits, in lists."""
-    return np.vectorize(lambda x: float(f"{x:.4g}"), otypes=[float])(np.asarray(values, dtype=float)).tolist()
 
 
 def configs() -> dict[str, TrainConfig]:
@@ -205,7 +200,7 @@ def record(name: str, config: TrainConfig, progress: bool = True) -> dict[str, A
     listening = recorder.seconds / (time.process_time() - before)
     return {
         "run": name, "class_names": list(dataset.class_names), "seed": config.seed, "batch_size": config.batch_size,
-        "lr": config.lr, "listening": _short(listening), "torch": torch.__version__,
+        "lr": config.lr, "listening": rounded(listening), "torch": torch.__version__,
         "machine": machine_name(config.device), "threads": torch.get_num_threads(), "date": time.strftime("%Y-%m-%d"),
         **recorder.told,
     }  # fmt: skip
