@@ -245,7 +245,7 @@ class Watch:
     def __init__(self, steps: int) -> None:
         self.every, self.last_quarter = max(1, steps // WATCHED), steps * 3 // 4
         self.told: dict[str, Any] = {}
-        self.active: torch.Tensor | int = 0
+        self.active: Any = 0
 
     def __call__(self, step: int, method: Method) -> None:
         loss: Any = getattr(method, "criterion", None)

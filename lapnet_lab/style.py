@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
@@ -80,7 +81,7 @@ def color(index: int) -> str:
 
 def contrast(one: Any, other: Any) -> float:
     """Between two colours, from 1 to 21 (WCAG 2)."""
-    low, high = sorted(float(luminance(mpl.colors.to_rgb(colour))) for colour in (one, other))
+    low, high = sorted(float(luminance(to_rgb(colour))) for colour in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
