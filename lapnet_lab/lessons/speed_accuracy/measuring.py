@@ -141,7 +141,7 @@ def measure(
     speeds = []
     for one, alone, together, operations in zip(contestants, single, batched, gmacs, strict=True):
         each = [1e3 * whole for whole, _ in alone]
-        low, _, high = quantiles(each, n=4) if len(each) > 1 else each * 3
+        low, _, high = quantiles(each, n=4, method="inclusive") if len(each) > 1 else each * 3
         method, backbone = one.kind
         speeds.append(
             Speed(
