@@ -122,11 +122,13 @@ def draw_box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool 
         style = (0, (3, 1.6)) if dashed and line_color == edge else "solid"
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=line_color, lw=line, ls=style))
     if label:
-        low, high = sorted(ax.get_xlim())
+        (low, high), (top, bottom) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
         late = x1 > low + 0.75 * (high - low)  # a name that began there would be cut at the picture's edge
+        above = y1 > top + 0.06 * (bottom - top)  # one that ended above the picture would not be seen
         ax.text(
-            min(x2, high) if late else x1, max(y1 - 2, 0), label, fontsize=8, va="bottom", color=ink(edge),
-            ha="right" if late else "left", clip_on=True, bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2},
+            min(x2, high) if late else max(x1, low), y1 - 2 if above else max(y1, top), label, fontsize=8,
+            va="bottom" if above else "top", color=ink(edge), ha="right" if late else "left", clip_on=True,
+            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2},
         )  # fmt: skip
 
 

@@ -61,8 +61,10 @@ def _is_drawn(text: Text) -> bool:
 def _beyond(ax: Axes) -> Iterator[Any]:
     """Labels of ticks that lie beyond the ends of an axis, or on an axis that is switched off: nobody draws them."""
     for axis in (ax.xaxis, ax.yaxis):
-        low, high = sorted(axis.get_view_interval())
+        placed = axis.get_transform().transform  # on a logarithmic axis ends and ticks lie by their logarithms
+        low, high = sorted(placed(np.asarray(axis.get_view_interval(), dtype=float)))
         slack = 1e-6 * (high - low)
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-            if not ax.axison or not low - slack <= tick.get_loc() <= high + slack:
+            at = placed(np.asarray([tick.get_loc()], dtype=float))[0]
+            if not ax.axison or not low - slack <= at <= high + slack:
                 yield from (tick.label1, tick.label2)
