@@ -25,8 +25,13 @@ BATCH = 8
 """Images in a batch, as `lapnet evaluate` takes them: so both say the same number, whatever the training's batch."""
 
 
+def decay_after(step: int, decay: float) -> float:
+    """d of the moving average after `step` steps. Early on it forgets fast: it started at random weights."""
+    return min(decay, (1 + step) / (10 + step))
+
+
 class Average:
-    """The moving average of a method (EMA): avg = d * avg + (1 - d) * state, d = min(decay, (1 + step) / (10 + step)).
+    """The moving average of a method (EMA): avg = d * avg + (1 - d) * state, with d from `decay_after`.
 
     All numbers of the state are averaged: BatchNorm's statistics have to fit the weights that they stand behind, what
     is constant stays what it is, and balance weights play no part in detection. Counts are copied.
@@ -37,8 +42,8 @@ class Average:
 
     @torch.no_grad()
     def update(self, method: Method, step: int) -> None:
-        """Take in the state after `step` steps. Early on the average forgets fast: it started at random weights."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        """Take in the state after `step` steps."""
+        weight = 1 - decay_after(step, self.decay)
         new = method.state_dict()
         for name, value in self.method.state_dict().items():
             if value.is_floating_point():

@@ -87,6 +87,7 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     found = [described] if described else sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
     named = [file for file in found if file.name.startswith("instances_") or file.name == "_annotations.coco.json"]
     parts: dict[str, list[Source]] = {}
+    places: list[Path] = []  # walked once, and only where there is such a file
     # COCO has keypoints and captions beside, in files of the same form
     for file in named or found:
         if not named and (not described and (file.name.startswith("image_info") or not _is_coco(file))):
@@ -95,7 +96,8 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
         words = re.findall(r"(?<![a-z])[a-z]+", f"{inner} {file.stem}".lower())
         splits = [word if word == "trainval" else SPLITS[word] for word in words if word in (*SPLITS, "trainval")]
         split = splits[0] if splits else "all"
-        parts.setdefault(split, []).append(((file, _coco_images(folder, file, split)), None))
+        places = places or [place for place, _ in folders_below(folder)]
+        parts.setdefault(split, []).append(((file, _coco_images(folder, places, file, split)), None))
     return Layout("COCO", parts) if parts else None
 
 
@@ -124,7 +126,7 @@ def _is_coco(file: Path) -> bool:
         return False
 
 
-def _coco_images(folder: Path, file: Path, split: str) -> Path:
+def _coco_images(folder: Path, places: Sequence[Path], file: Path, split: str) -> Path:
     """The folder that most images of a COCO file are in; of several, the one that is called after the split."""
     with file.open("rb") as content:
         head = content.read(HEAD).decode("utf-8", "replace")
@@ -137,4 +139,4 @@ def _coco_images(folder: Path, file: Path, split: str) -> Path:
     def suits(place: Path) -> tuple[int, bool]:
         return sum(located(name, place) is not None for name in names), split_of(place.relative_to(folder)) == split
 
-    return max([file.parent, *(place for place, _ in folders_below(folder))], key=suits)
+    return max([file.parent, *places], key=suits)

@@ -9,7 +9,7 @@ from typing import Any
 from lapnet_core.data.coco import CocoDetection
 from lapnet_core.data.common import DetectionDataset, join
 from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
-from lapnet_core.data.paths import folders_below, read_text
+from lapnet_core.data.paths import folders_below, read_lines
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
 from lapnet_core.data.types import DataError, OnError, Transform
 from lapnet_core.data.voc import VOCDetection
@@ -168,8 +168,7 @@ def _names(kind: str, source: Source) -> list[str]:
         return names
     if kind == "COCO":
         return coco_names(place[0])
-    lines = read_text(place / "ImageSets" / "Main" / f"{names}.txt", "this image set").splitlines()
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    return list(dict.fromkeys(read_lines(place / "ImageSets" / "Main" / f"{names}.txt", "this image set")))
 
 
 def _count(kind: str, source: Source) -> int | None:

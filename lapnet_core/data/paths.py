@@ -62,6 +62,11 @@ def read_text(path: Path, what: str) -> str:
         raise DataError(f"{path}: cannot read {what} ({error}){hint}") from error
 
 
+def read_lines(path: Path, what: str) -> list[str]:
+    """The lines of a text file that are not blank, without what is blank about them; raises as `read_text`."""
+    return [line.strip() for line in read_text(path, what).splitlines() if line.strip()]
+
+
 def files_in(folder: Path) -> set[str]:
     """The names of the files directly in a folder, read once: cheaper than asking for each of 118,000 images.
 

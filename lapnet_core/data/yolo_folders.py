@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from lapnet_core.data.layouts import SPLITS, Layout, Source, split_of
-from lapnet_core.data.paths import ends, folders_below, located, read_text
+from lapnet_core.data.paths import ends, folders_below, located, read_lines, read_text
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
 from lapnet_core.data.yolo import label_file
@@ -70,22 +70,17 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
         label_file(Path(image)) for sources in parts.values() for _, images in sources for image in images or ()
     ):
         return None
-    listings = {
-        place / name: [
-            line.strip() for line in read_text(place / name, "these class names").splitlines() if line.strip()
-        ]
-        for place, files in folders_below(folder)
-        for name in files
-        if name in CLASS_FILES or name.endswith(".names")
-    }
+    below = (place / name for place, files in folders_below(folder) for name in files)
+    listed = [file for file in below if file.name in CLASS_FILES or file.name.endswith(".names")]
+    listings = {file: read_lines(file, "these class names") for file in listed}
     if not listings:
         raise DataError(
             f"{folder}: there are label files of YOLO, but no class names: write {folder / 'data.yaml'}, with a "
             'line as "names: [cat, dog]"'
         )
     file, names = max(listings.items(), key=lambda listing: len(listing[1]))
-    for other, listed in listings.items():
-        if listed != names[: len(listed)]:  # LabelImg writes one for each folder
+    for other, called in listings.items():
+        if called != names[: len(called)]:  # LabelImg writes one for each folder
             raise DataError(f"{other} and {file} call the same numbers by different classes: make them agree")
     return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})})
 
@@ -164,6 +159,6 @@ def _images(place: Path, folder: Path) -> list[str]:
     if place.is_dir():
         below = [inner / name for inner, files in folders_below(place) for name in files]
         return sorted(str(file) for file in below if file.suffix.lower() in ANY_IMAGE)
-    lines = [line.strip().replace("\\", "/") for line in read_text(place, "this list of images").splitlines()]
-    listed = [(place.parent / line, located(line, folder)) for line in lines if line]
+    lines = [line.replace("\\", "/") for line in read_lines(place, "this list of images")]
+    listed = [(place.parent / line, located(line, folder)) for line in lines]
     return [str(beside if beside.is_file() else found or beside) for beside, found in listed]

@@ -16,6 +16,7 @@ from lapnet_core.data import Detection, Target
 from lapnet_core.data.named import Images, open_dataset, splits_of
 from lapnet_core.options import LapNetOptions
 from lapnet_core.scenes import Scenes
+from lapnet_core.validation import decay_after
 from lapnet_lab.records import DATA
 
 Line = dict[str, Any]
@@ -123,12 +124,12 @@ def wander(steps: int = 400, falling: bool = False, rate: float = 0.1, seed: int
 def averaged(path: Sequence[float], decay: float, gently: bool = True) -> list[float]:
     """The moving average of a path, as `--ema` has it.
 
-    gently: the decay starts small and rises, as the library's (`lapnet_core.validation.Average`); else it is the same
-        from the first step on.
+    gently: the decay starts small and rises, as the library's (`validation.decay_after`); else it is the same from the
+        first step on.
     """
     average = [path[0]]
     for step, value in enumerate(path[1:], 1):
-        d = min(decay, (1 + step) / (10 + step)) if gently else decay
+        d = decay_after(step, decay) if gently else decay
         average.append(d * average[-1] + (1 - d) * value)
     return average
 

@@ -1,6 +1,5 @@
 """Who has the say in the losses: what `recording` wrote down while both rules trained, batch by batch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 
 from lapnet_lab.lessons.weights.study import LOSSES
 from lapnet_lab.records import DATA
+from lapnet_lab.runs import runs
 
 KINDS = ("positives", "background of active grids", "background of held grids")
 """Whose the classification loss is. A held grid (c, a) has no positive in the batch: all of it is background."""
@@ -79,6 +79,5 @@ def slots_of(told: Mapping[str, Any]) -> Slots:
 
 def recorded(data: Path = DATA) -> dict[str, Slots]:
     """The recorded trainings, by name: both rules with batches of two, and those with batches of eight."""
-    lines = (data / "runs" / "slots_voc_animals.jsonl").read_text("utf-8").splitlines()
-    runs = {told["run"]: slots_of(told) for told in map(json.loads, lines)}
-    return {name: runs[name] for name in sorted(runs, key=lambda name: (not name.endswith("batch 2"), name))}
+    found = {told["run"]: slots_of(told) for told in runs(data / "runs" / "slots_voc_animals.jsonl")}
+    return {name: found[name] for name in sorted(found, key=lambda name: (not name.endswith("batch 2"), name))}

@@ -3,7 +3,6 @@
 The laws of their drift, which need no training, are in `drift`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +72,9 @@ def run_of(name: str, told: Mapping[str, Any]) -> Run:
 def recorded(data: Path = DATA) -> dict[str, Run]:
     """The recorded trainings on voc_animals: "learned, AMS", the paper's complete method; "learned"; "steady"; and
     "steady, 4500 steps"."""
-    lines = (data / "runs" / "weights_voc_animals.jsonl").read_text("utf-8").splitlines()
-    runs = {told["run"]: run_of(told["run"], told) for told in map(json.loads, lines)}
+    found = {told["run"]: run_of(told["run"], told) for told in runs(data / "runs" / "weights_voc_animals.jsonl")}
     order = ("learned, AMS", "learned", "steady", "steady, 4500 steps")
-    return {name: runs[name] for name in order}
+    return {name: found[name] for name in order}
 
 
 def objects(run: Run, data: Path = DATA) -> Float[np.ndarray, " C"]:
