@@ -313,3 +313,31 @@ def yolo_losses(raw, shapes, image_size, objects, ignore=0.5):
     number = max(number, 1)
     parts = {"box": box / number, "objectness": objectness / number, "classification": classification / number}
     return parts, close
+
+
+def doubts(detections, targets, sure):
+    """(image, row, annotated label or None) of each detection that the annotations contradict, in the images' order."""
+    found = []
+    for image, (detected, target) in enumerate(zip(detections, targets, strict=True)):
+        boxes, labels = detected["boxes"].tolist(), detected["labels"].tolist()
+        objects, names = target["boxes"].tolist(), target["labels"].tolist()
+        ignored = target["difficult"].tolist()
+        rows = [row for row, score in enumerate(detected["scores"].tolist()) if score >= sure]
+        for row in rows:
+            a = [Fraction(x) for x in boxes[row]]
+            shares = []
+            for k, other in enumerate(objects):
+                b = [Fraction(x) for x in other]
+                width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+                inner = max(width, 0) * max(height, 0)
+                first, second = ((x[2] - x[0]) * (x[3] - x[1]) for x in (a, b))
+                whole = first if ignored[k] else first + second - inner
+                shares.append(inner / whole if whole else Fraction(0))
+            best = max(range(len(objects)), key=lambda k: shares[k], default=None)
+            if best is None or shares[best] < Fraction(1, 10):
+                found.append((image, row, None))
+            elif shares[best] >= Fraction(1, 2) and not ignored[best] and names[best] != labels[row]:
+                own = [other for other in rows if labels[other] == names[best]]
+                if all(iou(boxes[other], objects[best], Fraction) < Fraction(1, 2) for other in own):
+                    found.append((image, row, names[best]))
+    return found

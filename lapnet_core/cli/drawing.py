@@ -36,6 +36,38 @@ def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Im
     return drawn
 
 
+CROP, CAPTION, COLUMNS = 150, 32, 8
+
+
+def contact_sheet(crops: Sequence[tuple[Image.Image, str]]) -> Image.Image:
+    """Square pictures in rows, each with its caption of two lines below."""
+    rows = -(-len(crops) // COLUMNS)
+    sheet = Image.new("RGB", (min(len(crops), COLUMNS) * CROP, rows * (CROP + CAPTION)), "white")
+    pen, font = ImageDraw.Draw(sheet), _font(12)
+    for n, (crop, caption) in enumerate(crops):
+        left, top = n % COLUMNS * CROP, n // COLUMNS * (CROP + CAPTION)
+        sheet.paste(crop.resize((CROP - 4, CROP - 4)), (left + 2, top + 2))
+        for k, line in enumerate(caption.split("\n")):
+            while font.getlength(line) > CROP - 6:
+                line = f"...{line[4:]}"
+            pen.text((left + 3, top + CROP + 15 * k), line, fill="black", font=font)
+    return sheet
+
+
+def cropped(image: Image.Image, box: Sequence[float], others: Sequence[Sequence[float]]) -> Image.Image:
+    """A square part of the image about a box, which is drawn in vermilion, the others in blue."""
+    shown = image.copy()
+    pen = ImageDraw.Draw(shown)
+    x1, y1, x2, y2 = box
+    side = min(round(max(x2 - x1, y2 - y1, 8) * 1.8), *image.size)
+    line = max(1, round(side / 80))
+    for other, color in [*((other, COLORS[1]) for other in others), (box, COLORS[5])]:
+        pen.rectangle(tuple(other), outline=color, width=line)
+    left = min(max(0, round((x1 + x2 - side) / 2)), image.width - side)
+    top = min(max(0, round((y1 + y2 - side) / 2)), image.height - side)
+    return shown.crop((left, top, left + side, top + side))
+
+
 @lru_cache
 def _font(size: int) -> Any:
     return ImageFont.load_default(size=size)

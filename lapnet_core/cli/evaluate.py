@@ -32,6 +32,8 @@ class Evaluate:
     """Write the figures here; a name that is taken gets a number."""
     results: Path | None = None
     """Write COCO's results JSON here (COCO only), as the test-dev server takes it; likewise."""
+    doubts: Path | None = None
+    """Write a picture here (PNG) of objects that the annotations may lack or call by another name; likewise."""
 
     def run(self, given: Sequence[str]) -> int:
         from tqdm.auto import tqdm
@@ -51,7 +53,7 @@ class Evaluate:
             dataset = self._dataset(detector)
             if self.results is not None and not isinstance(dataset, CocoDetection):
                 raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
-            for path in filter(None, (self.json, self.results) if rank == 0 else ()):
+            for path in filter(None, (self.json, self.results, self.doubts) if rank == 0 else ()):
                 check_writable(path)
             workers, share = min(self.workers, usable_cores()), -(-len(dataset) // (self.batch_size * world))
             batches = detector.predict_batches(dataset, self.batch_size, workers, rank, world)
@@ -66,8 +68,10 @@ class Evaluate:
 
     def _report(self, names: tuple[str, ...], dataset: Any, detections: Any, targets: Any, skipped: list[str]) -> None:
         """Say and write what was measured."""
+        from lapnet_core.cli.doubting import hint, said, write_sheet
         from lapnet_core.data import CocoDetection, SkipReport
         from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
+        from lapnet_core.evaluate.doubts import doubts
         from lapnet_core.files import write_new, wrote
 
         report: SkipReport = getattr(dataset, "report", SkipReport())
@@ -95,6 +99,12 @@ class Evaluate:
             measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
             print(measured)
             figures["coco_ap"], figures["coco_ap50"] = _number(measured.ap), _number(measured.ap50)
+        doubted = doubts(detections, targets, len(names)) if annotated else []
+        if self.doubts is not None and annotated:
+            print(*said(names, doubted, detections, targets, figures["voc_area"]), sep="\n")
+            print(write_sheet(self.doubts, dataset, names, doubted, targets) if doubted else "no picture is written")
+        elif line := hint(doubted, targets):
+            print(line)
         if self.json is not None:
             text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
             print(wrote(self.json, write_new(self.json, lambda part: part.write_text(text, encoding="utf-8"))))
