@@ -1,6 +1,5 @@
 """torchvision's detectors around our backbones, behind the seam. Their losses and their matching are the library's."""
 
-import copy
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -167,18 +166,6 @@ class SSDMethod(TorchvisionMethod):
         maps = [pyramid.out_channels] * len(LEVELS)
         head = SSDHead(maps, boxes.num_anchors_per_location(), num_classes + 1)
         return SSD(pyramid, boxes, (1, 1), num_classes + 1, head=head)  # the size is for the transform alone
-
-    def with_boxes(self, factor: float) -> "SSDMethod":
-        """A copy with default boxes that are so many times as large a share of the image.
-
-        For images of another size than those trained on: what the network says is relative to boxes of so many pixels,
-        as for every detector with anchors, and a share of a larger image is more of them.
-        """
-        other = copy.deepcopy(self)
-        boxes = other.model.anchor_generator
-        boxes._wh_pairs = [pairs.clamp(0, 1) * factor for pairs in boxes._wh_pairs]
-        boxes.clip = False  # to the image trained on, as here, and not to this one
-        return other
 
 
 class FasterRCNNMethod(TorchvisionMethod):

@@ -14,7 +14,6 @@ import pytest
 import torch
 from drawing import drive
 from exercises import check_solutions, check_stub
-from torchvision.models.detection.image_list import ImageList
 
 from lapnet_core import ablate
 from lapnet_core.detector import Detector
@@ -151,23 +150,6 @@ def test_only_square_inputs_are_compared(detectors: list[Detector]) -> None:
     one = detectors[0]
     with pytest.raises(ValueError, match="192 × 224 px; only square"):
         measuring.at_size(Detector(one.method, one.class_names, (192, 224)), 128)
-
-
-def test_anchors_keep_their_pixels_at_another_size() -> None:
-    """SSD's, too, which are shares of the image: what it says is relative to boxes of so many pixels."""
-
-    def sides(detector: Detector) -> torch.Tensor:
-        images = torch.zeros(1, 3, *detector.image_size)
-        maps = list(detector.method.model.backbone(images).values())  # pyright: ignore
-        (boxes,) = detector.method.model.anchor_generator(ImageList(images, [detector.image_size]), maps)  # pyright: ignore
-        return (boxes[:, 2:] - boxes[:, :2]).round(decimals=3).unique(dim=0)
-
-    ssd = measuring.untrained(("ssd", "tf_efficientnet_lite0"))
-    trained = sides(ssd)
-    for size in (128, 256):
-        assert torch.equal(sides(measuring.at_size(ssd, size)), trained)
-    assert torch.equal(sides(ssd), trained)
-    assert not torch.equal(sides(Detector(ssd.method, ssd.class_names, (256, 256))), trained)
 
 
 # The recording

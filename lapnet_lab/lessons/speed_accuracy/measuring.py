@@ -22,7 +22,6 @@ from lapnet_core.config import small_photos
 from lapnet_core.data import collate, eval_transform
 from lapnet_core.detector import Detector
 from lapnet_core.peers import METHODS, method_class
-from lapnet_core.peers.torchvision import SSDMethod
 from lapnet_core.scenes import Scenes
 from lapnet_core.timing import MadeUp
 
@@ -86,8 +85,8 @@ def kind_of(detector: Detector) -> tuple[str, str]:
 
 
 def at_size(detector: Detector, size: int) -> Detector:
-    """The same network, asked for square images of another size. Anchors stay as they are in pixels; SSD's, which are
-    shares of the image, are made so.
+    """The same network, asked for square images of another size. Anchors stay as they are in pixels, but for SSD's,
+    which are shares of the image.
 
     Raises:
         ValueError: it was trained on images that are not square.
@@ -95,10 +94,7 @@ def at_size(detector: Detector, size: int) -> Detector:
     height, width = detector.image_size
     if height != width:
         raise ValueError(f"it was trained at {height} × {width} px; only square inputs are compared here")
-    method = detector.method
-    if isinstance(method, SSDMethod):
-        method = method.with_boxes(width / size)
-    return Detector(method, detector.class_names, (size, size))
+    return Detector(detector.method, detector.class_names, (size, size))
 
 
 def contestants(detectors: Sequence[Detector], sizes: Sequence[int], weights: Weights) -> list[Contestant]:
