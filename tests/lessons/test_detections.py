@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from lapnet_core.data import Detection, Target
 from lapnet_core.evaluate import coco_map_from_targets, voc_map
+from lapnet_core.evaluate.doubts import doubts
 from lapnet_core.evaluate.voc import in_order
 from lapnet_core.evaluate.voc import judge as judge_all
 from lapnet_core.scenes import SCENE_CLASSES
@@ -435,3 +436,23 @@ def test_the_functions_of_the_lesson_are_asked_for() -> None:
     for name, exercise in EXERCISES.functions.items():
         assert judge(name, exercise.solution).done is True
         assert judge(name, None).done is None
+
+
+def test_forgotten_objects_are_missing_and_found_again() -> None:
+    lacking, forgotten = study.forgetful(targets(), 0.2, 0)
+    again, _ = study.forgetful(targets(), 0.2, 0)
+    for before, after, twice, gone in zip(targets(), lacking, again, forgotten, strict=True):
+        assert torch.equal(after["boxes"], twice["boxes"])
+        assert len(after["labels"]) + len(gone) == len(before["labels"])
+        rest = {tuple(box) for box in after["boxes"].tolist()} | {tuple(box) for box in gone.tolist()}
+        assert rest == {tuple(box) for box in before["boxes"].tolist()}
+        assert int(after["difficult"].sum()) == int(before["difficult"].sum())
+        assert len(after["labels"]) == len(after["difficult"]) == len(after["boxes"])
+    assert study.mean_ap(kept(), lacking) < study.mean_ap(kept(), targets()) - 0.05
+    doubted = doubts(kept(), lacking, CLASSES, sure=0.7)
+    overlooked = [one for one in doubted if one.annotated is None]
+    assert len(overlooked) / 2 < study.found_again(overlooked, forgotten) <= len(overlooked)
+    assert study.found_again(overlooked, [gone[:0] for gone in forgotten]) == 0
+    nothing, none = study.forgetful(targets(), 0.0, 0)
+    assert sum(map(len, none)) == 0
+    assert study.mean_ap(kept(), nothing) == study.mean_ap(kept(), targets())

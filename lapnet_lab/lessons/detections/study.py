@@ -16,6 +16,7 @@ from torchvision.ops import batched_nms, box_iou
 from lapnet_core.data import Detection, Target
 from lapnet_core.evaluate import voc_map
 from lapnet_core.evaluate.bootstrap import draws, interval, verdicts
+from lapnet_core.evaluate.doubts import Doubt
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_lab.records import DATA
 
@@ -234,6 +235,30 @@ def three_aps(one: Ranking) -> tuple[float, float, float]:
 def mean_ap(found: Sequence[Detection], targets: Sequence[Target]) -> float:
     """VOC's, by area, at an IoU of .5."""
     return voc_map(found, targets, len(SCENE_CLASSES)).mean_ap
+
+
+def forgetful(targets: Sequence[Target], share: float, seed: int) -> tuple[list[Target], list[Tensor]]:
+    """The targets without some of their objects, each forgotten with the probability `share`; difficult ones stay.
+
+    Returns:
+        the targets, and for each scene the boxes of what it lacks now, (n, 4) xyxy in pixels.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    lacking: list[Target] = []
+    forgotten: list[Tensor] = []
+    for target in targets:
+        gone = (torch.rand(len(target["labels"]), generator=draw) < share) & ~target["difficult"]
+        boxes = target["boxes"].as_subclass(Tensor)
+        forgotten.append(boxes[gone])
+        kept = {"boxes": boxes[~gone], "labels": target["labels"][~gone], "difficult": target["difficult"][~gone]}
+        lacking.append(Target(**{**target, **kept}))
+    return lacking, forgotten
+
+
+def found_again(doubted: Sequence[Doubt], forgotten: Sequence[Tensor]) -> int:
+    """How many of the doubts lie on a forgotten object, with an IoU of at least .5."""
+    on = [box_iou(doubt.box[None], forgotten[doubt.image]) for doubt in doubted]
+    return sum(bool((iou >= 0.5).any()) for iou in on)
 
 
 # ---- crowds ---------------------------------------------------------------------------------------------------------
