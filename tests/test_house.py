@@ -215,7 +215,7 @@ def test_every_lesson_has_a_notebook():
 
 BUDGETS = {
     "the method and its training": 4060,
-    "data": 2460,
+    "data": 3010,
     "cli": 1100,
     "peers": 650,
     "deploy": 1200,

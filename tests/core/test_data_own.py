@@ -520,8 +520,8 @@ PNG = png()
         ({"data.yaml": "names: [a]", "images/a.png": PNG}, r"none of 1 images has a label file; .*labels/a\.txt"),
         ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
         (
-            {"a.jpg": "x", "annotations.xml": "<annotations><image/></annotations>"},
-            "holds <annotations> .* CVAT exports",
+            {"a.jpg": "x", "notes.xml": "<project/>"},
+            "notes.xml: holds <project> and not <annotation>",
         ),
         ({"photos.zip": "x"}, r"It holds 1 \.zip; .* converted, as by Datumaro\. --data takes the folder, unpacked"),
         ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
@@ -586,7 +586,9 @@ def test_a_file_can_be_named_too(tmp_path):
     for name in of("test"):
         picture(tmp_path / f"{name}.jpg", name)
     assert find(tmp_path / "few.json").layout.kind == "COCO"
-    with pytest.raises(DataError, match=r"takes a folder, a \.yaml of YOLO or a \.json of COCO"):
+    with pytest.raises(
+        DataError, match=r"takes a folder, a \.yaml of YOLO, a \.json of COCO, CreateML or LabelMe, an \.xml"
+    ):
         open_dataset(str(tmp_path / "photo04.jpg"), "train")
     with pytest.raises(DataError, match=r'data "nothing": neither nothing nor .* exists\. Give --data the path'):
         open_dataset("nothing", "train")
