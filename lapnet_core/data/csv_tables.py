@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lapnet_core.data.layouts import SPLITS, Layout, split_named
@@ -15,41 +14,69 @@ from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
 from lapnet_core.data.yolo import BEYOND
 
-# By what columns are called, in small letters and without what is neither letter nor digit; the first that is there.
+# What columns are called, in small letters and without what is neither letter nor digit; of several, the first counts.
 IMAGES = ("filename", "imagefilename", "imagename", "filepath", "imagepath", "path", "image", "imageid", "file", "img")
 CLASSES = ("classname", "labelname", "class", "label", "category", "categoryname", "classid", "labelid", "categoryid")
 CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+EXTENTS = (("x", "y", "w", "h"), ("xmin", "ymin", "w", "h"), ("left", "top", "width", "height"))
+EXTENTS += (("xmin", "ymin", "width", "height"), ("x", "y", "width", "height"))
 TEXT = ("bbox",)
-BOXES = (*CORNERS, ("x", "y", "w", "h"), ("xmin", "ymin", "w", "h"), ("left", "top", "width", "height"))
-BOXES += (("xmin", "ymin", "width", "height"), ("x", "y", "width", "height"), TEXT)
 SIZES = (("height", "width"), ("imageheight", "imagewidth"), ("imgheight", "imgwidth"))
 OF_SPLITS = ("split", "subset", "set")
 CROWDS = ("difficult", "isgroupof", "iscrowd")
 HEADLESS = ("path", "x1", "y1", "x2", "y2", "class")
-"""What keras-retinanet's tables have, whose first line is a box."""
+"""The columns of keras-retinanet's tables, which do not name them."""
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a table are what, by their places."""
+class Table:
+    """A table and which of its columns are what.
 
-    count: int
-    image: int
-    box: Sequence[int]
-    """Two corners, or the upper left one, width and height; or a text of these four."""
-    corners: bool
-    label: int | None
-    crowd: int | None
-    split: int | None
-    size: Sequence[int]
-    decimal: str
-    told: str
-    """How they were understood."""
+    Raises:
+        ValueError: that is not certain: a sentence without its subject, the table.
+        DataError: it cannot be read.
+    """
+
+    def __init__(self, file: Path) -> None:
+        text = read_text(file, "this table")
+        delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+        try:
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+        except csv.Error as error:
+            raise DataError(f"{file}: cannot read this table ({error})") from error
+        if not rows:
+            raise ValueError("is empty")
+        self.file, self.rows, header = file, rows[1:], [" ".join(name.split()) for name in rows[0][1]]
+        self.headless = Path(header[0]).suffix.lower() in ANY_IMAGE
+        if self.headless:
+            if len(header) != 6 or not all(re.fullmatch(r"-?[\d.]*", side) for side in header[1:5]):
+                raise ValueError(f"names no columns, and is not of the form {', '.join(HEADLESS)}")
+            self.rows, header = rows, list(HEADLESS)
+        self.header, self.decimal = header, "," if delimiter == ";" else "."  # as Excel writes both
+        known = [re.sub(r"[\W_]", "", name.lower()) for name in header]
+        form = next((form for form in (*CORNERS, *EXTENTS, TEXT) if all(known.count(name) == 1 for name in form)), ())
+        size = next((pair for pair in SIZES if {*pair} <= {*known} - {*form}), ())
+        one = [
+            next((known.index(name) for name in names if known.count(name) == 1), None)
+            for names in (IMAGES, CLASSES, OF_SPLITS, CROWDS)
+        ]
+        self.image, self.label, self.split, self.crowd = one
+        self.box, self.size = [known.index(name) for name in form], [known.index(name) for name in size]
+        self.corners = form in CORNERS
+        if self.image is None or not form:
+            lacks = "four columns such as xmin, ymin, xmax, ymax" if self.image is not None else "a column as filename"
+            raise ValueError(f"lacks {lacks} (it has {', '.join(header):.200})")
+        if form == TEXT and not size:
+            raise ValueError(
+                "does not say whether a bbox is x, y, width, height or two corners: make four columns of it"
+            )
+        self.shares = self._are_shares()
 
     def sides(self, row: Sequence[str]) -> list[str]:
-        """The four coordinates of a row as they stand there, all blank where it has no box."""
-        if len(row) != self.count:
-            raise ValueError(f"has {len(row)} fields, and not {self.count} as the first line")
+        """The four coordinates of a row as they stand there, all blank where it has no box; ValueError where a field
+        is lacking."""
+        if len(row) != len(self.header):
+            raise ValueError(f"has {len(row)} fields, and not {len(self.header)} as the first line")
         texts = [row[place].strip() for place in self.box]
         texts = re.split(r"[,\s]+", texts[0].strip("[]() ")) if len(texts) == 1 else texts
         return [text.replace(self.decimal, ".") for text in texts]
@@ -60,6 +87,46 @@ class Columns:
         box = (x, y, *far) if self.corners else (x, y, x + far[0], y + far[1])
         crowd = self.crowd is not None and row[self.crowd].strip().lower() in ("1", "true")
         return Drawn("object" if self.label is None else row[self.label], box, difficult=crowd)
+
+    def _are_shares(self) -> bool:
+        """Whether all boxes are shares of the image: in pixels, all would be within the first one."""
+        found = False
+        for _, row in self.rows:
+            with suppress(ValueError):
+                if not all(-BEYOND <= side <= 1 + BEYOND for side in numbers(self.sides(row), 4)):
+                    return False
+                found = True
+        return found
+
+    def told(self) -> str:
+        """How it was understood."""
+        if self.headless:
+            return f"a table that names no columns, taken as {', '.join(HEADLESS)}"
+        form = "" if self.corners else "upper left corner, width, height; "
+        said = f"boxes from {', '.join(self.header[place] for place in self.box)} ({form}"
+        said += "shares of the image), " if self.shares else "pixels), "
+        if self.label is not None:
+            return f"{said}classes from {self.header[self.label]}"
+        return (
+            f'{said}all of one class, "object", as no column is called class or label ({", ".join(self.header):.200})'
+        )
+
+    def images(self, split: str) -> list[Listed]:
+        """Its images, each with its rows; of this split, where no column says another."""
+        images: dict[tuple[str, str], Listed] = {}
+        for number, row in self.rows:
+            fields = [field.strip() for field in row] + [""] * len(self.header)
+            name, sides = fields[self.image or 0], [fields[place] for place in self.size]
+            own = split if self.split is None else SPLITS.get(fields[self.split].lower(), split)
+            size, inside = (sides[0], sides[1]) if sides else None, "" if name else f"row {number}"
+            new = Listed(self.file, name, own, self.read, [], size, self.shares, inside=inside)
+            image = images.setdefault((own, name or inside), new)
+            if image.size != size:
+                image.problem = f"row {number} gives another size of {name} than the first of its rows"
+            # a row without a box says that the image has no objects
+            if len(row) != len(self.header) or any(self.sides(row)):
+                image.objects.append((number, row))
+        return list(images.values())
 
 
 def tables(folder: Path, described: Path | None = None) -> Layout | None:
@@ -72,88 +139,21 @@ def tables(folder: Path, described: Path | None = None) -> Layout | None:
     images: list[Listed] = []
     left, notes = [], []
     for file in [described] if described else below(folder, ".csv"):
-        text = read_text(file, "this table")
-        delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+        place = file.relative_to(folder)
         try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-            header = rows[0][1] if rows else []
-            headless = Path(header[0]).suffix.lower() in ANY_IMAGE if header else False
-            if headless and not (len(header) == 6 and all(re.fullmatch(r"-?[\d.]*", side) for side in header[1:5])):
-                raise ValueError(f"has no line of column names, and is not of the form {', '.join(HEADLESS)}")
-            columns = _columns([*HEADLESS] if headless else header, "," if delimiter == ";" else ".")
-        except csv.Error as error:
-            raise DataError(f"{file}: cannot read this table ({error})") from error
+            table = Table(file)
+        except DataError:
+            raise
         except ValueError as error:
-            left.append(f"{file.relative_to(folder)} {error}")
+            left.append(f"the table {place} {error}")
             continue
-        rows = rows if headless else rows[1:]
-        shares = _are_shares(columns, [row for _, row in rows])
-        told = f"{columns.told}, in {'shares of the image' if shares else 'pixels'}"
-        notes.append(f"no line of column names, taken as {', '.join(HEADLESS)}" if headless else told)
-        images += _listed(file, split_named(file.relative_to(folder)), columns, rows, shares)
+        images += table.images(split_named(place))
+        notes.append(table.told())
     if left and not images:
         raise DataError(
-            f"{folder}: no annotations that are known: the table {left[0]}. Its first line must have the columns "
-            "filename (or image_id), class (or label), and xmin, ymin, xmax, ymax (or x1, y1, x2, y2; or x, y, w, h "
-            "from the upper left corner): rename them; or export VOC, COCO or YOLO"
+            f"{folder}: no annotations that are known, and {left[0]}. Wanted are filename (or image_id), class (or "
+            "label), and xmin, ymin, xmax, ymax (or x1, y1, x2, y2; or x, y, w, h, where x, y is the upper left "
+            "corner): rename its columns; or export VOC, COCO or YOLO"
         )
-    notes += [f"left out: the table {said}" for said in left]
+    notes += [f"left out, as {said}" for said in left]
     return layout("CSV", folder, images, {"what": "row"}, dict.fromkeys(notes)) if images else None
-
-
-def _columns(header: Sequence[str], decimal: str) -> Columns:
-    """Raises ValueError where it is not certain which are what."""
-    known = [re.sub(r"[\W_]", "", name.lower()) for name in header]
-
-    def place(names: Sequence[str]) -> int | None:
-        return next((known.index(name) for name in names if known.count(name) == 1), None)
-
-    image, label = place(IMAGES), place(CLASSES)
-    form = next((form for form in BOXES if all(known.count(name) == 1 for name in form)), None)
-    if image is None or form is None:
-        lacking = "is empty" if not header else f"has the columns {', '.join(header):.200}"
-        raise ValueError(
-            f"{lacking}, and none {'of a box' if image is not None else 'that names an image'} that is known"
-        )
-    size = next((pair for pair in SIZES if {*pair} <= {*known} - {*form}), ())
-    if form == TEXT and not size:
-        raise ValueError("does not say whether its bbox is x, y, width, height or two corners: make four columns of it")
-    told = f"boxes from {', '.join(header[known.index(name)] for name in form)}"
-    told += "" if form in CORNERS else " (the upper left corner, width, height)"
-    if label is None:
-        told += f', all of a class "object", as none of {", ".join(header)} is called class or label'
-    box, sizes = [known.index(name) for name in form], [known.index(name) for name in size]
-    how = (box, form in CORNERS, label, place(CROWDS), place(OF_SPLITS), sizes)
-    return Columns(len(header), image, *how, decimal, told)
-
-
-def _are_shares(columns: Columns, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether all boxes are shares of the image: in pixels, all would be within the first one."""
-    found = False
-    for row in rows:
-        with suppress(ValueError):
-            if not all(-BEYOND <= side <= 1 + BEYOND for side in numbers(columns.sides(row), 4)):
-                return False
-            found = True
-    return found
-
-
-def _listed(
-    file: Path, split: str, columns: Columns, rows: Sequence[tuple[int, Sequence[str]]], shares: bool
-) -> list[Listed]:
-    """The images of a table, each with its rows."""
-    images: dict[tuple[str, str], Listed] = {}
-    for number, row in rows:
-        fields = [field.strip() for field in row] + [""] * columns.count
-        name, height_width = fields[columns.image], [fields[place] for place in columns.size]
-        own = SPLITS.get(fields[columns.split].lower(), split) if columns.split is not None else split
-        size = (height_width[0], height_width[1]) if height_width else None
-        new = Listed(file, name, own, columns.read, [], size, shares, inside="" if name else f"row {number}")
-        image = images.setdefault((own, name or new.inside), new)
-        if image.size != size:
-            image.problem = f"row {number} gives another size of {name} than the first of its rows"
-        # a row without a box says that the image has no objects
-        if len(row) != columns.count or any(columns.sides(row)):
-            image.objects.append((number, row))
-    return list(images.values())

@@ -228,25 +228,30 @@ def steps(name: str) -> tuple[str, ...]:
 def layout(
     kind: str, folder: Path, images: Sequence[Listed], about: Mapping[str, Any], notes: Iterable[str] = ()
 ) -> Layout:
-    """The splits of images that were listed. Where the file does not say, the folder of an image tells its split."""
+    """The splits of images that were listed. Where no file says one, the folder of an image tells it."""
     pictures, told = Pictures(folder), list(notes)
     ranks = [pictures.find(image) for image in images]
-    parts: dict[str, dict[str, Listed]] = {}
+    if all(image.split == "all" for image in images):
+        for image in images:
+            image.split = split_of(image.path.relative_to(folder).parent) if image.path else "all"
+        # one that is missing has no folder that would tell: so that it is a fault, it goes with the first
+        first = next((image.split for image in images if image.split != "all"), "all")
+        for image in images:
+            image.split = first if image.problem else image.split
     owner: dict[tuple[str, Path], Listed] = {}
     # whose folders are named as they are owns a picture, if another one leads to it, too
     for n in sorted(range(len(images)), key=lambda n: -ranks[n]):
-        if path := (image := images[n]).path:
-            image.split = split_of(path.relative_to(folder).parent) if image.split == "all" else image.split
-            if (first := owner.setdefault((image.split, path), image)) is not image:
-                image.problem = f"its image {path} is that of {first.where}, too"
-    known = [image.split for image in images if image.split != "all"]
+        image = images[n]
+        if image.path and (one := owner.setdefault((image.split, image.path), image)) is not image:
+            image.problem = f"its image {image.path} is that of {one.where}, too"
+    parts: dict[str, dict[str, Listed]] = {}
     for n, image in enumerate(images):
-        # one that is missing has no folder that would tell: it is not left out without a fault
-        split = known[0] if known and image.problem and image.split == "all" else image.split
-        parts.setdefault(split, {})[f"{image.name}#{n}" if image.problem else str(image.path)] = image
+        parts.setdefault(image.split, {})[f"{image.name}#{n}" if image.problem else str(image.path)] = image
     if len(parts) > 1 and (outside := parts.pop("all", None)):
-        told.append(f"{len(outside)} images of no split are left out")
-    if left := len(pictures.inside.keys() - {path for _, path in owner}):
-        told.append(f"{left} images that no annotation names are left out")
+        files = ", ".join({image.file.name: None for image in outside.values()})
+        told.append(f"{len(outside)} images in {files:.200} that are in no split are left out")
+    named = {path for _, path in owner}
+    if left := [path.name for path in pictures.inside if path not in named]:
+        told.append(f"{len(left)} images that no annotation names are left out, such as {left[0]}")
     sources: dict[str, list[Source]] = {split: [(place, list(place))] for split, place in parts.items()}
     return Layout(kind, sources, about, tuple(told))

@@ -81,33 +81,27 @@ def createml(folder: Path, described: Path | None = None) -> Layout | None:
     Raises:
         DataError: beside such a file is one that cannot be read.
     """
-    images, empty = [], None
+    images: list[Listed] = []
+    broken = None
     for file, content in _json([described] if described else below(folder, ".json"), b"["):
-        if content is None:
-            empty = empty or file
-        elif isinstance(content, list) and any(_is_createml(entry) for entry in content):
-            for number, entry in enumerate(content, 1):
-                entry = entry if isinstance(entry, dict) else {}
-                name = entry.get("image", entry.get("imagefilename"))
-                objects = entry.get("annotations", entry.get("annotation"))
-                split, inside = split_named(file.relative_to(folder)), f"image {name or number}"
-                listed = Listed(file, name, split, _of_createml, inside=inside)
-                if isinstance(objects, list):
-                    listed.objects = list(enumerate(objects, 1))
-                else:
-                    listed.problem = "its annotations must be a list"
-                images.append(listed)
-    if images and empty:
-        raise DataError(f"{empty}: cannot read this JSON file: export it anew, or move it away")
+        broken = file if content is None else broken
+        entries = [entry if isinstance(entry, dict) else {} for entry in content or ()]
+        if not any(
+            {*entry} & {"image", "imagefilename"} and {*entry} & {"annotations", "annotation"} for entry in entries
+        ):
+            continue
+        for number, entry in enumerate(entries, 1):
+            name, split = entry.get("image", entry.get("imagefilename")), split_named(file.relative_to(folder))
+            objects = entry.get("annotations", entry.get("annotation"))
+            image = Listed(file, name, split, _of_createml, inside=f"image {name or number}")
+            if isinstance(objects, list):
+                image.objects = list(enumerate(objects, 1))
+            else:
+                image.problem = "its annotations must be a list"
+            images.append(image)
+    if images and broken:
+        raise DataError(f"{broken}: cannot read this JSON file: export it anew, or move it away")
     return layout("CreateML", folder, images, {"what": "annotation"}) if images else None
-
-
-def _is_createml(entry: Any) -> bool:
-    return isinstance(entry, dict) and any(
-        {image, objects} <= set(entry)
-        for image in ("image", "imagefilename")
-        for objects in ("annotations", "annotation")
-    )
 
 
 def _of_createml(annotation: Any) -> Drawn:

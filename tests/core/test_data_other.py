@@ -69,7 +69,8 @@ def test_tables_of_roboflow(tmp_path):
     for n, (split, folder) in enumerate((("train", "train"), ("val", "valid"), ("test", "test"))):
         assert read(tmp_path, split) == {f"{folder}/{n}_jpg.rf.abc.jpg": [CAT, DOG], f"{folder}/more.jpg": [DOG]}
     assert source(tmp_path).endswith(
-        ": CSV, 2 classes, train 2 / val 2 / trainval 4 / test 2 images; boxes from xmin, ymin, xmax, ymax, in pixels"
+        ": CSV, 2 classes, train 2 / val 2 / trainval 4 / test 2 images; "
+        "boxes from xmin, ymin, xmax, ymax (pixels), classes from class"
     )
     assert len(open_dataset(str(tmp_path), "trainval")) == 4
 
@@ -84,29 +85,52 @@ def test_a_table_for_each_split_beside_the_images(tmp_path):
     assert read(tmp_path, "trainval") == {"images/train/a.jpg": [CAT], "images/train/b.jpg": [DOG]}
     assert read(tmp_path, "test") == {"images/test/c.jpg": [CAT]}
     assert "val held out of train by us" in source(tmp_path)
-    write(tmp_path / "data" / "labels.csv", TF + train + test)  # of all, whose images are in these splits again
-    with pytest.raises(DataError, match=r"images/train/a\.jpg is that of .*labels\.csv, too|_labels\.csv, too"):
-        open_dataset(str(tmp_path), "trainval")
+    write(tmp_path / "data" / "raccoon_labels.csv", TF + train + test)  # the tutorial's table of all is there, too
+    assert read(tmp_path, "trainval") == {"images/train/a.jpg": [CAT], "images/train/b.jpg": [DOG]}
+    assert "3 images in raccoon_labels.csv that are in no split are left out" in source(tmp_path)
+
+
+def test_folders_of_the_images_tell_the_split_where_the_table_does_not(tmp_path):
+    photo(*(tmp_path / "images" / f"{split}" / "a.jpg" for split in ("train", "valid", "test")))
+    rows = "".join(f"{split}/a.jpg,60,40,cat,5,6,25,26\n" for split in ("train", "valid", "test"))
+    write(tmp_path / "labels.csv", TF + rows)
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        assert read(tmp_path, split) == {f"images/{folder}/a.jpg": [CAT]}
+    write(tmp_path / "labels.csv", TF + rows + "b.jpg,60,40,cat,5,6,25,26\n")  # a missing one is a fault all the same
+    with pytest.raises(DataError, match=r"'b\.jpg' is missing"):
+        open_dataset(str(tmp_path), "train")
 
 
 @pytest.mark.parametrize(
     ("header", "row", "said"),
     [
-        ("image_id,xmin,ymin,xmax,ymax,label", "{}.jpg,5,6,25,26,cat", "boxes from xmin, ymin, xmax, ymax, in pixels"),
-        ("ImageID,LabelName,X1,Y1,X2,Y2", "{},cat,5,6,25,26", "boxes from X1, Y1, X2, Y2, in pixels"),
-        ("image,x,y,w,h,class_name", "{}.jpg,5,6,20,20,cat", "boxes from x, y, w, h (the upper left corner, width, h"),
-        ("filename,x,y,w,h,width,height,label", "{}.jpg,5,6,20,20,60,40,cat", "boxes from x, y, w, h (the upper left"),
+        (
+            "image_id,xmin,ymin,xmax,ymax,label",
+            "{}.jpg,5,6,25,26,cat",
+            "boxes from xmin, ymin, xmax, ymax (pixels), classes from label",
+        ),
+        (
+            "ImageID,LabelName,X1,Y1,X2,Y2",
+            "{},cat,5,6,25,26",
+            "boxes from X1, Y1, X2, Y2 (pixels), classes from LabelName",
+        ),
+        (
+            "image,x,y,w,h,class_name",
+            "{}.jpg,5,6,20,20,cat",
+            "boxes from x, y, w, h (upper left corner, width, height; pixels)",
+        ),
+        ("filename,x,y,w,h,width,height,label", "{}.jpg,5,6,20,20,60,40,cat", "boxes from x, y, w, h (upper left"),
         ("image_path,x_min,y_min,x_max,y_max,class", "C:\\d\\{}.jpg,5,6,25.0,26,cat", "boxes from x_min, y_min"),
         ("path,class,class_id,left,top,right,bottom", "/kaggle/input/{}.jpg,cat,0,5,6,25,26", "boxes from left, top"),
-        ("Filename,Label,x,y,width,height", "{}.jpg,cat,5,6,20,20", "(the upper left corner, width, height)"),
+        ("Filename,Label,x,y,width,height", "{}.jpg,cat,5,6,20,20", "(upper left corner, width, height; pixels)"),
         (
             "image_id,width,height,bbox,label",
             '{},60,40,"[5.0, 6.0, 20.0, 20.0]",cat',
-            "boxes from bbox (the upper left",
+            "boxes from bbox (upper left",
         ),
-        ("image;class;xmin;ymin;xmax;ymax", "{}.jpg;cat;5,0;6;25;26", "in pixels"),
-        ("image\tclass\txmin\tymin\txmax\tymax", "{}.jpg\tcat\t5\t6\t25\t26", "in pixels"),
-        ("image, class, xmin, ymin, xmax, ymax", '"{}.jpg", cat, 5, 6, 25, 26', "in pixels"),
+        ("image;class;xmin;ymin;xmax;ymax", "{}.jpg;cat;5,0;6;25;26", "(pixels), classes from class"),
+        ("image\tclass\txmin\tymin\txmax\tymax", "{}.jpg\tcat\t5\t6\t25\t26", "(pixels), classes from class"),
+        ("image, class, xmin, ymin, xmax, ymax", '"{}.jpg", cat, 5, 6, 25, 26', "(pixels), classes from class"),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -125,9 +149,15 @@ def test_kaggles_wheat(tmp_path):
     )
     write(tmp_path / "sample_submission.csv", "image_id,PredictionString\nx,1.0 0 0 50 50\n")
     assert read(tmp_path, "train") == {"train/b6ab77fd7.jpg": [("object", CAT[1])]}
-    assert 'all of a class "object", as none of image_id, width, height, bbox, source is called' in source(tmp_path)
-    assert "left out: the table sample_submission.csv has the columns image_id, PredictionString" in source(tmp_path)
-    assert "2 images that no annotation names are left out" in source(tmp_path)
+    assert (
+        'all of one class, "object", as no column is called class or label (image_id, width, height, bbox, source)'
+        in source(tmp_path)
+    )
+    assert (
+        "left out, as the table sample_submission.csv lacks four columns such as xmin, ymin, xmax, ymax (it has image"
+        in source(tmp_path)
+    )
+    assert "2 images that no annotation names are left out, such as " in source(tmp_path)
 
 
 def test_tables_of_keras_retinanet_have_no_header(tmp_path):
@@ -140,7 +170,7 @@ def test_tables_of_keras_retinanet_have_no_header(tmp_path):
     assert everything(tmp_path, class_names=("cat", "dog")) == {
         "a.jpg": [CAT, DOG], "b.jpg": [], "c.jpg": [CAT], "d.jpg": []
     }  # fmt: skip
-    assert "no line of column names, taken as path, x1, y1, x2, y2, class" in find(tmp_path).line()
+    assert "a table that names no columns, taken as path, x1, y1, x2, y2, class" in find(tmp_path).line()
 
 
 def test_open_images_are_in_shares(tmp_path):
@@ -154,7 +184,7 @@ def test_open_images_are_in_shares(tmp_path):
     write(tmp_path / "validation-annotations-bbox.csv", header + "0002,xclick,/m/01g317,1,0,1,0,1,0,0\n")
     assert read(tmp_path) == {"train/0001.jpg": [("/m/01g317", (10, 10, 50, 50)), ("/m/01g3", (0, 10, 50, 20))]}
     assert read(tmp_path, "val", class_names=("/m/01g317",)) == {"validation/0002.jpg": [("/m/01g317", (0, 0, 60, 40))]}
-    assert "boxes from XMin, YMin, XMax, YMax, in shares of the image" in source(tmp_path)
+    assert "boxes from XMin, YMin, XMax, YMax (shares of the image), classes from LabelName" in source(tmp_path)
     assert open_dataset(str(tmp_path), "train").target(0)["difficult"].tolist() == [False, True]
 
 
@@ -183,11 +213,17 @@ ROW = "a.jpg,60,40,cat,5,6,25,26\n"
     [
         ("", r"the table train\.csv is empty"),
         ("\n \n", r"the table train\.csv is empty"),
-        ("name,age\nAnna,7\n", r"train\.csv has the columns name, age, and none that names an image .* rename them"),
-        ("image,label\na.jpg,cat\n", r"has the columns image, label, and none of a box .* xmin, ymin, xmax, ymax"),
-        ('image,bbox,label\na.jpg,"[1,2,3,4]",cat\n', "does not say whether its bbox is x, y, width, height or two"),
-        ("image,x1,y1,x1,y2,label\na.jpg,1,2,3,4,cat\n", "none of a box that is known"),
-        ("a.jpg,cat,1,2,3,4\n", r"no line of column names, and is not of the form path, x1"),
+        (
+            "name,age\nAnna,7\n",
+            r"train\.csv lacks a column as filename \(it has name, age\)\. Wanted are .* rename its columns",
+        ),
+        (
+            "image,label\na.jpg,cat\n",
+            r"train\.csv lacks four columns such as xmin, ymin, xmax, ymax \(it has image, label\)",
+        ),
+        ('image,bbox,label\na.jpg,"[1,2,3,4]",cat\n', "does not say whether a bbox is x, y, width, height or two"),
+        ("image,x1,y1,x1,y2,label\na.jpg,1,2,3,4,cat\n", "lacks four columns such as"),
+        ("a.jpg,cat,1,2,3,4\n", r"names no columns, and is not of the form path, x1"),
         (TF + "a.jpg,60,40,cat,5,6,25,nan\n", r"train\.csv: row 2: must have 4 numbers, not \['5', '6', '25', 'nan'\]"),
         (TF + "a.jpg,60,40,cat,5,6,1e12,9\n", r"row 2: must have 4 numbers"),
         (TF + "a.jpg,60,40,cat,5,6,,9\n", r"row 2: must have 4 numbers"),

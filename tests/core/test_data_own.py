@@ -251,7 +251,66 @@ def coco_of_numbers_with_points(root):
     (root / "result.json").write_text("\ufeff" + json.dumps(content))
 
 
+def by_split(root, form, write):
+    """What `write` makes of the names of each split, and the photographs."""
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        for name in of(split):
+            picture(root / form.format(folder) / f"{name}.jpg", name)
+        write(root, folder, of(split))
+
+
+def table(root, folder, names):
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for name in names:
+        size = ",".join(map(str, SIZES[name]))
+        rows += [f"{name}.jpg,{size},{CLASSES[c]},{','.join(map(str, box))}" for c, box in objects(name)] or [
+            f"{name}.jpg,{size},,,,,"
+        ]
+    (root / folder / "_annotations.csv").write_text("\n".join(rows))
+
+
+def createml(root, folder, names):
+    content = []
+    for name in names:
+        boxes = [(c, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1) for c, (x1, y1, x2, y2) in objects(name)]
+        found = [
+            {"label": CLASSES[c], "coordinates": dict(zip(("x", "y", "width", "height"), box, strict=True))}
+            for c, *box in boxes
+        ]
+        content.append({"image": f"{name}.jpg", "annotations": found})
+    (root / folder / "_annotations.createml.json").write_text(json.dumps(content))
+
+
+def labelme(root, folder, names):
+    for name in names:
+        shapes = [
+            {"label": CLASSES[c], "points": [[x2, y1], [x1, y2]], "shape_type": "rectangle"}
+            for c, (x1, y1, x2, y2) in objects(name)
+        ]
+        width, height = SIZES[name]
+        content = {"shapes": shapes, "imagePath": f"C:\\d\\{name}.jpg", "imageWidth": width, "imageHeight": height}
+        (root / folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def cvat(root, folder, names):
+    file = root / "annotations.xml"
+    text = file.read_text() if file.exists() else "<annotations><version>1.1</version></annotations>"
+    for name in names:
+        boxes = "".join(
+            f'<box label="{CLASSES[c]}" xtl="{x1}.00" ytl="{y1}.00" xbr="{x2}.00" ybr="{y2}.00" z_order="0"/>'
+            for c, (x1, y1, x2, y2) in objects(name)
+        )
+        size = 'width="{}" height="{}"'.format(*SIZES[name])
+        image = f'<image id="1" name="{name}.jpg" subset="{folder.title()}" {size}>{boxes}</image>'
+        text = text.replace("</annotations>", f"{image}</annotations>")
+    file.write_text(text)
+
+
 WITH_SPLITS = {
+    "tables of Roboflow": lambda root: by_split(root, "{}", table),
+    "CreateML of Roboflow": lambda root: by_split(root, "{}", createml),
+    "LabelMe": lambda root: by_split(root, "{}", labelme),
+    "CVAT's own": lambda root: by_split(root, "images", cvat),
     "VOC": voc,
     "VOC of CVAT": lambda root: voc_of_cvat(
         root, {"Train": of("train"), "Validation": of("val"), "Test": of("test")}),
