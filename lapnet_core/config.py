@@ -19,7 +19,7 @@ class TrainConfig:
     method: Annotated[str, tyro.conf.arg(help=f"The detector: {', '.join(METHODS)}.")] = "lapnet"
     """The detector, by its name in `peers.METHODS`."""
     data: str = "scenes"
-    """scenes, voc, coco, or a folder of photographs with annotations (VOC, COCO, YOLO, CVAT, CreateML, LabelMe, CSV), by
+    """scenes, voc, coco, or a folder of photographs with annotations (VOC, COCO, YOLO, CVAT, CreateML, LabelMe, CSV) by
     its path or its name in LAPNET_DATA; `lapnet data check` looks through it."""
     split: str = "train"
     """The part of the data that is trained on: train, or trainval where the data has it."""

@@ -1,4 +1,7 @@
-"""Tables of boxes beside images: the columns are told by their names, and a line says how they were understood."""
+"""Tables of boxes beside images: the columns are told by their names, and a line says how they were understood.
+
+Corners are continuous, 0 at the left edge of the first pixel, as the tools that write and read such tables take them.
+"""
 
 import csv
 import io
@@ -64,7 +67,9 @@ class Table:
         self.box, self.size = [known.index(name) for name in form], [known.index(name) for name in size]
         self.corners = form in CORNERS
         if self.image is None or not form:
-            lacks = "four columns such as xmin, ymin, xmax, ymax" if self.image is not None else "a column as filename"
+            lacks = (
+                "four columns such as xmin, ymin, xmax, ymax" if self.image is not None else "a column such as filename"
+            )
             raise ValueError(f"lacks {lacks} (it has {', '.join(header):.200})")
         if form == TEXT and not size:
             raise ValueError(
@@ -122,7 +127,7 @@ class Table:
             new = Listed(self.file, name, own, self.read, [], size, self.shares, inside=inside)
             image = images.setdefault((own, name or inside), new)
             if image.size != size:
-                image.problem = f"row {number} gives another size of {name} than the first of its rows"
+                image.problem = f"row {number} gives {name!r:.200} another size than its first row"
             # a row without a box says that the image has no objects
             if len(row) != len(self.header) or any(self.sides(row)):
                 image.objects.append((number, row))

@@ -171,6 +171,11 @@ def around(sides: Sequence[float]) -> list[float]:
     return [min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2])]
 
 
+def called(name: Any, number: int) -> str:
+    """An image of a file in messages, which are of one line."""
+    return f"image {name:.200}" if isinstance(name, str) and name and name.isprintable() else f"image {number}"
+
+
 def below(folder: Path, *suffixes: str) -> list[Path]:
     """The files below a folder with these suffixes, in small letters; regular ones alone, as a pipe would block."""
     files = [place / name for place, names in folders_below(folder) for name in names]
@@ -213,7 +218,7 @@ class Pictures:
         if len(paths) == 1:
             image.path = paths[0]
         elif paths:
-            image.problem = f"its image {image.name} may be {paths[0]} or {paths[1]}: name its folder, too"
+            image.problem = f"its image {image.name!r:.200} may be {paths[0]} or {paths[1]}: name its folder, too"
         else:
             other = f"; {every[0]} is in another folder" if every else ""
             image.problem = f"its image {reprlib.repr(image.name)} is missing in {self.folder}{other}{image.hint}"

@@ -10,13 +10,16 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from lapnet_core.data.layouts import SPLITS, Layout, split_named, split_of
-from lapnet_core.data.listed import Drawn, Listed, around, below, layout, numbers, steps
+from lapnet_core.data.listed import Drawn, Listed, around, below, called, layout, numbers, steps
 from lapnet_core.data.paths import read_text
 from lapnet_core.data.types import DataError
 from lapnet_core.data.voc import parse_xml
 
 LINES = ("point", "points", "line", "linestrip", "polyline", "cuboid", "skeleton")
 """Shapes of LabelMe and CVAT that have no box."""
+OBJECTS = {"annotations", "annotation"}
+"""What CreateML calls the objects of an image, by its version."""
+UNREADABLE = "cannot read this JSON file, which is empty, cut off, or not in UTF-8"
 HEAD = 4096
 """Bytes in which an XML file has its first element."""
 
@@ -45,7 +48,7 @@ def cvat(folder: Path, described: Path | None = None) -> Layout | None:
             split = SPLITS.get(element.get("subset", "").lower()) or split_of(Path(*steps(name)[:-1]))
             split = split_named(file.relative_to(folder)) if split == "all" else split
             objects = [(n, shape) for n, shape in enumerate(element, 1) if shape.tag != "tag"]
-            size, inside = (element.get("height", ""), element.get("width", "")), f"image {name or number}"
+            size, inside = (element.get("height", ""), element.get("width", "")), called(name, number)
             images.append(Listed(file, name, split, _of_cvat, objects, size, inside=inside))
     return layout("CVAT", folder, images, {"what": "shape"}) if images else None
 
@@ -86,21 +89,19 @@ def createml(folder: Path, described: Path | None = None) -> Layout | None:
     for file, content in _json([described] if described else below(folder, ".json"), b"["):
         broken = file if content is None else broken
         entries = [entry if isinstance(entry, dict) else {} for entry in content or ()]
-        if not any(
-            {*entry} & {"image", "imagefilename"} and {*entry} & {"annotations", "annotation"} for entry in entries
-        ):
+        if not any(entry.keys() & {"image", "imagefilename"} and entry.keys() & OBJECTS for entry in entries):
             continue
         for number, entry in enumerate(entries, 1):
             name, split = entry.get("image", entry.get("imagefilename")), split_named(file.relative_to(folder))
             objects = entry.get("annotations", entry.get("annotation"))
-            image = Listed(file, name, split, _of_createml, inside=f"image {name or number}")
+            image = Listed(file, name, split, _of_createml, inside=called(name, number))
             if isinstance(objects, list):
                 image.objects = list(enumerate(objects, 1))
             else:
                 image.problem = "its annotations must be a list"
             images.append(image)
     if images and broken:
-        raise DataError(f"{broken}: cannot read this JSON file: export it anew, or move it away")
+        raise DataError(f"{broken}: {UNREADABLE}: export it anew, or move it away")
     return layout("CreateML", folder, images, {"what": "annotation"}) if images else None
 
 
@@ -118,15 +119,11 @@ def labelme(folder: Path, described: Path | None = None) -> Layout | None:
     for file, content in _json([described] if described else below(folder, ".json"), b"{"):
         split = split_of(file.relative_to(folder).parent)
         if content is None:
-            said = "cannot read this JSON file"
-            broken.append(Listed(file, file.stem, split, _of_labelme, problem=said))
+            broken.append(Listed(file, file.stem, split, _of_labelme, problem=UNREADABLE))
         elif isinstance(content, dict) and "imagePath" in content and isinstance(content.get("shapes"), list):
-            objects, size = (
-                list(enumerate(content["shapes"], 1)),
-                (content.get("imageHeight"), content.get("imageWidth")),
-            )
+            objects, size = enumerate(content["shapes"], 1), (content.get("imageHeight"), content.get("imageWidth"))
             hint = "; the copy inside, imageData, is not read" if content.get("imageData") else ""
-            images.append(Listed(file, content["imagePath"], split, _of_labelme, objects, size, hint=hint))
+            images.append(Listed(file, content["imagePath"], split, _of_labelme, list(objects), size, hint=hint))
         else:
             others += 1
     if not images:

@@ -215,7 +215,7 @@ ROW = "a.jpg,60,40,cat,5,6,25,26\n"
         ("\n \n", r"the table train\.csv is empty"),
         (
             "name,age\nAnna,7\n",
-            r"train\.csv lacks a column as filename \(it has name, age\)\. Wanted are .* rename its columns",
+            r"train\.csv lacks a column such as filename \(it has name, age\)\. Wanted are .* rename its columns",
         ),
         (
             "image,label\na.jpg,cat\n",
@@ -238,7 +238,7 @@ ROW = "a.jpg,60,40,cat,5,6,25,26\n"
             r"a\.jpg is that of .*train\.csv, too",
         ),
         (TF + "a.jpg,60,x,cat,5,6,25,26\n", r"the size of its image must be a height and width .* \('x', '60'\)"),
-        (TF + ROW + "a.jpg,61,40,cat,5,6,25,26\n", r"row 3 gives another size of a\.jpg than the first"),
+        (TF + ROW + "a.jpg,61,40,cat,5,6,25,26\n", r"row 3 gives 'a\.jpg' another size than its first row"),
         (TF + "a.jpg,61,40,cat,5,6,25,26\n", r"a\.jpg: the image is 60 x 40 .* its annotation says 61 x 40"),
     ],
 )
@@ -283,7 +283,7 @@ def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path):
     write(tmp_path / "train.csv", TF + rows)
     assert read(tmp_path, "trainval") == {"img/two/0.jpg": [CAT], "img/one/0.jpg": [DOG]}
     write(tmp_path / "train.csv", TF + "0.jpg,60,40,cat,5,6,25,26\n")
-    with pytest.raises(DataError, match=r"its image 0\.jpg may be .*img/one/0\.jpg or .*: name its folder, too"):
+    with pytest.raises(DataError, match=r"its image '0\.jpg' may be .*img/one/0\.jpg or .*: name its folder, too"):
         open_dataset(str(tmp_path), "trainval")
 
 
@@ -354,6 +354,7 @@ def test_createml_beside_the_images(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
+        ([createml("a\nb.jpg", CAT)], r"image 1: its image 'a\\nb\.jpg' is missing"),
         (
             [createml("a.jpg", CAT), createml("a.jpg", DOG)],
             r"image a\.jpg: its image .* is that of .*: image a\.jpg, too",

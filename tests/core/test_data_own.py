@@ -539,6 +539,11 @@ def test_a_split_is_a_function_of_each_name_alone(some, more):
         assert set(large[split]) <= set(larger[split])
 
 
+def test_names_that_no_file_can_have_are_dealt_out():
+    names = ["a.jpg", "\ud800.jpg", "\udcff.jpg"]
+    assert sorted(name for found in make_split(names).values() for name in found) == names
+
+
 def test_a_split_has_its_shares_and_copies_stay_together():
     dealt = make_split([f"IMG_{n}.jpg" for n in range(10_000)])
     for split, share in SHARES.items():
