@@ -126,8 +126,9 @@ class Table:
             size, inside = (sides[0], sides[1]) if sides else None, "" if name else f"row {number}"
             new = Listed(self.file, name, own, self.read, [], size, self.shares, inside=inside)
             image = images.setdefault((own, name or inside), new)
-            if image.size != size:
+            if any(image.size or ()) and any(size or ()) and image.size != size:
                 image.problem = f"row {number} gives {name!r:.200} another size than its first row"
+            image.size = size if any(size or ()) else image.size
             # a row without a box says that the image has no objects
             if len(row) != len(self.header) or any(self.sides(row)):
                 image.objects.append((number, row))

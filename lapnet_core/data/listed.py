@@ -1,5 +1,6 @@
 """Images and boxes as other tools list them: what CVAT's XML, CreateML, LabelMe and tables have in common."""
 
+import os
 import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -178,8 +179,9 @@ def called(name: Any, number: int) -> str:
 
 def below(folder: Path, *suffixes: str) -> list[Path]:
     """The files below a folder with these suffixes, in small letters; regular ones alone, as a pipe would block."""
-    files = [place / name for place, names in folders_below(folder) for name in names]
-    return [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
+    found = ((place, name) for place, names in folders_below(folder) for name in names)
+    files = [place / name for place, name in found if os.path.splitext(name)[1].lower() in suffixes]
+    return [file for file in files if os.path.isfile(file)]
 
 
 class Pictures:

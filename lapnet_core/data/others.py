@@ -5,6 +5,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -21,7 +22,7 @@ OBJECTS = {"annotations", "annotation"}
 """What CreateML calls the objects of an image, by its version."""
 UNREADABLE = "cannot read this JSON file, which is empty, cut off, or not in UTF-8"
 HEAD = 4096
-"""Bytes in which an XML file has its first element."""
+"""Bytes in which an XML file has its first element, and a JSON file its first character."""
 
 
 def cvat(folder: Path, described: Path | None = None) -> Layout | None:
@@ -32,8 +33,7 @@ def cvat(folder: Path, described: Path | None = None) -> Layout | None:
     """
     files = [described] if described else []
     for file in [] if described else below(folder, ".xml"):
-        with file.open("rb") as content:
-            first = re.search(rb"<([A-Za-z]\w*)", content.read(HEAD))
+        first = re.search(rb"<([A-Za-z]\w*)", _head(file))
         if first and first[1] == b"annotation":
             return None  # VOC's
         files += [file] if first and first[1] == b"annotations" else []
@@ -154,13 +154,18 @@ def _json(files: list[Path], first: bytes) -> Iterator[tuple[Path, Any]]:
     """JSON files of a list or of an object, by their `first` character, and what they hold; those that are empty or
     cannot be read with None."""
     for file in files:
-        with file.open("rb") as content:
-            head = content.read(HEAD).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")[:1]
-        if head in (b"", first):
+        if _head(file).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")[:1] in (b"", first):
             try:
                 yield file, json.loads(read_text(file, "this JSON file"), object_hook=_without_picture)
             except (ValueError, RecursionError):
                 yield file, None
+
+
+def _head(file: Path) -> bytes:
+    """Of a file that cannot be read, nothing: that is told where it is wanted."""
+    with suppress(OSError), file.open("rb") as content:
+        return content.read(HEAD)
+    return b""
 
 
 def _without_picture(entry: dict[str, Any]) -> dict[str, Any]:

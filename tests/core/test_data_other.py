@@ -250,6 +250,14 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path, text, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_row_may_leave_out_the_size(tmp_path):
+    photo(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    write(tmp_path / "train.csv", TF + "a.jpg,,,cat,5,6,25,26\na.jpg,60,40,dog,10,4,50,30\n")
+    write(tmp_path / "val.csv", TF + "b.jpg,,,cat,5,6,25,26\n")
+    assert read(tmp_path) == {"a.jpg": [CAT, DOG]}
+    assert open_dataset(str(tmp_path), "val").report.counts == {"unsized": 1}
+
+
 def test_faults_are_counted(tmp_path):
     photo(*(tmp_path / f"{name}.jpg" for name in "abc"))
     rows = "a.jpg,60,40,cat,5,6,25,x\nb.jpg,60,40,dog,-3,4,50,30\nz.jpg,60,40,cat,1,1,9,9\nz.jpg,60,40,cat,1,1,9,8\n"
