@@ -19,8 +19,8 @@ class TrainConfig:
     method: Annotated[str, tyro.conf.arg(help=f"The detector: {', '.join(METHODS)}.")] = "lapnet"
     """The detector, by its name in `peers.METHODS`."""
     data: str = "scenes"
-    """scenes, voc, coco, or a folder of photographs with annotations of VOC, COCO or YOLO, by its path or its name in
-    LAPNET_DATA; `lapnet data check` looks through it."""
+    """scenes, voc, coco, or a folder of photographs with annotations (VOC, COCO, YOLO, CVAT, CreateML, LabelMe, CSV) by
+    its path or its name in LAPNET_DATA; `lapnet data check` looks through it."""
     split: str = "train"
     """The part of the data that is trained on: train, or trainval where the data has it."""
     on_error: Literal["raise", "skip"] = "raise"

@@ -101,7 +101,7 @@ print("photographs are there" if photographs is not None else "LAPNET_DATA holds
 # | `"scenes"` | drawn street scenes, 7 classes | they are drawn here, offline |
 # | `"bccd"` | blood cells under a microscope, 3 classes | a folder `bccd` in `LAPNET_DATA` |
 # | `"voc"`, `"coco"` | the paper's data, <!--given-->20 and 80 classes<!--/given--> | `lapnet data get`, gigabytes |
-# | `"path/to/folder"` | **your own photographs** | annotations of VOC, COCO or YOLO; told apart by itself |
+# | `"path/to/folder"` | **your own photographs** | annotations of VOC, COCO, YOLO and others; told apart by itself |
 #
 # `study.plan` takes the preset of the data, in the tiny tier cut down to seconds. To train on something else, change
 # the first line and run all cells.

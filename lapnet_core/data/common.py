@@ -92,9 +92,9 @@ class Objects:
         self.boxes: list[Sequence[float]] = []
         self.names: list[str] = []
         self.difficult: list[bool] = []
-        self.origin: list[tuple[Path, int]] = []
+        self.origin: list[tuple[Path | str, int]] = []
 
-    def add(self, index: int, box: Sequence[float], name: str, difficult: bool, file: Path, number: int) -> None:
+    def add(self, index: int, box: Sequence[float], name: str, difficult: bool, file: Path | str, number: int) -> None:
         """Appends one: its image, box (xyxy, continuous px, finite), class, and where it stands."""
         self.image_index.append(index)
         self.boxes.append(box)

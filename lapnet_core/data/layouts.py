@@ -1,4 +1,5 @@
-"""Which layout a folder of images and annotations has: VOC's and COCO's; YOLO's are in `yolo_folders`."""
+"""Which layout a folder of images and annotations has: VOC's and COCO's; the others are in `yolo_folders`, `others` and
+`csv_tables`."""
 
 import json
 import re
@@ -20,7 +21,8 @@ HEAD = 4 << 20
 
 # Where the images of a split come from: a place, and the names there; a text is the name of an image set of VOC, and
 # None is all that the place has. The place is a folder (VOC, YOLO), that of the annotations and that of the images (VOC
-# without lists), or a JSON file and the folder of its images (COCO).
+# without lists), a JSON file and the folder of its images (COCO), or what was read of each image, by these names (the
+# layouts of `others`).
 Source = tuple[Any, str | list[str] | None]
 
 
@@ -29,7 +31,7 @@ class Layout:
     """What was found in a folder."""
 
     kind: str
-    """VOC, COCO or YOLO."""
+    """VOC, COCO, YOLO, CVAT, CreateML, LabelMe or CSV."""
     parts: Mapping[str, Sequence[Source]]
     """Where the images of each split come from; "all" where there is none."""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -92,10 +94,7 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     for file in named or found:
         if not named and (not described and (file.name.startswith("image_info") or not _is_coco(file))):
             continue
-        inner = "" if file.parent == folder else file.parent.name
-        words = re.findall(r"(?<![a-z])[a-z]+", f"{inner} {file.stem}".lower())
-        splits = [word if word == "trainval" else SPLITS[word] for word in words if word in (*SPLITS, "trainval")]
-        split = splits[0] if splits else "all"
+        split = split_named(file.relative_to(folder))
         places = places or [place for place, _ in folders_below(folder)]
         parts.setdefault(split, []).append(((file, _coco_images(folder, places, file, split)), None))
     return Layout("COCO", parts) if parts else None
@@ -119,10 +118,20 @@ def split_of(path: Path) -> str:
     return next((SPLITS[part] for part in parts if part in SPLITS), "all")
 
 
+def split_named(file: Path) -> str:
+    """The split that a file describes, by the first word in its folders and its name that is called after one; else
+    "all"."""
+    words = re.findall(r"(?<![a-z])[a-z]+", " ".join([*file.parts[:-1], file.stem]).lower())
+    return next(
+        (word if word == "trainval" else SPLITS[word] for word in words if word in (*SPLITS, "trainval")), "all"
+    )
+
+
 def _is_coco(file: Path) -> bool:
     try:
-        return bool(coco_names(file))
-    except DataError:
+        content = file.read_bytes()  # LabelMe's many files hold their photographs: they are not parsed for nothing
+        return (b"\0" in content[:8] or b'"categories"' in content) and bool(coco_names(file))
+    except (OSError, DataError):
         return False
 
 

@@ -97,7 +97,7 @@ def _own(name: str) -> OwnData:
     if not root.exists():
         raise DataError(
             f'data "{name}": neither {own} nor {root} exists. Give --data the path of a folder with images and their '
-            "annotations (VOC, COCO or YOLO), fetch public data with `lapnet data get`, or set LAPNET_DATA to the "
-            "folder that holds it. `--data scenes` needs no files"
+            "annotations (VOC, COCO, YOLO or others), fetch public data with `lapnet data get`, or set LAPNET_DATA to "
+            "the folder that holds it. `--data scenes` needs no files"
         )
     return find(root)

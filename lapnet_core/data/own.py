@@ -8,7 +8,10 @@ from typing import Any
 
 from lapnet_core.data.coco import CocoDetection
 from lapnet_core.data.common import DetectionDataset, join
+from lapnet_core.data.csv_tables import tables
 from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
+from lapnet_core.data.listed import ListedDetection
+from lapnet_core.data.others import createml, cvat, labelme
 from lapnet_core.data.paths import folders_below, read_lines
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
 from lapnet_core.data.types import DataError, OnError, Transform
@@ -16,6 +19,8 @@ from lapnet_core.data.voc import VOCDetection
 from lapnet_core.data.yolo import YoloDetection
 from lapnet_core.data.yolo_folders import yolo, yolo_without_yaml
 
+DESCRIBES = {".yaml": (yolo,), ".yml": (yolo,), ".csv": (tables,), ".xml": (cvat,), ".json": (createml, labelme, coco)}
+"""By the suffix of a file that --data names, what it may be."""
 MAX_COUNTED = 100 << 20
 """Bytes of a JSON file beyond which its images are not counted for the line that says what the data is."""
 
@@ -50,7 +55,8 @@ class OwnData:
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> DetectionDataset:
-        """One split. Without `class_names` those of it that have an object, sorted (VOC) or in the data's own order.
+        """One split. Without `class_names` those of it that have an object, in the data's own order (COCO, YOLO) or
+        sorted.
 
         Raises:
             DataError: there is no such split, or it is faulty.
@@ -65,12 +71,15 @@ class OwnData:
         elif kind == "YOLO":
             images = [name for _, names in parts[split] for name in names or ()]
             data = YoloDetection(images, root=self.folder, **self.layout.about, **options)
-        else:
+        elif kind == "COCO":
             opened: list[DetectionDataset] = []
             for (file, images), names in parts[split]:
                 options["class_names"] = opened[0].class_names if opened else class_names
                 opened.append(CocoDetection(images, file, only=None if names is None else set(names), **options))
             data = join(opened)
+        else:
+            listed = [place[name] for place, names in parts[split] for name in names or ()]
+            data = ListedDetection(listed, self.folder, **self.layout.about, **options)
         every = len(data.class_names)
         if class_names is None and kind != "VOC":  # VOC's are those that it finds
             kept = data.drop_unused()
@@ -87,10 +96,11 @@ class OwnData:
 
 
 def find(path: Path) -> OwnData:
-    """What a folder holds, or a folder in it where it holds nothing else; or what a .yaml of YOLO or a JSON describes.
+    """What a folder holds, or a folder in it where it holds nothing else; or what a file of `DESCRIBES` describes.
 
-    In this order: image sets of VOC; a .yaml with class names (YOLO); COCO's JSON; XML files beside images or in a
-    folder of their own; label files of YOLO with classes.txt or obj.names. Without a split, or with a training set
+    In this order: image sets of VOC; a .yaml with class names (YOLO); COCO's JSON; CVAT's XML; XML files beside images
+    or in a folder of their own; label files of YOLO with classes.txt or obj.names; CreateML's and LabelMe's JSON;
+    tables. Without a split, or with a training set
     alone, `splits.make_split` makes one; without a validation set, one is held out of the training set.
 
     Raises:
@@ -98,16 +108,17 @@ def find(path: Path) -> OwnData:
     """
     try:
         if not path.is_dir():
-            look = {".yaml": yolo, ".yml": yolo, ".json": coco}.get(path.suffix.lower())
-            found = look(path.parent, path) if look and path.is_file() else None
-            if found is None:
-                raise DataError(f"{path}: --data takes a folder, a .yaml of YOLO or a .json of COCO")
-            return _with_all_splits(path.parent, found)
+            for look in DESCRIBES.get(path.suffix.lower(), ()) if path.is_file() else ():
+                if found := look(path.parent, path):
+                    return _with_all_splits(path.parent, found)
+            said = "a .yaml of YOLO, a .json of COCO, CreateML or LabelMe, an .xml of CVAT or a .csv"
+            raise DataError(f"{path}: --data takes a folder, {said}")
         places = [path]  # an archive is often unpacked into a folder of its own name
         while len(inner := _folders(places[-1])) == 1 and not inner[0].is_symlink():
             places += inner
         looks = [(look, place) for place in places for look in (voc_with_lists, yolo, coco)]
-        for look, place in (*looks, (voc_without_lists, path), (yolo_without_yaml, path)):
+        rest = (cvat, voc_without_lists, yolo_without_yaml, createml, labelme, tables)
+        for look, place in (*looks, *((look, path) for look in rest)):
             if found := look(place):
                 return _with_all_splits(place, found)
     except OSError as error:
@@ -117,8 +128,9 @@ def find(path: Path) -> OwnData:
     raise DataError(
         f"{path}: no annotations that are known. It holds {held}; wanted are VOC's XML files (in Annotations, or "
         "beside the images), COCO's JSON, or YOLO's label files (in labels for those in images, or beside the images) "
-        "with a data.yaml; anything else, such as tables, has to be exported as one of these, or converted, as by "
-        "Datumaro. --data takes the folder, unpacked, that holds both images and annotations"
+        "with a data.yaml; or else JSON of CreateML or LabelMe, CVAT's XML, or a table (CSV). Anything else has to be "
+        "exported as one of these, or converted, as by Datumaro. --data takes the folder, unpacked, that holds both "
+        "images and annotations"
     )
 
 
@@ -150,7 +162,7 @@ def _with_all_splits(folder: Path, found: Layout) -> OwnData:
             parts["trainval"] = given
     if "trainval" not in parts and {"train", "val"} <= set(parts):
         added, again = parts["val"], 0
-        if found.kind == "YOLO":  # whose names are paths
+        if found.kind not in ("VOC", "COCO"):  # whose names are paths
             known = {name for _, names in parts["train"] for name in names or ()}
             added = [(place, [name for name in names or () if name not in known]) for place, names in parts["val"]]
             again = sum(name in known for _, names in parts["val"] for name in names or ())

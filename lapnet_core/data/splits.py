@@ -45,6 +45,7 @@ def make_split(names: Sequence[str], shares: Mapping[str, float] = SHARES) -> di
 def _place(name: str) -> float:
     """Where a name stands between 0 and 1."""
     stem = re.sub(r"\.rf\.\w+$", "", PurePosixPath(name.replace("\\", "/")).stem)
+    stem = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", stem)  # JSON can hold such, but no file is called so
     return int.from_bytes(hashlib.sha256(stem.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
 
 

@@ -82,7 +82,7 @@ class VOCDetection(DetectionDataset):
                 seen.add(annotation)
                 root_element = None
                 try:
-                    root_element = _parse_xml(annotation)
+                    root_element = parse_xml(annotation, "annotation")
                     image = _read_record(root_element, annotation, pictures, name, files, called, report)
                     if image.path in annotated:
                         raise DataError(f"{annotation}: its image {image.path} is that of {annotated[image.path]}, too")
@@ -137,7 +137,8 @@ def _read_image_set(folder: Path, image_set: str | Sequence[str], report: SkipRe
     return names
 
 
-def _parse_xml(path: Path) -> Element:
+def parse_xml(path: Path, tag: str) -> Element:
+    """The root of an XML file; DataError where it is none, or no such element."""
     try:
         if not os.path.isfile(path):  # a pipe would block
             raise OSError("it is missing, or no regular file")
@@ -146,8 +147,8 @@ def _parse_xml(path: Path) -> Element:
         raise DataError(f"{path}: entities and external references are not allowed ({error})") from error
     except (OSError, ParseError, ValueError, LookupError) as error:  # the last two: encodings that are wrong or unknown
         raise DataError(f"{path}: cannot read this annotation ({error})") from error
-    if root.tag != "annotation":
-        raise DataError(f"{path}: holds <{root.tag:.40}> and not VOC's <annotation>; CVAT exports VOC or COCO, too")
+    if root.tag != tag:
+        raise DataError(f"{path}: holds <{root.tag:.40}> and not <{tag}>")
     return root
 
 

@@ -251,7 +251,66 @@ def coco_of_numbers_with_points(root):
     (root / "result.json").write_text("\ufeff" + json.dumps(content))
 
 
+def by_split(root, form, write):
+    """What `write` makes of the names of each split, and the photographs."""
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        for name in of(split):
+            picture(root / form.format(folder) / f"{name}.jpg", name)
+        write(root, folder, of(split))
+
+
+def table(root, folder, names):
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for name in names:
+        size = ",".join(map(str, SIZES[name]))
+        rows += [f"{name}.jpg,{size},{CLASSES[c]},{','.join(map(str, box))}" for c, box in objects(name)] or [
+            f"{name}.jpg,{size},,,,,"
+        ]
+    (root / folder / "_annotations.csv").write_text("\n".join(rows))
+
+
+def createml(root, folder, names):
+    content = []
+    for name in names:
+        boxes = [(c, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1) for c, (x1, y1, x2, y2) in objects(name)]
+        found = [
+            {"label": CLASSES[c], "coordinates": dict(zip(("x", "y", "width", "height"), box, strict=True))}
+            for c, *box in boxes
+        ]
+        content.append({"image": f"{name}.jpg", "annotations": found})
+    (root / folder / "_annotations.createml.json").write_text(json.dumps(content))
+
+
+def labelme(root, folder, names):
+    for name in names:
+        shapes = [
+            {"label": CLASSES[c], "points": [[x2, y1], [x1, y2]], "shape_type": "rectangle"}
+            for c, (x1, y1, x2, y2) in objects(name)
+        ]
+        width, height = SIZES[name]
+        content = {"shapes": shapes, "imagePath": f"C:\\d\\{name}.jpg", "imageWidth": width, "imageHeight": height}
+        (root / folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def cvat(root, folder, names):
+    file = root / "annotations.xml"
+    text = file.read_text() if file.exists() else "<annotations><version>1.1</version></annotations>"
+    for name in names:
+        boxes = "".join(
+            f'<box label="{CLASSES[c]}" xtl="{x1}.00" ytl="{y1}.00" xbr="{x2}.00" ybr="{y2}.00" z_order="0"/>'
+            for c, (x1, y1, x2, y2) in objects(name)
+        )
+        size = 'width="{}" height="{}"'.format(*SIZES[name])
+        image = f'<image id="1" name="{name}.jpg" subset="{folder.title()}" {size}>{boxes}</image>'
+        text = text.replace("</annotations>", f"{image}</annotations>")
+    file.write_text(text)
+
+
 WITH_SPLITS = {
+    "tables of Roboflow": lambda root: by_split(root, "{}", table),
+    "CreateML of Roboflow": lambda root: by_split(root, "{}", createml),
+    "LabelMe": lambda root: by_split(root, "{}", labelme),
+    "CVAT's own": lambda root: by_split(root, "images", cvat),
     "VOC": voc,
     "VOC of CVAT": lambda root: voc_of_cvat(
         root, {"Train": of("train"), "Validation": of("val"), "Test": of("test")}),
@@ -480,6 +539,11 @@ def test_a_split_is_a_function_of_each_name_alone(some, more):
         assert set(large[split]) <= set(larger[split])
 
 
+def test_names_that_no_file_can_have_are_dealt_out():
+    names = ["a.jpg", "\ud800.jpg", "\udcff.jpg"]
+    assert sorted(name for found in make_split(names).values() for name in found) == names
+
+
 def test_a_split_has_its_shares_and_copies_stay_together():
     dealt = make_split([f"IMG_{n}.jpg" for n in range(10_000)])
     for split, share in SHARES.items():
@@ -520,8 +584,8 @@ PNG = png()
         ({"data.yaml": "names: [a]", "images/a.png": PNG}, r"none of 1 images has a label file; .*labels/a\.txt"),
         ({"images/a.jpg": "x", "labels/a.txt": "0 .5 .5 .1 .1"}, "no class names: write .*data.yaml"),
         (
-            {"a.jpg": "x", "annotations.xml": "<annotations><image/></annotations>"},
-            "holds <annotations> .* CVAT exports",
+            {"a.jpg": "x", "notes.xml": "<project/>"},
+            "notes.xml: holds <project> and not <annotation>",
         ),
         ({"photos.zip": "x"}, r"It holds 1 \.zip; .* converted, as by Datumaro\. --data takes the folder, unpacked"),
         ({"a.json": '{"images": [{"file_name": "a.jpg"}], "annotations": []}'}, "no annotations that are known"),
@@ -586,7 +650,9 @@ def test_a_file_can_be_named_too(tmp_path):
     for name in of("test"):
         picture(tmp_path / f"{name}.jpg", name)
     assert find(tmp_path / "few.json").layout.kind == "COCO"
-    with pytest.raises(DataError, match=r"takes a folder, a \.yaml of YOLO or a \.json of COCO"):
+    with pytest.raises(
+        DataError, match=r"takes a folder, a \.yaml of YOLO, a \.json of COCO, CreateML or LabelMe, an \.xml"
+    ):
         open_dataset(str(tmp_path / "photo04.jpg"), "train")
     with pytest.raises(DataError, match=r'data "nothing": neither nothing nor .* exists\. Give --data the path'):
         open_dataset("nothing", "train")

@@ -431,3 +431,92 @@ def test_yolo_descriptions(yolo, text):
         found = find(yolo)
         for split in found.splits:
             check(found.open(split))
+
+
+SHAPES = [
+    {"label": "cat", "points": [[1, 2], [30, 20]], "shape_type": "rectangle"},
+    {"label": "dog", "points": [[1, 2], [30, 20.5], [7, 25]], "shape_type": "polygon"},
+    {"label": "dog", "points": [[10, 12], [13, 8]], "shape_type": "circle"},
+    {"label": "eye", "points": [[10, 12]], "shape_type": "point"},
+]
+LABELME = {"shapes": SHAPES, "imagePath": "a.jpg", "imageData": None, "imageHeight": HEIGHT, "imageWidth": WIDTH}
+CREATEML = [
+    {
+        "image": f"{name}.jpg",
+        "annotations": [
+            {"label": label, "coordinates": {"x": 15, "y": 12.5, "width": 20, "height": 9}} for label in ("cat", "dog")
+        ],
+    }
+    for name in "abc"
+]
+CVAT = (
+    "<annotations>"
+    + "".join(
+        f'<image id="0" name="{name}.jpg" subset="train" width="{WIDTH}" height="{HEIGHT}">'
+        '<box label="cat" xtl="1" ytl="2" xbr="30" ybr="20.5" rotation="10"/>'
+        '<polygon label="dog" points="1,2;30,20.5;7,25"/><points label="dog" points="1,2"/></image>'
+        for name in "abc"
+    )
+    + "</annotations>"
+).encode()
+ROWS_OF_A = b"a.jpg,40,30,cat,1,2,30,20\na.jpg,40,30,dog,1,2,30,20\n"
+TABLE = b"filename,width,height,class,xmin,ymin,xmax,ymax\n" + ROWS_OF_A + b"b.jpg,,,,,,,\n"
+BARE = b"/x/a.jpg,1,2,30,20,cat\nb.jpg,,,,,\nc.jpg,5,6,7,8,dog\n"
+WHEAT = b'image_id,width,height,bbox\na,40,30,"[1.0, 2.0, 20.0, 10.0]"\nb,40,30,"[1.0, 2.0, 20.0, 10.0]"\n'
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("listed")
+    for name in "abc":
+        Image.new("RGB", (WIDTH, HEIGHT)).save(root / f"{name}.jpg")
+    return root
+
+
+def read_listed(root: Path, name: str, content: bytes, policy) -> None:
+    """Every image and every object is in use or counted, in each split."""
+    (root / name).write_bytes(content)
+    try:
+        with told(root):
+            found = find(root)
+            for split in (
+                found.splits if found.layout.kind != "VOC" else ()
+            ):  # which any XML file but CVAT's is taken for
+                listed = [place[key] for place, keys in found.layout.parts[split] for key in keys or ()]
+                with told(root):
+                    data = found.open(split, on_error=policy)
+                    counts = data.report.counts
+                    assert len(data) + counts["image"] == len(listed)
+                    everything = sum(len(image.objects) for image in listed)
+                    assert check(data) + counts["object"] + counts["lost"] + counts["line"] == everything
+                    assert policy == "skip" or not counts["image"] + counts["object"] + counts["lost"]
+                    check_images(data)
+    finally:
+        (root / name).unlink()
+
+
+@fuzz
+@given(text=mutated_bytes(TABLE) | mutated_bytes(BARE) | mutated_bytes(WHEAT) | mutated_rows(), policy=policies)
+@example(text=b"a.jpg,1,2,3,4,cat\n" + b'"' + b"x" * 200_000, policy="skip")
+@example(text=TABLE + b'a.jpg,40,30,"ca\nt",1,2,3,4\n', policy="skip")
+@example(text=b'"file\nname",x1,y1,x2,y2\na.jpg,1,2,3,4', policy="raise")
+def test_tables_of_other_tools(listed, text, policy):
+    read_listed(listed, "t.csv", text, policy)
+
+
+@fuzz
+@given(content=mutated_json({"all": CREATEML}), policy=policies)
+def test_createml(listed, content, policy):
+    read_listed(listed, "c.json", json.dumps(json.loads(content).get("all")).encode(), policy)
+
+
+@fuzz
+@given(content=mutated_json(LABELME), policy=policies)
+def test_labelme(listed, content, policy):
+    read_listed(listed, "a.json", content.encode(), policy)
+
+
+@fuzz
+@given(content=mutated_bytes(CVAT) | mutated_xml(CVAT), policy=policies)
+def test_cvat(listed, content, policy):
+    read_listed(listed, "annotations.xml", content, policy)

@@ -1,0 +1,165 @@
+"""Tables of boxes beside images: the columns are told by their names, and a line says how they were understood.
+
+Corners are continuous, 0 at the left edge of the first pixel, as the tools that write and read such tables take them.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lapnet_core.data.layouts import SPLITS, Layout, split_named
+from lapnet_core.data.listed import Drawn, Listed, below, layout, numbers
+from lapnet_core.data.paths import read_text
+from lapnet_core.data.pictures import ANY_IMAGE
+from lapnet_core.data.types import DataError
+from lapnet_core.data.yolo import BEYOND
+
+# What columns are called, in small letters and without what is neither letter nor digit; of several, the first counts.
+IMAGES = ("filename", "imagefilename", "imagename", "filepath", "imagepath", "path", "image", "imageid", "file", "img")
+CLASSES = ("classname", "labelname", "class", "label", "category", "categoryname", "classid", "labelid", "categoryid")
+CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+EXTENTS = (("x", "y", "w", "h"), ("xmin", "ymin", "w", "h"), ("left", "top", "width", "height"))
+EXTENTS += (("xmin", "ymin", "width", "height"), ("x", "y", "width", "height"))
+TEXT = ("bbox",)
+SIZES = (("height", "width"), ("imageheight", "imagewidth"), ("imgheight", "imgwidth"))
+OF_SPLITS = ("split", "subset", "set")
+CROWDS = ("difficult", "isgroupof", "iscrowd")
+HEADLESS = ("path", "x1", "y1", "x2", "y2", "class")
+"""The columns of keras-retinanet's tables, which do not name them."""
+
+
+class Table:
+    """A table and which of its columns are what.
+
+    Raises:
+        ValueError: that is not certain: a sentence without its subject, the table.
+        DataError: it cannot be read.
+    """
+
+    def __init__(self, file: Path) -> None:
+        text = read_text(file, "this table")
+        delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+        try:
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+        except csv.Error as error:
+            raise DataError(f"{file}: cannot read this table ({error})") from error
+        if not rows:
+            raise ValueError("is empty")
+        self.file, self.rows, header = file, rows[1:], [" ".join(name.split()) for name in rows[0][1]]
+        self.headless = Path(header[0]).suffix.lower() in ANY_IMAGE
+        if self.headless:
+            if len(header) != 6 or not all(re.fullmatch(r"-?[\d.]*", side) for side in header[1:5]):
+                raise ValueError(f"names no columns, and is not of the form {', '.join(HEADLESS)}")
+            self.rows, header = rows, list(HEADLESS)
+        self.header, self.decimal = header, "," if delimiter == ";" else "."  # as Excel writes both
+        known = [re.sub(r"[\W_]", "", name.lower()) for name in header]
+        form = next((form for form in (*CORNERS, *EXTENTS, TEXT) if all(known.count(name) == 1 for name in form)), ())
+        size = next((pair for pair in SIZES if {*pair} <= {*known} - {*form}), ())
+        one = [
+            next((known.index(name) for name in names if known.count(name) == 1), None)
+            for names in (IMAGES, CLASSES, OF_SPLITS, CROWDS)
+        ]
+        self.image, self.label, self.split, self.crowd = one
+        self.box, self.size = [known.index(name) for name in form], [known.index(name) for name in size]
+        self.corners = form in CORNERS
+        if self.image is None or not form:
+            lacks = (
+                "four columns such as xmin, ymin, xmax, ymax" if self.image is not None else "a column such as filename"
+            )
+            raise ValueError(f"lacks {lacks} (it has {', '.join(header):.200})")
+        if form == TEXT and not size:
+            raise ValueError(
+                "does not say whether a bbox is x, y, width, height or two corners: make four columns of it"
+            )
+        self.shares = self._are_shares()
+
+    def sides(self, row: Sequence[str]) -> list[str]:
+        """The four coordinates of a row as they stand there, all blank where it has no box; ValueError where a field
+        is lacking."""
+        if len(row) != len(self.header):
+            raise ValueError(f"has {len(row)} fields, and not {len(self.header)} as the first line")
+        texts = [row[place].strip() for place in self.box]
+        texts = re.split(r"[,\s]+", texts[0].strip("[]() ")) if len(texts) == 1 else texts
+        return [text.replace(self.decimal, ".") for text in texts]
+
+    def read(self, row: Sequence[str]) -> Drawn:
+        """The object of a row; ValueError where it has none that can be read."""
+        x, y, *far = numbers(self.sides(row), 4)
+        box = (x, y, *far) if self.corners else (x, y, x + far[0], y + far[1])
+        crowd = self.crowd is not None and row[self.crowd].strip().lower() in ("1", "true")
+        return Drawn("object" if self.label is None else row[self.label], box, difficult=crowd)
+
+    def _are_shares(self) -> bool:
+        """Whether all boxes are shares of the image: in pixels, all would be within the first one."""
+        found = False
+        for _, row in self.rows:
+            with suppress(ValueError):
+                if not all(-BEYOND <= side <= 1 + BEYOND for side in numbers(self.sides(row), 4)):
+                    return False
+                found = True
+        return found
+
+    def told(self) -> str:
+        """How it was understood."""
+        if self.headless:
+            return f"a table that names no columns, taken as {', '.join(HEADLESS)}"
+        form = "" if self.corners else "upper left corner, width, height; "
+        said = f"boxes from {', '.join(self.header[place] for place in self.box)} ({form}"
+        said += "shares of the image), " if self.shares else "pixels), "
+        if self.label is not None:
+            return f"{said}classes from {self.header[self.label]}"
+        return (
+            f'{said}all of one class, "object", as no column is called class or label ({", ".join(self.header):.200})'
+        )
+
+    def images(self, split: str) -> list[Listed]:
+        """Its images, each with its rows; of this split, where no column says another."""
+        images: dict[tuple[str, str], Listed] = {}
+        for number, row in self.rows:
+            fields = [field.strip() for field in row] + [""] * len(self.header)
+            name, sides = fields[self.image or 0], [fields[place] for place in self.size]
+            own = split if self.split is None else SPLITS.get(fields[self.split].lower(), split)
+            size, inside = (sides[0], sides[1]) if sides else None, "" if name else f"row {number}"
+            new = Listed(self.file, name, own, self.read, [], size, self.shares, inside=inside)
+            image = images.setdefault((own, name or inside), new)
+            if any(image.size or ()) and any(size or ()) and image.size != size:
+                image.problem = f"row {number} gives {name!r:.200} another size than its first row"
+            image.size = size if any(size or ()) else image.size
+            # a row without a box says that the image has no objects
+            if len(row) != len(self.header) or any(self.sides(row)):
+                image.objects.append((number, row))
+        return list(images.values())
+
+
+def tables(folder: Path, described: Path | None = None) -> Layout | None:
+    """CSV files anywhere below a folder, one for each split or one for all; also with semicolons or tabs. A table whose
+    columns are not known is left out, and told.
+
+    Raises:
+        DataError: a table cannot be read, or none has columns that are known.
+    """
+    images: list[Listed] = []
+    left, notes = [], []
+    for file in [described] if described else below(folder, ".csv"):
+        place = file.relative_to(folder)
+        try:
+            table = Table(file)
+        except DataError:
+            raise
+        except ValueError as error:
+            left.append(f"the table {place} {error}")
+            continue
+        images += table.images(split_named(place))
+        notes.append(table.told())
+    if left and not images:
+        raise DataError(
+            f"{folder}: no annotations that are known, and {left[0]}. Wanted are filename (or image_id), class (or "
+            "label), and xmin, ymin, xmax, ymax (or x1, y1, x2, y2; or x, y, w, h, where x, y is the upper left "
+            "corner): rename its columns; or export VOC, COCO or YOLO"
+        )
+    notes += [f"left out, as {said}" for said in left]
+    return layout("CSV", folder, images, {"what": "row"}, dict.fromkeys(notes)) if images else None
