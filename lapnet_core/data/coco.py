@@ -128,9 +128,9 @@ def _read_categories(
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
     if unknown or not wanted:
-        raise DataError(
-            f"{path}: no category named {', '.join(unknown) or 'at all'}; it has {', '.join(ids) or 'none'}"
-        )
+        add = ": add it to its list of categories, where it needs no object" if unknown else ""
+        has = f"it has {', '.join(ids) or 'none'}"
+        raise DataError(f"{path}: no category named {', '.join(unknown) or 'at all'}; {has}{add}")
     return names, wanted, tuple(ids[name] for name in wanted)
 
 
