@@ -105,6 +105,10 @@ class Validation:
     ) -> None:  # fmt: skip
         self.config, self.dataset, self.best, self.device = config, dataset, best, device
         self.rank, self.world, self.progress = rank, world, progress
+        report = getattr(dataset, "report", None)
+        if progress and report and report.counts:  # of the training's own it was said when it was opened
+            counted = report.summary().removeprefix(f"{report.source}\n")
+            print(f"{config.val_split}, which is validated on: {counted}")
 
     def due(self, step: int) -> bool:
         """Whether the model after `step` steps is to be validated, and was not."""

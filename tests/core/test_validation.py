@@ -18,7 +18,7 @@ from lapnet_core.anchors import AnchorFile
 from lapnet_core.checkpoint import BEST, LAST
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
-from lapnet_core.data import DataError, Skipped, named
+from lapnet_core.data import DataError, Skipped, SkipReport, named
 from lapnet_core.detector import Detector, note_of
 from lapnet_core.evaluate import voc_map
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
@@ -343,6 +343,21 @@ def test_what_is_not_finite_is_not_validated(tmp_path):
         run(config, on_step=poison)
     assert torch.load(tmp_path / LAST, weights_only=True)["step"] == 2
     assert note_of(tmp_path / BEST)["step"] == 2
+
+
+def test_what_is_left_out_of_the_images_validated_on_is_said(capsys):
+    left_out = Squares(4)
+    left_out.report = SkipReport("skip")
+    left_out.report.source = "squares: 4 images"
+    options = {"best": Best(), "device": torch.device("cpu"), "rank": 0, "world": 1}
+    Validation(WATCHED, left_out, progress=True, **options)
+    assert capsys.readouterr().out == ""
+    left_out.report.note("other", "a.json: annotation 3 (yak)", 2)
+    Validation(WATCHED, left_out, progress=False, **options)
+    assert capsys.readouterr().out == ""
+    Validation(WATCHED, left_out, progress=True, **options)
+    said = "2 objects of classes that were not asked for: a.json: annotation 3 (yak); and 1 more."
+    assert capsys.readouterr().out == f"val, which is validated on: {said}\n"
 
 
 def test_what_is_validated_on_has_to_fit():
