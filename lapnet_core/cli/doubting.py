@@ -25,7 +25,8 @@ def said(names: Sequence[str], doubted: Sequence[Any], detections: Any, targets:
         of = Counter(str(names[doubt.label]) for doubt in overlooked)
         without_them = voc_map(without(detections, overlooked), targets, len(names), class_names=names).mean_ap
         lines.append(f"  on no object, {len(overlooked)}: {_counted(of)}")
-        lines.append(f"    if all of them are objects that were overlooked, they cost {_points(without_them, mean_ap)}")
+        cost = f"{100 * (without_them - mean_ap):.1f} points of mAP (it would be {without_them:.4f})"
+        lines.append(f"    if all of them are objects that were overlooked, they cost {cost}")
     if swapped:
         of = Counter(f"{names[doubt.label]} on {names[doubt.annotated]}" for doubt in swapped)
         lines.append(f"  on an object of another class, {len(swapped)}: {_counted(of)}")
@@ -43,6 +44,8 @@ def hint(doubted: Sequence[Any], targets: Any) -> str:
 
 def write_sheet(path: Path, dataset: Any, names: Sequence[str], doubted: Sequence[Any], targets: Any) -> str:
     """Writes a contact sheet of the surest doubts; returns what to say of it."""
+    from PIL import Image
+
     from lapnet_core.cli.drawing import contact_sheet, cropped
     from lapnet_core.files import write_new, wrote
 
@@ -50,7 +53,7 @@ def write_sheet(path: Path, dataset: Any, names: Sequence[str], doubted: Sequenc
     crops: list[Any] = [None] * len(shown)
     for image in sorted({doubt.image for doubt in shown}):
         name = str(targets[image]["image_id"])
-        picture = _picture(dataset[places[name]][0])
+        picture = Image.fromarray(dataset[places[name]][0].permute(1, 2, 0).numpy())
         for k, doubt in enumerate(shown):
             if doubt.image == image:
                 but = "no object" if doubt.annotated is None else names[doubt.annotated]
@@ -60,16 +63,6 @@ def write_sheet(path: Path, dataset: Any, names: Sequence[str], doubted: Sequenc
     return f"{wrote(path, written)}: the {len(shown)} surest of {len(doubted)}, and in blue what is annotated"
 
 
-def _picture(image: Any) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(image.permute(1, 2, 0).numpy())
-
-
 def _counted(counts: Counter[str], most: int = 4) -> str:
     more = f", and {len(counts) - most} more" if len(counts) > most else ""
     return ", ".join(f"{name} ({count})" for name, count in counts.most_common(most)) + more
-
-
-def _points(without: float, mean_ap: float) -> str:
-    return f"{100 * (without - mean_ap):.1f} points of mAP (it would be {without:.4f})"

@@ -30,12 +30,32 @@ class Train:
     def run(self, given: Sequence[str]) -> int:
         from lapnet_core.train import train
 
+        if hint := bfloat16_hint(self.config):
+            print(hint)
         result = train(self.config, resume=self.resume)
         again = given if self.resume else [*given, "--resume"]
         told = [f"stopped; go on with: lapnet {shlex.join(again)}"] if result.interrupted else closing(result)
         if os.environ.get("RANK", "0") == "0":  # under torchrun one of them tells
             print("\n".join(told))
         return 130 if result.interrupted else 0
+
+
+LONG = 1000
+"""Steps from which on a training is long enough for a word on how to make it shorter."""
+
+
+def bfloat16_hint(config: TrainConfig) -> str:
+    """What is said before a long training in float32 on a processor that has bfloat16; else nothing. It is no default:
+    a training's numbers would then depend on the machine."""
+    import torch
+
+    on_gpu = config.device.startswith("cuda") or (config.device == "auto" and torch.cuda.is_available())
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public name for them
+    if config.amp or on_gpu or config.steps < LONG or os.environ.get("RANK", "0") != "0":
+        return ""
+    if not any(getattr(torch.cpu, name, bool)() for name in asked):
+        return ""
+    return "this processor has bfloat16: with --amp it is faster, by how much `lapnet doctor` times"
 
 
 def closing(result: Any) -> list[str]:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from PIL import Image
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.cli import doctor, main
+from lapnet_core.cli.train import bfloat16_hint
+from lapnet_core.config import TrainConfig
 from lapnet_core.data import named
 from lapnet_core.detector import Detector
 from lapnet_core.files import write_new, write_whole
@@ -202,6 +205,24 @@ def test_the_whole_chain_on_coco(real_data, tmp_path, monkeypatch, capsys):
     assert main(["evaluate", str(out), *args]) == 0
     assert set(json.loads(results.read_text())[0]) == {"image_id", "category_id", "bbox", "score"}
     assert "COCO" in capsys.readouterr().out
+
+
+def test_bfloat16_is_named_where_the_processor_has_it(monkeypatch):
+    long = TrainConfig(steps=2000, device="cpu")
+    for names in (["_is_avx512_bf16_supported"], ["_is_amx_tile_supported"], []):
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda has=name in names: has, raising=False)
+        assert ("--amp" in bfloat16_hint(long)) == bool(names)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert bfloat16_hint(long)
+    for other in ({"amp": True}, {"steps": 999}, {"device": "cuda"}, {"device": "cuda:1"}):
+        assert not bfloat16_hint(replace(long, **other))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not bfloat16_hint(replace(long, device="auto"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bfloat16_hint(replace(long, device="auto"))
+    monkeypatch.setenv("RANK", "1")
+    assert not bfloat16_hint(long)
 
 
 def test_usage_and_mistakes(capsys, tmp_path, monkeypatch):
