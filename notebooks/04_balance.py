@@ -407,7 +407,7 @@ figures.table_2b(paper, {kind: ap["mean"] for kind, ap in ours.items()}, study.B
 # **Notice** that only the order can be compared: photographs on the left, drawn scenes after 400 steps on the right.
 #
 # - *As in the paper:* with all weights 1 it fails. Focal loss falls behind R in each seed. Learned anchor weights
-#   beat learned loss weights alone in two seeds of three.
+#   beat learned loss weights alone in each seed.
 # - *Not as in the paper:* here R is the best row; there both learned rows beat it, by more than two points.
 #
 # We do not know why. The schedule is far shorter than the paper's, the network is small and starts from random numbers.
@@ -433,11 +433,11 @@ figures.number_tables(tables, list(study.BALANCES.values()), heads, "{:.2f}", lo
 
 # %% [markdown]
 # **Notice** the column *light*: traffic lights, the smallest class, are found with learned anchor weights
-# (<!--record balance.ap_light.learned-->.46<!--/record-->), with R
-# rarely (<!--record balance.ap_light.retina-->.10<!--/record-->). It is paid for: *person* falls
+# (<!--record balance.ap_light.learned-->.41<!--/record-->), with R
+# rarely (<!--record balance.ap_light.retina-->.15<!--/record-->). It is paid for: *person* falls
 # from <!--record balance.ap_person.retina-->.37<!--/record--> with R
-# to <!--record balance.ap_person.learned-->.17<!--/record-->, *bus*
-# from <!--record balance.ap_bus.retina-->.53<!--/record--> to <!--record balance.ap_bus.learned-->.33<!--/record-->.
+# to <!--record balance.ap_person.learned-->.19<!--/record-->, *bus*
+# from <!--record balance.ap_bus.retina-->.55<!--/record--> to <!--record balance.ap_bus.learned-->.26<!--/record-->.
 #
 # ## 8. The weights cost nothing at inference
 
