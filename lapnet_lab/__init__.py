@@ -3,5 +3,6 @@
 from lapnet_lab.explorer.widget import Explorer
 from lapnet_lab.notebook import Lab, setup
 from lapnet_lab.predict import Predict
+from lapnet_lab.printed import aligned, listed
 
-__all__ = ["Explorer", "Lab", "Predict", "setup"]
+__all__ = ["Explorer", "Lab", "Predict", "aligned", "listed", "setup"]

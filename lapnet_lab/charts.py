@@ -87,6 +87,7 @@ def _draw(ax: Axes, trace: Any) -> None:
         "ls": DASHES[trace.line.dash or "solid"] if "lines" in mode else "none",
         "marker": MARKERS[symbol] if "markers" in mode else "none",
         "mfc": "white" if symbol.endswith("open") else color,
+        "mec": color if symbol.endswith("open") else trace.marker.line.color or color,
         "ms": 0.75 * (trace.marker.size if isinstance(trace.marker.size, int | float) else 6),
         "label": _plain(trace.name) if trace.name and trace.showlegend is not False else "_",
     }

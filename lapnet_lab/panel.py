@@ -24,10 +24,19 @@ AS_SET = "as the controls are set"
 """The name of what is shown where the controls are in no state that has one."""
 NOW = "lapnet-now"
 """Class of the button whose state is shown."""
+ARROW = "#cccccc"
+"""Of a menu on a dark ground, where ipywidgets' own is black."""
+_MENU = (
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5.5 7.5 9 11l3.5-3.5' fill='none' "
+    f"stroke='{ARROW.replace('#', '%23')}' stroke-width='1.6'/%3E%3C/svg%3E"
+)
 LOOK = f"""<style>
 .lapnet-panel pre {{ white-space: pre-wrap; overflow: visible; }}
 .lapnet-panel .lapnet-error {{ color: {ALARM[0]} !important; }}
 [data-jp-theme-light="false"] .lapnet-panel .lapnet-error {{ color: {ALARM[1]} !important; }}
+[data-jp-theme-light="false"] .lapnet-panel select {{
+  background-image: url("data:image/svg+xml,{_MENU}") !important;
+}}
 .lapnet-panel button .fa {{ visibility: hidden; }}
 .lapnet-panel button.{NOW} .fa {{ visibility: visible; }}
 .lapnet-panel button.{NOW} {{ box-shadow: inset 0 0 0 2px {RING[0]}; }}

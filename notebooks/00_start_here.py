@@ -41,7 +41,7 @@ from torch import Tensor
 from lapnet_core import anchors, assign, boxes, config, detector, evaluate, losses, method, model, train
 from lapnet_core.data import collate, eval_transform, flatten_targets
 from lapnet_core.scenes import SCENE_CLASSES, Scenes, render_situation
-from lapnet_lab import Predict, gather, mine, models, pictures, records, setup
+from lapnet_lab import Predict, gather, listed, mine, models, pictures, records, setup
 from lapnet_lab.lessons.start import figures, panels, study
 from lapnet_lab.lessons.start.exercises import check
 
@@ -61,8 +61,8 @@ pictures.draw_boxes(image, found["boxes"], found["labels"], SCENE_CLASSES, found
 
 # %%
 here, labels, _ = flatten_targets([target])  # the truth: boxes (G, 4) and classes (G,)
-print("found:    ", study.counts(found["labels"], SCENE_CLASSES))
-print("annotated:", study.counts(labels, SCENE_CLASSES))
+print("found    ", listed(study.counts(found["labels"], SCENE_CLASSES)))
+print("annotated", listed(study.counts(labels, SCENE_CLASSES)))
 
 # %% [markdown]
 # **Notice** that it finds all that is annotated. (Somebody is hidden behind the car; that is marked as too difficult.)
@@ -80,7 +80,7 @@ print("annotated:", study.counts(labels, SCENE_CLASSES))
 scenes = Scenes(300, size=(256, 256))
 objects = gather.objects(scenes)  # boxes (G, 4), labels (G,), and the image that each of the G objects is in
 sizes = gather.sizes(objects.boxes)  # (w, h) of each
-print(f"{len(sizes)} objects:", study.counts(objects.labels, SCENE_CLASSES))
+print(f"{len(sizes)} objects;", listed(study.counts(objects.labels, SCENE_CLASSES)))
 shapes = anchors.cluster_anchors(sizes, objects.labels, len(SCENE_CLASSES))  # ten (w, h) for each class
 pictures.anchor_shapes(shapes, SCENE_CLASSES)
 
@@ -258,7 +258,7 @@ kept = at.overlap * fit > 0.5  # P, eq. 3
 assert torch.equal(kept, assign.ams_labels(at.overlap, fit))  # the library's
 print(f"kept {int(kept.sum())} of {len(kept)}; of each person {at.object_index[kept].bincount().tolist()}")
 labelled = {"positives by O > 0.5": everyone, "kept by O · Ô > 0.5": kept}
-figures.ambiguity(hug, pair, {name: (study.centers(at), at.object_index, which) for name, which in labelled.items()})
+figures.ambiguity(hug, pair, {k: (study.centers(at), at.object_index, which) for k, which in labelled.items()})
 
 # %% [markdown]
 # **Notice** that the excused anchors, the crosses, lie all around; what stays is a tight group near the middle of each
@@ -332,7 +332,7 @@ Predict(
     "The boxes will fit better and better. What do the two weighted losses do meanwhile?",
     ["they fall towards 0", "they rise to about 1 and stay there", "they rise without end"],
     answer=1,
-    because="each λ is learned, and grows until its term is about 1. Progress shows in Ô, in the panel on the right.",
+    because="each λ is learned, and grows until its term is about 1. Progress shows in Ô, on the right.",
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -367,7 +367,7 @@ Predict(
     "A minute of training, seven classes. Which one will be found best?",
     ["people, of whom it has seen most", "traffic lights: few, but all alike", "buses: the largest"],
     answer=1,
-    because="how many there are matters less than how much they differ. People come in crowds and at all distances.",
+    because="how many there are matters less than how they differ. People come in crowds and at all distances.",
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -396,7 +396,10 @@ if lab.tier == "tiny":
 
 # %% tags=["nbval-ignore-output"]
 lam_loc, lam_cls = (weight / weight.log().mean().exp() for weight in training.method.criterion.anchor_weights)
-weights = {"localisation, λ_loc relative to the mean": lam_loc, "classification, λ_cls relative to the mean": lam_cls}
+weights = {
+    "localisation, λ_loc relative to the mean": lam_loc,
+    "classification, λ_cls relative to the mean": lam_cls,
+}
 print("; ".join(f"{title}: {w.min():.2g} to {w.max():.2g}" for title, w in weights.items()))
 figures.weights_vs_area(training.method.shapes, weights, SCENE_CLASSES)
 

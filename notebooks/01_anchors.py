@@ -35,7 +35,7 @@ from torch import Tensor
 
 from lapnet_core import anchors, boxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import Predict, coverage, gather, mine, pictures, setup
+from lapnet_lab import Predict, coverage, gather, listed, mine, pictures, setup
 from lapnet_lab.lessons.anchors import figures, panels, study
 from lapnet_lab.lessons.anchors.exercises import check
 
@@ -52,7 +52,7 @@ objects = gather.objects(scenes)
 sizes, classes = gather.sizes(objects.boxes), objects.labels  # (w, h) in pixels, and the class of each
 points = {name: sizes[classes == c] for c, name in enumerate(SCENE_CLASSES)}
 ranked = sorted(points, key=lambda name: -len(points[name]))
-print({name: len(points[name]) for name in ranked})
+print(listed({name: len(points[name]) for name in ranked}))
 parts = {"the three most frequent classes": ranked[:3], "the others": ranked[3:]}
 figures.size_plane({title: {name: points[name] for name in names} for title, names in parts.items()})
 
@@ -89,8 +89,8 @@ check("centred_iou", by_hand, a=(40, 80), b=(60, 60))
 # %%
 two = torch.tensor([[12.0, 20.0], [50.0, 80.0]])
 larger = two + torch.tensor([4.0, 6.0])  # both 4 px wider and 6 px higher
-print("distance of the grown boxes in pixels:", [f"{d:.1f}" for d in (larger - two).norm(dim=1).tolist()])
-print("their IoU with what they grew from:", [f"{iou:.2f}" for iou in boxes.shape_iou(two, larger).diag().tolist()])
+print("distance of the grown boxes in pixels:", *(f"{d:.1f}" for d in (larger - two).norm(dim=1).tolist()))
+print("their IoU with what they grew from:", *(f"{iou:.2f}" for iou in boxes.shape_iou(two, larger).diag()))
 axis = torch.linspace(1, 140, 140)  # px
 maps = {"1 − IoU": study.distance_maps(axis, two), "Euclid, px": study.distance_maps(axis, two, study.euclidean)}
 figures.distance_plane(axis, maps, {"1 − IoU": (0.3, 0.5, 0.7), "Euclid, px": (10, 20, 30)}, two)
@@ -137,7 +137,7 @@ run = study.trace(people, 5)
 centers, moves = run.states[run.seeded].centers, 0
 while not torch.equal(moved := mine.kmeans_step(people, centers), centers):
     centers, moves = moved, moves + 1
-print(f"average IoU {run.average_iou[run.seeded]:.3f} after the seeding, {run.average_iou[-1]:.3f} after {moves} moves")
+print(f"average IoU {run.average_iou[run.seeded]:.3f} after seeding, {run.average_iou[-1]:.3f} after {moves} moves")
 assert torch.allclose(centers, run.result)  # the library's
 
 # %% [markdown]
@@ -167,7 +167,7 @@ Predict(
 # %%
 runs = [study.trace(people, 10, seed) for seed in range(10)]
 ends = torch.stack([run.average_iou[-1] for run in runs])
-print(f"average IoU at the end: {ends.min():.3f} to {ends.max():.3f}; moves: {sorted(len(run.moves) for run in runs)}")
+print(f"average IoU at the end: {ends.min():.3f} to {ends.max():.3f}; moves: {sorted(len(r.moves) for r in runs)}")
 past = sum(int(run.average_iou[-1] < run.average_iou.max() - 1e-6) for run in runs)
 print(f"runs that end below the best state that they had passed through: {past} of {len(runs)}")
 figures.iou_curves([run.average_iou[run.seeded :] for run in runs], "people, ten seeds", zoom=8)
@@ -178,7 +178,7 @@ figures.iou_curves([run.average_iou[run.seeded :] for run in runs], "people, ten
 
 # %%
 Predict(
-    "Two boxes of 10 x 10 px, one of 40 x 40. Their mean is 20 x 20. How good is it, beside the small box as centre?",
+    "Two boxes of 10 x 10 px, one of 40 x 40. Their mean is 20 x 20. How good is it beside the small box?",
     ["better: a mean is in the middle", "as good", "worse: it fits none of the three"],
     answer=2,
     because="the mean is drawn towards the large box, where the pixels are.",
@@ -199,7 +199,7 @@ count = len(SCENE_CLASSES)
 counted = study.descent(sizes, classes, count, 10, range(10))
 print(counted)
 spread = counted.final.amax(1) - counted.final.amin(1)
-print("best seed minus worst seed:", dict(zip(SCENE_CLASSES, [round(s, 3) for s in spread.tolist()], strict=True)))
+print(f"best seed minus worst seed:\n{listed(dict(zip(SCENE_CLASSES, spread, strict=True)), '.3f')}")
 figures.values_by_class(SCENE_CLASSES, {"a seed": counted.final}, "average IoU at the end, ten seeds", "A = 10")
 
 # %% [markdown]
@@ -223,7 +223,7 @@ Predict(
     "Seven classes. If a class may use 70 shapes that all share, or ten of its own: what fits its objects better?",
     ["its own ten: they are made for it", "the 70 shared ones, for most classes", "both fit alike"],
     answer=1,
-    because="there are more of them. Only classes unlike all others, as traffic lights are, do better with their own.",
+    because="there are more. Only classes unlike all others, as traffic lights are, do better with their own.",
 )
 
 # %%
@@ -262,7 +262,7 @@ print(study.row("best ≤ 0.5", each.below.tolist(), "5.1%"))
 
 # %%
 Predict(
-    "On the real grid an anchor also has to be at the right place. With twenty shapes, how many objects does AO miss?",
+    "On the real grid an anchor also has to be at the right place. With 20 shapes, how many objects does AO miss?",
     ["as many as above: 0.1 %", "about 1 %", "6 %"],
     answer=2,
     because="small objects fall between the cells, 8 px apart, and no shape mends a wrong place.",
@@ -270,7 +270,8 @@ Predict(
 
 # %%
 table, grid = gather.table(scenes), (32, 32)
-lost = [coverage.coverage(table, anchors.cluster_anchors(sizes, classes, count, a), grid, scale=1.0) for a in counts]
+shaped = [anchors.cluster_anchors(sizes, classes, count, a) for a in counts]
+lost = [coverage.coverage(table, shapes, grid, scale=1.0) for shapes in shaped]
 missed_ao, missed_pono = ([getattr(c, name) / c.objects for c in lost] for name in ("missed_ao", "missed_pono"))
 print(study.row("A", counts, "5"))
 print(study.row("missed by AO", missed_ao, "5.1%"))
@@ -390,7 +391,7 @@ planes = {}
 for name, file in shipped.items():
     side = file.shapes.prod(-1).sqrt()
     print(f"{name:8} {side.numel()} shapes; sides from {side.min():.0f} to {side.max():.0f} px;", end=" ")
-    print(f"below 32 px: {(side < 32).float().mean():.0%}; classes with such a shape:", int((side < 32).any(1).sum()))
+    print(f"below 32 px: {(side < 32).float().mean():.0%}; classes with one:", int((side < 32).any(1).sum()))
     planes[f"{name}, {len(file.class_names)} classes"] = {"an anchor": file.shapes.flatten(0, 1)}
 figures.size_plane(planes)
 

@@ -104,7 +104,7 @@ Predict(
     "Persons 1, 2 and 3 are of one size, to a pixel or two. How much do the IoUs of their best anchors differ?",
     ["by a few hundredths: equal size, equal fit", "from 0.44 to 0.60", "from 0.1 to 0.9"],
     answer=1,
-    because="small anchors are as far apart as they are wide, and who stands between two columns has none that fits.",
+    because="small anchors are as far apart as wide, and who stands between two columns has none that fits.",
 )
 
 # %% [markdown]
@@ -113,7 +113,7 @@ Predict(
 # %%
 ious = boxes.grid_iou(three.expand(4, 3, 2), people, (32, 32))  # (people, shapes, rows, columns)
 columns = [f"person {n + 1}: best {iou:.3f}" for n, iou in enumerate(ious.amax((1, 2, 3)).tolist())]
-print(columns)
+print("; ".join(columns))
 figures.overlap_grid(picture, ious.transpose(0, 1), people[:, None], names, columns, view=view)
 
 # %% [markdown]
@@ -138,8 +138,8 @@ figures.cluster_row(picture, owner, [people] * 3, names, view=view)
 # **(e) AO.** The map that the threshold is compared with: the IoU of each anchor with the person to whom it belongs.
 
 # %%
-print("best IoU of persons 1 to 4:", [f"{peak:.3f}" for peak in ao.peaks.tolist()])
-print("anchors above 0.5:", ao.positives().object_index.bincount(minlength=4).tolist())
+print("best IoU of persons 1 to 4:", *(f"{peak:.3f}" for peak in ao.peaks.tolist()))
+print("anchors above 0.5:", *ao.positives().object_index.bincount(minlength=4).tolist())
 figures.overlap_grid(picture, ao.overlap[0], [people] * 3, [""], names, view=view)
 
 # %% [markdown]
@@ -199,7 +199,7 @@ scaled = assign.assign(3 * shapes, (32, 32), 3 * sample.boxes, *batch, stride=24
 assert torch.allclose(scaled.overlap, plain.overlap, atol=1e-5)  # the same map
 for k in (0.5, 1, 2):
     found = coverage.object_coverage(sample, k * shapes, (int(32 * k), int(32 * k)), scale=k).total()
-    print(f"pictures of {256 * k:.0f} px, stride 8: AO misses {found.share_missed_ao:.1%}, PONO {found.missed_pono}")
+    print(f"pictures of {256 * k:.0f} px: AO misses {found.share_missed_ao:.1%}, PONO {found.missed_pono}")
 
 # %% [markdown]
 # What counts is the size of an object *in strides*.
@@ -225,7 +225,7 @@ figures.coverage_over_factor(factors, missed, counts, "anchors larger than they 
 
 # %%
 Predict(
-    "A square object of 16 px, its anchor just as large, cells of 8 px. How low can the IoU of its best anchor fall?",
+    "A square object of 16 px, its anchor just as large, cells of 8 px. How low can its best anchor's IoU fall?",
     ["it stays 1: the anchor fits exactly", "to about 0.8", "below 0.4"],
     answer=2,
     because="in the corner between four cells it is half a cell off in x and in y, and so is every anchor.",
@@ -305,7 +305,7 @@ groups = study.size_groups(everyone.side)
 found = study.by_group(turned, groups)
 print(f"best IoU of an object: {everyone.ao_peak.min():.2f} to {everyone.ao_peak.max():.2f}")
 for threshold, one, count in zip(thresholds, turned, found.positives["48 px and more"], strict=True):
-    print(f"AO > {threshold}: {int(one.missed_ao.sum()):4} missed; the median large object has {count:.0f} positives")
+    print(f"AO > {threshold}: {int(one.missed_ao.sum()):4} missed; the median large object: {count:.0f} positives")
 print(f"PONO > 0.5: {int(everyone.missed_pono.sum()):2} missed; {found.pono['48 px and more']:.0f} positives")
 figures.coverage_over_threshold(thresholds, *found)
 

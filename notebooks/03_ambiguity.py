@@ -35,7 +35,7 @@ from torch import Tensor
 from lapnet_core import anchors, assign, boxes, config, evaluate, train
 from lapnet_core.data import flatten_targets
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import Explorer, Predict, gather, mine, photographs, records, setup
+from lapnet_lab import Explorer, Predict, gather, listed, mine, photographs, records, setup
 from lapnet_lab.lessons.ambiguity import figures, panels, study
 from lapnet_lab.lessons.ambiguity.exercises import check
 
@@ -264,7 +264,7 @@ here = record.at.image == 2
 points = study.spread_points(record.at)[here]
 chosen = [moments[0], moments[2], moments[8], moments[-1]]
 shown = {f"step {m.step}: {int(m.kept[here].sum())} of {int(here.sum())} kept": m.kept[here] for m in chosen}
-print(list(shown))
+print("; ".join(shown))
 figures.ams_moments(four, people, points, shown)
 
 # %% [markdown]
@@ -339,7 +339,7 @@ plain = study.ask(training.method.model, asked.shapes, asked.batch, overlap="ao"
 owners = {"PONO, with AMS": asked.at.object_index[kept], "AO": plain.positives.object_index}
 owners["AO, with AMS"] = study.labelled(plain)
 starved = {name: owner.bincount(minlength=len(asked.boxes)) == 0 for name, owner in owners.items()}
-print(f"of {len(asked.boxes)} objects without a label:", {name: int(which.sum()) for name, which in starved.items()})
+print(f"of {len(asked.boxes)} objects without a label:", listed({k: which.sum() for k, which in starved.items()}))
 figures.unlabelled_by_size([4, 8, 12, 16, 24, 32, 160], asked.side, starved)
 
 # %%

@@ -39,7 +39,7 @@ from torch import Tensor
 from lapnet_core import anchors, config, losses, method, model
 from lapnet_core.detector import Detector
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import Predict, gather, mine, setup
+from lapnet_lab import Predict, aligned, gather, mine, setup
 from lapnet_lab.lessons.balance import figures, fixed, panels, rarity, study
 from lapnet_lab.lessons.balance.exercises import check
 
@@ -57,7 +57,7 @@ found = gather.objects(scenes)
 shapes = anchors.cluster_anchors(gather.sizes(found.boxes), found.labels, len(SCENE_CLASSES))
 counts = rarity.positives_per_grid(shapes, (32, 32), *found, len(scenes))
 one_slot, number = len(scenes) * 32 * 32, int(counts.sum())  # anchors of one slot, and positives of all
-print(f"{one_slot * counts.numel():,} anchors, {number:,} positives: one in {one_slot * counts.numel() / number:.0f}")
+print(f"{one_slot * counts.numel():,} anchors, {number:,} positives: 1 in {one_slot * counts.numel() / number:.0f}")
 print(f"positives of a slot: {int(counts.min())} to {int(counts.max()):,}")
 figures.positives_by_grid(counts, shapes, SCENE_CLASSES, one_slot)
 
@@ -196,7 +196,7 @@ print(f"S[c, a] from {grid_loss.min():.0f} to {grid_loss.max():.0f}")
 figures.number_tables(tables, fixed.TOY_CLASSES, fixed.TOY_ANCHORS, "{:.0f}")
 
 # %%
-torch.nn.init.uniform_(criterion.s_cls_anchor, generator=torch.Generator().manual_seed(0))  # each slot another weight
+torch.nn.init.uniform_(criterion.s_cls_anchor, generator=torch.Generator().manual_seed(0))  # all different
 slots = [values.permute(1, 2, 0, 3, 4).reshape(12, -1) for values in (toy.scores, is_positive)]  # (slots, cells)
 lam, lam_ca = criterion.loss_weights[1], criterion.anchor_weights[1].flatten()
 by_hand, library = lam * mine.weighted_cross_entropy(*slots, lam_ca), toy.terms(criterion).cls  # eq. 6
@@ -221,7 +221,7 @@ Predict(
 criterion = losses.LapNetLoss(3, 4, ams=False)
 path = study.settle(criterion, toy, steps=200, lr=0.1, multiplier=12)  # steps on the weights alone
 part, weight = path.part[-1], path.lam_anchor[-1]
-print(f"parts of Lcls, times C·A: all within 1 % of 1: {bool((part - 1).abs().max() < 0.01)}; Lcls {part.mean():.2f}")
+print(f"parts of Lcls, times C·A, within 1 % of 1: {bool((part - 1).abs().max() < 0.01)}; Lcls {part.mean():.2f}")
 print(f"λ[rare, 16 px] is {weight[2, 0] / weight[0, 3]:.0f} times λ[frequent, 128 px];", end=" ")
 print(f"of the losses it is one in {grid_loss[0, 3] / grid_loss[2, 0]:.0f}")
 figures.settling(path.lam_anchor, path.part, fixed.TOY_CLASSES, fixed.TOY_ANCHORS)
@@ -300,7 +300,7 @@ Predict(
     "Without that rule: a class has no object for a long time. What does its weight do?",
     ["it stays: there is nothing to learn from", "it falls to 0", "it grows and grows"],
     answer=2,
-    because="What is left of its loss is background, which becomes easy. A small loss is turned up until it counts.",
+    because="What is left of its loss is background, which gets easy. A small loss is turned up until it counts.",
 )
 
 # %%
@@ -397,7 +397,7 @@ else:
     print("LAPNET_TIER=laptop trains the five of seed 0 here")
 
 # %%
-paper, ours = study.table_2b(), study.recorded_ap(steps=400)  # mAP in %; balance -> class -> AP of each seed, 0 to 1
+paper, ours = study.table_2b(), study.recorded_ap(steps=400)  # mAP in %; balance -> class -> each AP, 0 to 1
 for kind, name in study.BALANCES.items():
     seeds = ", ".join(f"{100 * ap:.1f}" for ap in ours[kind]["mean"])
     print(f"{name:22} the paper, VOC: {paper[kind]:.1f}; here, scenes: {seeds}")
@@ -415,7 +415,7 @@ figures.table_2b(paper, {kind: ap["mean"] for kind, ap in ours.items()}, study.B
 
 # %%
 Predict(
-    "The bus is the rarest class, with the largest boxes. What do learned anchor weights do for it, compared with R?",
+    "The bus is the rarest class, with the largest boxes. What do learned anchor weights do for it, beside R?",
     ["its AP rises: rare classes are turned up", "its AP falls: large anchors are turned down", "nothing"],
     answer=1,
     because="whom the weights help is decided by a slot's loss, in which size counts as well as rarity.",
@@ -424,9 +424,9 @@ Predict(
 # %%
 number = gather.objects(Scenes(200, size=(160, 160), split="test")).labels.bincount()
 ranked = [SCENE_CLASSES[c] for c in number.argsort(descending=True)]
-print("objects in the test scenes:", dict(zip(ranked, number.sort(descending=True).values.tolist(), strict=True)))
 mean_ap = torch.tensor([[ours[kind][name] for name in ranked] for kind in study.BALANCES]).mean(-1)
-print("best AP of any row:", dict(zip(ranked, [round(ap, 2) for ap in mean_ap.amax(0).tolist()], strict=True)))
+best = [f"{ap:.2f}" for ap in mean_ap.amax(0)]
+print(aligned({"": ranked, "objects in the test scenes": number[number.argsort(descending=True)], "best AP": best}))
 tables = {"AP, mean of the runs; most frequent class first": mean_ap}
 heads = [name.removeprefix("traffic_") for name in ranked]
 figures.number_tables(tables, list(study.BALANCES.values()), heads, "{:.2f}", logarithmic=False)
@@ -453,8 +453,8 @@ Predict(
 torch.manual_seed(0)
 lapnet = method.LapNetMethod(model.LapNet(len(SCENE_CLASSES)).eval(), shapes)
 learned, network = dict(lapnet.criterion.named_parameters()), lapnet.model.state_dict()
-print("in the loss:", [*learned])
-print("in the network:", [name for name in network if name in learned], "of", len(network), "tensors")
+print("in the loss:", ", ".join(learned))
+print("in the network:", sum(name in learned for name in network), "of", len(network), "tensors")
 detector = Detector(lapnet, SCENE_CLASSES, (256, 256))
 before = detector.predict(scenes[0][0], score_threshold=0.0)
 for s in learned.values():

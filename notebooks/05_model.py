@@ -36,7 +36,7 @@ from torch import Tensor
 from lapnet_core import anchors, boxes, config, losses, model, train
 from lapnet_core.data import collate, denormalize, eval_transform
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
-from lapnet_lab import Predict, gather, mine, setup
+from lapnet_lab import Predict, gather, listed, mine, setup
 from lapnet_lab.lessons.model import diagrams, figures, panels, receptive, study
 from lapnet_lab.lessons.model.exercises import check
 
@@ -181,7 +181,7 @@ Predict(
     "The labels P depend on the predicted boxes. Where does the gradient of the classification loss arrive?",
     ["at the scores only", "at the offsets only", "at both"],
     answer=0,
-    because="A label is a target. If gradients ran through P, a network could ease its labels by spoiling its boxes.",
+    because="A label is a target. If gradients ran through P, a network could ease labels by spoiling boxes.",
 )
 
 # %%
@@ -191,7 +191,7 @@ terms = criterion(scores, offsets, shapes, batch.targets)
 routes = study.gradient_routes(terms, {"scores": scores, "offsets": offsets})
 texts = study.flow_texts(batch.images, scores, offsets, shapes, terms)
 print(texts["O"].replace("\n", "; "), "|", texts["P"].replace("\n", "; "))
-print({f"{loss} to {output}": norm > 0 for (loss, output), norm in routes.items()})
+print("a gradient flows:", listed({f"{loss} to {output}": norm > 0 for (loss, output), norm in routes.items()}))
 diagrams.training_flow(texts, routes)
 
 # %% [markdown]
@@ -216,7 +216,7 @@ for name in sorted(macs, key=macs.get, reverse=True)[:5]:
     weights = layers[name].weight
     print(f"{name:37}{macs[name] / 1e6:7.1f} MMAC{weights.numel():8} weights {list(weights.shape)}")
 counted = study.anatomy("light", (256, 256), len(SCENE_CLASSES)).macs
-print(f"{len(macs)} convolutions: {sum(macs.values()) / 1e6:.0f} MMAC; the counter of fig. 2 says {counted / 1e6:.0f}")
+print(f"{len(macs)} convolutions: {sum(macs.values()) / 1e6:.0f} MMAC; the counter of fig. 2: {counted / 1e6:.0f}")
 
 # %% [markdown]
 # **Notice** that the one in stage 1 has 9216 weights and costs as much as the one in stage 2 with 36,864. Parameters
@@ -342,7 +342,7 @@ check("sees", seen, before=63, stride=8)
 large = Scenes(4, size=(384, 384), transform=eval_transform((384, 384)))
 views = torch.stack([large[i][0] for i in range(2)])
 before = receptive.sight(net, views)
-print("half of the gradient, in pixels:", {w: receptive.side_with(0.5, f) for w, (f, _) in before.items()})
+print("half of the gradient, in pixels:", listed({w: receptive.side_with(0.5, f) for w, (f, _) in before.items()}))
 panels.receptive_panel(denormalize(views[0]), before, shapes * 1.5, SCENE_CLASSES)
 
 # %% [markdown]
@@ -355,7 +355,7 @@ Predict(
     "What does a short training do to this hill?",
     ["it becomes wider: the network learns context", "it becomes narrower", "nothing: it is the architecture's"],
     answer=1,
-    because="The new network looks everywhere, as its coarse maps lie over everything. It learns to look at its place.",
+    because="A new network looks everywhere: coarse maps lie over everything. It learns to look at its place.",
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -364,7 +364,7 @@ settings = lab.choose(tiny=short, laptop=config.laptop_scenes())
 lesson = Scenes(settings.steps, size=settings.image_size, keep=True)
 trained = train.train(settings, lesson, save=False, progress=lab.progress).method.model
 after = receptive.sight(trained, views)
-print("half of the gradient, in pixels:", {w: receptive.side_with(0.5, f) for w, (f, _) in after.items()})
+print("half of the gradient, in pixels:", listed({w: receptive.side_with(0.5, f) for w, (f, _) in after.items()}))
 panels.receptive_panel(denormalize(views[0]), after, shapes * 1.5, SCENE_CLASSES)
 
 # %% [markdown]
@@ -388,7 +388,8 @@ errors = {
 figures.shift_curves(shifts, errors)
 
 # %%
-print("shifts that move a map exactly:", receptive.exact_shifts(shifts, errors["a new network"]))
+exact = receptive.exact_shifts(shifts, errors["a new network"])
+print("shifts that move a map exactly:", listed({name: ", ".join(map(str, by)) for name, by in exact.items()}))
 half = [receptive.side_with(0.5, each["all three maps"][0]) for each in (before, after)]
 print("after training half of the gradient lies in a smaller square:", half[1] < half[0])
 by_4, by_8 = errors["after training"]["scores"][:2]
@@ -445,8 +446,9 @@ print(f"anchors of an image: {pyramid} on a pyramid, {level.numel() * cells[8]} 
 
 # %%
 weights = {name: p.numel() for name, p in criterion.named_parameters()}
-print("learned in the loss:", weights)
-print("names of the network's own numbers that the loss knows:", set(criterion.state_dict()) & set(net.state_dict()))
+print("learned in the loss:", listed(weights))
+shared = set(criterion.state_dict()) & set(net.state_dict())
+print("names of the network's own numbers that the loss knows:", ", ".join(shared) or "none")
 
 # %% [markdown]
 # ## Summary

@@ -35,7 +35,7 @@ from torchvision.ops import box_iou
 from lapnet_core import evaluate
 from lapnet_core.evaluate import doubts
 from lapnet_core.scenes import SCENE_CLASSES
-from lapnet_lab import Predict, mine, models, pictures, setup
+from lapnet_lab import Predict, aligned, mine, models, pictures, setup
 from lapnet_lab.lessons.detections import figures, mistakes, panels, study
 from lapnet_lab.lessons.detections.exercises import check
 
@@ -107,8 +107,8 @@ print(f"{sum(len(suppress(one)) for one in raw)} boxes stay, the same as by the 
 
 # %%
 Predict(
-    "People stand in a crowd. With which threshold of suppression are most of them found, and with which is the mAP "
-    "of all scenes highest?",
+    "People stand in a crowd. With which threshold of suppression are most of them found, and with which is the "
+    "mAP of all scenes highest?",
     ["both with a low one, .3", "both with a high one, .8", "most are found with .8; the mAP is highest near .5"],
     answer=2,
     because="a high threshold spares neighbours, but also second boxes of one object, and those are false alarms.",
@@ -161,9 +161,7 @@ things = torch.tensor([[0.0, 0, 40, 60], [60, 0, 100, 60], [120, 0, 160, 60]])
 hard = torch.tensor([False, False, True])
 five = torch.tensor([[2.0, 0, 42, 60], [-4, 2, 38, 62], [76, 0, 116, 60], [121, 3, 158, 60], [58, -3, 99, 60]])
 overlaps = box_iou(five, things)
-print(
-    "\n".join(f"detection {d}: IoU {', '.join(f'{iou:.2f}' for iou in row)}" for d, row in enumerate(overlaps.tolist()))
-)
+print(aligned({f"detection {d}: IoU": row for d, row in enumerate(overlaps.tolist())}, ".2f"))
 figures.by_hand(things, hard, five, [0.95, 0.9, 0.8, 0.7, 0.6])
 
 # %%
@@ -286,8 +284,8 @@ Predict(
     "Suppose that all boxes on background vanish. What does the mAP, now .711, gain?",
     ["about .02", "about .1", "about .25"],
     answer=0,
-    because="most of them have low scores and stand at the end of the row, behind the hits. A false alarm costs what "
-    "stands behind it.",
+    because="most of them have low scores and stand at the end of the row, behind the hits. A false alarm costs "
+    "what stands behind it.",
 )
 
 # %%

@@ -39,7 +39,7 @@ from IPython.display import display
 from lapnet_core import config, evaluate, train
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import learning_rate as library_rate
-from lapnet_lab import Predict, gather, mine, models, records, setup
+from lapnet_lab import Predict, gather, listed, mine, models, records, setup
 from lapnet_lab.lessons.training import failures, figures, panels, study
 from lapnet_lab.lessons.training.exercises import check
 
@@ -111,7 +111,7 @@ data = "scenes"  # or "bccd", "voc", "coco", or the path of your folder
 run_folder = Path(tempfile.mkdtemp()) / "run"  # `lapnet train` writes to runs/ instead
 settings = study.plan(data, lab.tier, run_folder)
 dataset, held_out = study.open_images(settings, lab.tier)
-print(f"{len(dataset)} images to train on, {len(held_out or ())} to validate on; {len(dataset.class_names)} classes")
+print(f"{len(dataset)} images to train on, {len(held_out or ())} to validate; {len(dataset.class_names)} classes")
 print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_size}, lr {settings.lr}")
 
 # %% [markdown]
@@ -124,7 +124,7 @@ print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_s
 objects = gather.objects(dataset, min(100, len(dataset)))
 sides = gather.sizes(objects.boxes).prod(-1).sqrt()
 counts = objects.labels.bincount(minlength=len(dataset.class_names)).tolist()
-print(dict(zip(dataset.class_names, counts, strict=True)))
+print(listed(dict(zip(dataset.class_names, counts, strict=True))))
 print(f"side in pixels: smallest {sides.min():.0f}, median {sides.median():.0f}, largest {sides.max():.0f}")
 images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
 figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
@@ -186,8 +186,8 @@ Predict(
     "After these few steps from random numbers, what is the mAP on pictures that it does not train on?",
     ["next to nothing", "about half of a good detector's", "close to a good detector's"],
     answer=0,
-    because="boxes come to lie on objects long before the scores mean anything. mAP wants the right class, an IoU of "
-    ".5, and right boxes that are surer than wrong ones.",
+    because="boxes come to lie on objects long before the scores mean anything. mAP wants the right class, an "
+    "IoU of .5, and right boxes that are surer than wrong ones.",
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -204,7 +204,7 @@ print(f"the boxes fit better than at first: {last > first}")
 if lab.tier == "tiny" and data == "scenes":
     recorded = records.value("training.live_fit")
     print(f"mean Ô at the end within .04 of the recorded run ({recorded}): {abs(last - recorded) <= 0.04}")
-print(sorted(path.name for path in run_folder.iterdir() if not path.name.startswith(".")))
+print(", ".join(sorted(path.name for path in run_folder.iterdir() if not path.name.startswith("."))))
 
 # %% [markdown]
 # The last line lists the folder of the run: log, anchors, two checkpoints from which it goes on (`--resume`), the
@@ -220,8 +220,8 @@ Predict(
     "Training minimises the loss. What did its localisation and classification losses do from first step to last?",
     ["they fell close to 0", "they fell a little, and stayed", "they rose, and stayed"],
     answer=2,
-    because="each is multiplied by a weight λ, which is learned too. λ grows until its term is about 1: whatever the "
-    "network gains, the weight takes back.",
+    because="each is multiplied by a weight λ, which is learned too. λ grows until its term is about 1: whatever "
+    "the network gains, the weight takes back.",
 )
 
 # %%
@@ -384,8 +384,8 @@ Predict(
     "All anchors are sixteen times too large. How many positives does PONO give?",
     ["none: there is nothing that fits", "fewer than with the right anchors", "more than with the right anchors"],
     answer=2,
-    because="PONO divides by the best anchor's IoU, however bad. A huge anchor overlaps its object equally badly from "
-    "everywhere, so nearly all of them pass .5. AO shows 0 at once.",
+    because="PONO divides by the best anchor's IoU, however bad. A huge anchor overlaps its object equally badly "
+    "from everywhere, so nearly all of them pass .5. AO shows 0 at once.",
 )
 
 # %%

@@ -57,8 +57,8 @@ Predict(
     "A weight is about one over its loss. How large does λ_cls become in 1,500 steps of the paper's method?",
     ["about 20", "about 2,000", "about 20 million"],
     answer=2,
-    because="one over a loss it is not, then: with a rule of ours, steady, it is 5. Something carries it up, and we "
-    "shall find out what.",
+    because="one over a loss it is not, then: with a rule of ours, steady, it is 5. Something carries it up, and "
+    "we shall find out what.",
 )
 
 # %%
@@ -96,8 +96,8 @@ Predict(
     "Our rule, steady, differs in one thing: its weights do not drift. Are rarer classes still louder under it?",
     ["yes, as before", "no: the order is nearly lost", "no: now the frequent ones are louder"],
     answer=1,
-    because="the rank correlation of a class's height with its objects is -.66 to -1.00 under the paper's rule, and "
-    "-.49 to .26 under steady. Part of fig. 6 comes not from the losses but from the rule.",
+    because="the rank correlation of a class's height with its objects is -.66 to -1.00 under the paper's rule, "
+    "and -.49 to .26 under steady. Part of fig. 6 comes not from the losses but from the rule.",
 )
 
 # %%
@@ -324,7 +324,7 @@ check("too_loud", times, own=1 / 8, mean=1 / 4)
 # %%
 Predict(
     "With batches of two, five of six grids are held. How much of Lcls is their background, late in the training?",
-    ["about a quarter, under both rules", "most of it under the paper's rule, little under steady", "nearly nothing"],
+    ["about a quarter, under both rules", "most of it under the paper's, little under steady", "nearly nothing"],
     answer=0,
     because="24 % under the paper's rule, 27 % under steady. Background is easy for the network.",
 )
@@ -332,9 +332,7 @@ Predict(
 # %%
 say = slots.recorded()
 small = {name: run for name, run in say.items() if name.endswith("batch 2")}
-for name, run in say.items():
-    rows = [f"{int(away)}: {loud:.2f} ({rise:.2f})" for away, _, loud, _, rise in run.back["cls"]]
-    print(f"{name}: absent for so many batches or more, loudness (how far the weight rose)\n   ", ", ".join(rows))
+print(figures.came_back(say, "cls"))
 figures.who_has_the_say(say, list(small))
 
 # %% [markdown]
@@ -414,7 +412,7 @@ for name in ("steady", "steady, 4500 steps"):
 
 # %%
 Predict(
-    "Seldom seen: with a positive in under 10 % of the batches. How large are such grids' weights beside 1 / (CA S)?",
+    "Seldom seen: with a positive in under 10 % of the batches. How large are their weights beside 1 / (CA S)?",
     ["right under both rules", "5 times too large under learned, right under steady", "5 times, and .6 times"],
     answer=2,
     because="steady does not carry them up, but in 1,000 steps it has not brought them home either.",
@@ -445,8 +443,8 @@ for ams, metric in ((False, "ap50"), (False, "ap75"), (True, "ap50"), (True, "ap
     found = study.precision(ams, metric)
     more = found["difference"]
     print(f"{'AMS' if ams else 'no AMS':7}{metric}: learned {found['learned']}, steady {found['steady']}; ", end="")
-    print(f"steady − learned {more.mean:+.1f}, from {more.low:+.1f} to {more.high:+.1f}")
-quiet = study.loss_weights("steady", ams=True)[0]["cls"][-1] ** 2  # λ is the mean of λ[c, a], so their product is λ²
+    print(f"steady − learned {more.mean:+.1f} [{more.low:+.1f}, {more.high:+.1f}]")
+quiet = study.loss_weights("steady", ams=True)[0]["cls"][-1] ** 2  # λ is the mean of λ[c, a]: their product is λ²
 loud = np.exp(np.log(first.products("cls")).mean())
 print(f"with AMS, learned / steady, geometric mean of the products of the classification: {loud / quiet:.1f}")
 

@@ -38,7 +38,7 @@ import torch
 
 from lapnet_core import ablate, assign, config
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds
-from lapnet_lab import Predict, setup
+from lapnet_lab import Predict, aligned, listed, setup
 from lapnet_lab.lessons.ablations import figures, panels, study
 from lapnet_lab.lessons.ablations.exercises import check
 from lapnet_lab.records import paper_table
@@ -104,8 +104,9 @@ check("choose", choose)
 runs = study.runs()
 print(f"{len(runs)} trainings on {', '.join(sorted({run['machine'] for run in runs}))}")
 for name in ("2a", "2b", "ams", "peers"):
-    print(f"{name:6}", {row.name: len(row.runs) for row in study.table(name).values()})
-print(f"{study.LONG} steps", {row.name: len(row.runs) for row in study.table("schedule", study.LONG).values()})
+    print(f"{name:6}", listed({row.name: len(row.runs) for row in study.table(name).values()}))
+long = study.table("schedule", study.LONG)
+print(f"{study.LONG} steps", listed({row.name: len(row.runs) for row in long.values()}))
 tried = {study.PEERS.get(m, "LapNet"): study.tries(m) for m in ("lapnet", *study.PEERS)}
 figures.learning_rates(tried)
 
@@ -126,8 +127,8 @@ Predict(
     "In the paper AMS brings PONO from 81.1 to 81.7 %. What does it do here, in 4.5 epochs instead of 200?",
     ["it gains a little, too", "nothing that one could see", "it costs a fifth of PONO's AP50"],
     answer=2,
-    because="AMS asks the network itself which anchors fit, and a network that has hardly begun says: none. Section 4 "
-    "follows this up.",
+    because="AMS asks the network itself which anchors fit, and a network that has hardly begun says: none. "
+    "Section 4 follows this up.",
 )
 
 # %%
@@ -150,9 +151,9 @@ figures.forest(ours, title="table 2a, ours: AP50 on 900 test photographs")
 
 # %%
 times = draws(900)
-share = {k: round(float((times == k).mean()), 3) for k in range(4)}
+share = {k: (times == k).mean() for k in range(4)}
 print(f"{len(times)} draws of {times.shape[1]} photographs; each draw has {int(times[0].sum())}")
-print("a photograph comes 0, 1, 2, 3 times in this share of the draws:", share)
+print("times that a photograph comes, and in which share of the draws:", listed(share, ".3f"))
 drawn = ours["PONO"].replicates("ap50")
 print(f"AP50 of PONO in each of them: {drawn.shape[0]} seeds, {drawn.shape[1]} draws")
 
@@ -181,8 +182,8 @@ Predict(
     "The intervals of PONO and of AO overlap. Can one still be sure that PONO is above AO?",
     ["no: they overlap", "yes: most of their luck is the same luck", "only with more than three seeds"],
     answer=1,
-    because="a draw with many easy cats lifts both rows. So one subtracts within each draw, and the shared luck falls "
-    "out.",
+    because="a draw with many easy cats lifts both rows. So one subtracts within each draw, and the shared luck "
+    "falls out.",
 )
 
 # %% [markdown]
@@ -263,8 +264,7 @@ overlap = torch.tensor([0.55, 0.6, 0.7, 0.8, 0.9, 1.0])  # O, the assignment's
 needed = 0.5 / overlap  # O_hat that the network has to reach
 assert assign.ams_labels(overlap, needed + 1e-4).all()
 assert not assign.ams_labels(overlap, needed - 1e-4).any()
-print("O        ", [round(x, 2) for x in overlap.tolist()])
-print("O_hat has to be above", [round(x, 2) for x in needed.tolist()])
+print(aligned({"O": overlap, "O_hat has to be above": needed}, ".2f"))
 print(f"where O is an IoU and the box is still the anchor: an IoU above {0.5**0.5:.2f}")
 
 # %% [markdown]
@@ -284,7 +284,7 @@ Predict(
 # %%
 rules = study.table("ams")
 per_batch = {row.name: [row.runs[0]["log"][k]["positives_cls"] for k in (0, -1)] for row in ours.values()}
-print("positive anchors in the first and in the last logged batch, seed 0:", per_batch)
+print(f"positive anchors in the first and in the last logged batch, seed 0:\n{aligned(per_batch)}")
 with_ams = {"AO, AMS (2a)": ours["AO, AMS"], "PONO, AMS (2a)": ours["PONO, AMS"]}
 steady = {name: row for name, row in rules.items() if name != "none"}
 figures.kept_shares(with_ams | steady)
@@ -329,10 +329,9 @@ figures.two_metrics(rules, "rules of AMS")
 # If AMS is only late, it should catch up on longer schedules. Three times the steps, one seed:
 
 # %%
-long = study.table("schedule", study.LONG)
 tables = {study.STEPS: rules, study.LONG: long}
-gap = {steps: 100 * (t["paper's"].mean() - t["none"].mean()) for steps, t in tables.items()}
-print("the paper's AMS against none:", {steps: f"{points:+.1f}" for steps, points in gap.items()})
+gap = {f"{steps} steps": 100 * (t["paper's"].mean() - t["none"].mean()) for steps, t in tables.items()}
+print("the paper's AMS against none:", listed(gap, "+.1f"))
 print("annealed against none at AP75:", study.difference(long["annealed (ours)"], long["none"], "ap75"))
 figures.over_schedules(tables)
 
@@ -346,10 +345,18 @@ figures.over_schedules(tables)
 # `96 × 96`. The bars go from the worst seed to the best.
 
 # %%
+Predict(
+    "At which objects does the paper's AMS lose the largest share of what is reached without it?",
+    ["at the small ones", "at the large ones", "at all alike"],
+    answer=0,
+    because="next to nothing is left of their AP, and about half at the others. They have few anchors to lose.",
+)
+
+# %%
 shown = {name: rules[name] for name in ("none", "annealed (ours)", "relative (ours)", "paper's")}
 sizes = list(ablate.SIZES)
-told = {size: [name for name in shown if study.apart(shown[name], shown["none"], size)] for size in sizes}
-print("every seed apart from every seed of none:", told)
+told = {s: ", ".join(name for name in shown if study.apart(shown[name], shown["none"], s)) for s in sizes}
+print(f"every seed apart from every seed of none:\n{aligned(told)}")
 figures.by_objects(shown, sizes, "AP50 by size of the object")
 
 # %% [markdown]
@@ -360,8 +367,8 @@ figures.by_objects(shown, sizes, "AP50 by size of the object")
 
 # %%
 classes = study.class_names()
-told = {c: [name for name in shown if study.apart(shown[name], shown["none"], c)] for c in classes}
-print("every seed apart from every seed of none:", told)
+told = {c: ", ".join(name for name in shown if study.apart(shown[name], shown["none"], c)) for c in classes}
+print(f"every seed apart from every seed of none:\n{aligned(told)}")
 figures.by_objects(shown, classes, "AP50 by class")
 
 # %% [markdown]
@@ -373,7 +380,7 @@ figures.by_objects(shown, classes, "AP50 by class")
 # The paper's rows differ in the weights; all have AMS. Of ours only some have run, and some from two seeds.
 
 # %%
-print("the paper:", {r["balance"]: r["map"] for r in paper_table("table_2b")})
+print("the paper:", listed({r["balance"]: r["map"] for r in paper_table("table_2b")}))
 balance = study.table("2b")
 full = balance["loss and anchor weights"]
 for name, row in study.without(balance, full.name).items():
@@ -406,8 +413,8 @@ Predict(
     "Where is LapNet above the YOLOv3-style detector?",
     ["at AP50 and at AP75", "at AP50, not at AP75", "at AP75, not at AP50"],
     answer=2,
-    because="it finds no more objects, and places its boxes better. A metric that asks for overlap is closer to its "
-    "loss. (That fits; we have not tested it.)",
+    because="it finds no more objects, and places its boxes better. A metric that asks for overlap is closer to "
+    "its loss. (That fits; we have not tested it.)",
 )
 
 # %%
@@ -439,12 +446,12 @@ figures.two_metrics(peers)
 
 # %%
 some = {name: peers[name] for name in ("lapnet", "yolov3", "ssd")}
-gaps = {c: peers["yolov3"].mean(objects=c) - peers["lapnet"].mean(objects=c) for c in classes}
-told = {c: ("above" if peers["lapnet"].mean(objects=c) > peers["yolov3"].mean(objects=c) else "below")
-        for c in (*sizes, *classes) if study.apart(peers["lapnet"], peers["yolov3"], c)}  # fmt: skip
-print("LapNet against YOLOv3-style, where every seed is apart:", told)
-print(f"sheep make {gaps['sheep'] / sum(gaps.values()):.0%} of the difference of the mean over classes")
-figures.by_objects(some, (*sizes, *classes), "AP50 by size and class: LapNet and two peers")
+gaps = {c: peers["yolov3"].mean(objects=c) - peers["lapnet"].mean(objects=c) for c in (*sizes, *classes)}
+apart = [c for c in gaps if study.apart(peers["lapnet"], peers["yolov3"], c)]
+print("every seed of LapNet above every one of YOLOv3-style:", ", ".join(c for c in apart if gaps[c] < 0))
+print("every seed of LapNet below every one of YOLOv3-style:", ", ".join(c for c in apart if gaps[c] > 0))
+print(f"sheep make {gaps['sheep'] / sum(gaps[c] for c in classes):.0%} of the difference of the mean over classes")
+figures.by_objects(some, list(gaps), "AP50 by size and class: LapNet and two peers")
 
 # %% [markdown]
 # **Notice** *sheep*: one class of six makes more than half of the gap at AP50. Sheep are small, many, and close

@@ -86,7 +86,8 @@ first = points[0]
 print(f"{len(points)} points; {first.accuracy['images']} photographs; timed on {first.machine}")
 for name in study.NAMES.values():
     own = study.of_kind(points, name)
-    print(f"{name:14} seed {own[0].accuracy['seed']}, lr {own[0].accuracy['lr']}" if own else f"{name:14} not measured")
+    told = "seed {seed}, lr {lr}".format(**own[0].accuracy) if own else "not measured"
+    print(f"{name:14} {told}")
 
 # %% [markdown]
 # The menu above the chart changes both axes. Hover over a point for its numbers; a click in the legend takes a detector
@@ -149,8 +150,8 @@ Predict(
     "LapNet wins at AP75 and not at AP50, as notebook 09 says. What does that do to the front?",
     ["nothing: time has not changed", "other detectors can be on it", "it moves up and keeps its members"],
     answer=1,
-    because="a front belongs to one measure of accuracy. Who finds objects cheaply and who places boxes cheaply are two "
-    "questions.",
+    because="a front belongs to one measure of accuracy. Who finds objects cheaply and who places boxes cheaply "
+    "are two questions.",
 )
 
 # %%
@@ -159,7 +160,8 @@ for metric, title in study.METRICS.items():
     for p in study.front(points, metric):
         print(f"  {p.label:20}{p.ms:6.1f} ms{100 * p.accuracy[metric]:7.1f} %")
 names = {metric: {point.name for point in study.front(points, metric)} for metric in study.METRICS}
-print("on both:", sorted(names["ap50"] & names["ap75"]), "on one alone:", sorted(names["ap50"] ^ names["ap75"]))
+print("on both:", "; ".join(sorted(names["ap50"] & names["ap75"])))
+print("on one alone:", "; ".join(sorted(names["ap50"] ^ names["ap75"])) or "none")
 
 # %% [markdown]
 # **Notice** who is on both, and who on one alone. A paper that shows one metric has chosen one of the two fronts.
@@ -248,8 +250,8 @@ Predict(
     "SSD has by far the fewest multiplications at each size. Is it as far ahead in time?",
     ["yes: time is multiplications", "no"],
     answer=1,
-    because="its heads are one convolution each, but it makes thousands of boxes, and each has to be looked at. That "
-    "work multiplies hardly anything.",
+    because="its heads are one convolution each, but it makes thousands of boxes, and each has to be looked at. "
+    "That work multiplies hardly anything.",
 )
 
 # %%
@@ -318,10 +320,19 @@ figures.plane([*points, *yours], title="recorded, and dashed: your machine, rand
 # %% [markdown]
 # **Notice** that your lines are shifted to one side: on a logarithmic axis a machine that is twice as slow in everything
 # moves all points by the same distance. Lines that change places with others would be the interesting ones.
-#
-# But does time not depend on the weights? The layers do the same work, whatever their weights. What differs is how many
-# candidates come out of them: an untrained network gives each anchor the same low score, so that all pass the threshold
-# of `.001`, and the suppression has as much to do as it ever can. On the recorded machine we timed both:
+
+# %%
+Predict(
+    "These were random weights. How long does such a detector take, beside a trained one?",
+    ["far less: it finds nothing", "about as long", "far longer: it takes everything for an object"],
+    answer=1,
+    because="a convolution multiplies whatever the numbers are. Only what comes after the last layer can differ.",
+)
+
+# %% [markdown]
+# The layers do the same work, whatever their weights. What differs is how many candidates come out of them: an
+# untrained network gives each anchor the same low score, so that all pass the threshold of `.001`, and the suppression
+# has as much to do as it ever can. On the recorded machine we timed both:
 
 # %%
 for name, times in study.of_weights(recorded).items():

@@ -285,9 +285,8 @@ check("mended_update", mended_update)
 # %%
 found = {"E": study.small_training(patients.loss_e), "label of eq. 3": study.small_training(patients.healthy_loss)}
 for name, course in found.items():
-    print(
-        f"{name:15} loss {course.loss[0]:.1f} to {course.loss[-1]:.1f}, Ô {course.fit[0]:.2f} to {course.fit[-1]:.2f}"
-    )
+    loss, fit = course.loss, course.fit
+    print(f"{name:15} loss {loss[0]:.1f} to {loss[-1]:.1f}, Ô {fit[0]:.2f} to {fit[-1]:.2f}")
 figures.trainings(found)
 
 # %% [markdown]

@@ -108,8 +108,8 @@ Predict(
     "Suppose your pono divided by the largest IoU of the whole picture. Who would be left without a positive?",
     ("nobody: division keeps the order", "small objects", "objects that stand alone"),
     1,
-    "the picture's largest IoU belongs to a large object that an anchor fits well. Measured by it, most of the small "
-    "ones stay below 0.5, as under AO.",
+    "the picture's largest IoU belongs to a large object that an anchor fits well. Measured by it, most of the "
+    "small ones stay below 0.5, as under AO.",
 )
 
 # %% [markdown]
@@ -142,8 +142,8 @@ Predict(
     "Your functions are loops over images and classes. How much longer does a step of the training take with them?",
     ("hardly longer", "ten times as long", "a hundred times as long"),
     0,
-    "nearly all the time goes into the network, forward and backward. (If one of yours takes more than half a second "
-    "of a step, the library's takes over, and that is told.)",
+    "nearly all the time goes into the network, forward and backward. (If one of yours takes more than half a "
+    "second of a step, the library's takes over, and that is told.)",
 )
 
 # %% [markdown]

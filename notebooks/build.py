@@ -68,6 +68,9 @@ SHORT_CELL = 8
 LONG_CELLS = 2
 """So many code cells of a notebook, the imports among them, may be longer than SHORT_CELL lines; exercises apart, whose
 contract is as long as it has to be."""
+WIDEST = 116
+"""Letters of a line that JupyterLab shows on a screen of 1366 x 768, beside the list of files. Of more the end of a line of
+code is out of sight, and print is wrapped."""
 LARGEST_FILE = 1_500_000
 ENVIRONMENT = {"TQDM_DISABLE": "1", "LAPNET_TIER": "tiny"}
 """Under which the reference outputs are made and compared."""
@@ -164,6 +167,17 @@ def long_cells(notebook: Any) -> int:
     return sum(length(cell) > SHORT_CELL and not solutions.asked(cell) for cell in code_cells(notebook))
 
 
+def widest(cell: Any) -> tuple[int, str]:
+    """The letters of its longest line of code or of print, and the line; print that a picture or HTML stands for is
+    never seen."""
+    shown = [cell.source]
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if not {"image/png", "text/html"} & set(data):
+            shown += [output.get("text", ""), data.get("text/plain", "")]
+    return max((len(line), line) for text in shown for line in [*text.splitlines(), ""])
+
+
 def lengths(notebook: Any) -> str:
     """How long its code cells are, in words."""
     return f"{long_cells(notebook)} of {len(code_cells(notebook))} code cells are over {SHORT_CELL} lines"
@@ -256,6 +270,9 @@ def problems(source: Any, built: Any) -> Iterator[str]:
             yield f"cell {number} shows an error"
         if length(cell) > LONGEST_CELL and not solutions.asked(cell):
             yield f"cell {number} has {length(cell)} lines; {LONGEST_CELL} is the most"
+        letters, line = widest(cell)
+        if letters > WIDEST:
+            yield f"cell {number} has a line of {letters} letters; {WIDEST} is the most: {line.strip()[:40]} ..."
 
 
 def check(name: str) -> list[str]:

@@ -9,6 +9,8 @@ import pytest
 from browser.jupyterlab import ROOT, command, open_notebook, server, wait_until_idle
 from everypanel import PANELS
 
+from lapnet_lab.panel import ARROW
+
 pytestmark = pytest.mark.slow
 SCREEN = {"width": 1366, "height": 768}
 HEIGHT = 600
@@ -130,6 +132,8 @@ def test_text_and_focus_are_seen_in_both_themes(lab: Any, theme: str) -> None:
         assert not faint, (number, faint)
     assert any(text.startswith("ZeroDivisionError") for text, _ in texts)
     go_to(lab, 1)
+    arrow = lab.evaluate("() => getComputedStyle(panelOf(1).querySelector('select')).backgroundImage")
+    assert (ARROW.replace("#", "%23") in arrow) == ("Dark" in theme), arrow  # ipywidgets' own is black in both
     for kind in ("button.jupyter-button", "select", ".noUi-handle"):
         lab.keyboard.press("Shift")  # whoever uses the keyboard is shown where the focus is
         lab.evaluate("(kind) => panelOf(1).querySelector(kind).focus()", kind)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lapnet_lab.panel import AS_SET, HEADING, NOW, FigurePanel, _stacked
+from lapnet_lab.panel import ARROW, AS_SET, HEADING, NOW, FigurePanel, _stacked
 from lapnet_lab.style import ALARM, RING, VERMILLION
 
 WIDEST, HIGHEST = 920, 480
@@ -153,6 +153,7 @@ def test_our_own_colours_are_seen_on_the_ground_of_either_theme() -> None:
     for ground, alarm, ring in zip(("#ffffff", "#111111"), ALARM, RING, strict=True):
         assert contrast(alarm, ground) >= 4.5
         assert contrast(ring, ground) >= 3
+    assert contrast(ARROW, ground) >= 3
 
 
 def test_every_panel_of_every_lesson_is_known() -> None:

@@ -31,6 +31,7 @@ from lapnet_lab.lessons.speed_accuracy.exercises import (
 )
 from lapnet_lab.lessons.speed_accuracy.measuring import KINDS, SMALL, Contestant, Speed
 from lapnet_lab.lessons.speed_accuracy.study import NAMES, Machine, Point
+from lapnet_lab.style import contrast
 
 HERE = Machine("a machine", 2)
 LIGHT = ("lapnet", "light")
@@ -401,6 +402,19 @@ def test_the_papers_bars_are_as_long_as_its_text_leaves_open() -> None:
     assert told["Lapnet-608, DarkNet-53"] == ([0, 100], 38.2)
     assert told["RetinaNet-800, ResNet-101-FPN"] == ([100, 200], 39.1)
     assert len(told) == 15
+
+
+def test_each_of_the_papers_detectors_looks_different_and_can_be_seen() -> None:
+    data, _ = numbers_of(figures.paper_figure())
+    looks = [(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in data]
+    assert len(set(looks)) == len(looks)
+    for trace in data:
+        assert max(contrast(trace["marker"]["color"], "white"), contrast(trace["marker"]["line"]["color"], "white")) > 3
+    bars = [(*trace["x"], *trace["y"]) for trace in data]
+    for k, (bar, trace) in enumerate(zip(bars, data, strict=True)):  # equal ones: none is hidden by the next
+        assert all(
+            trace["marker"]["size"] > data[j]["marker"]["size"] for j in range(k + 1, len(data)) if bars[j] == bar
+        )
 
 
 def test_the_plane_has_the_numbers_and_its_menu_every_pair() -> None:

@@ -56,6 +56,16 @@ def test_the_chart_of_the_say_has_a_line_for_each_kind() -> None:
     assert traces[0].line.color != traces[3].line.color == traces[6].line.color
 
 
+def test_who_comes_back_is_told_in_columns() -> None:
+    longer = told()
+    longer["back_cls"] = [[1, 9, 1.0, 0.9, 1.0], [2, 3, 1.5, 1.2, 1.25]]
+    text = figures.came_back({"learned": slots_of(longer), "steady": slots_of(told())}, "cls")
+    head, *rows = (line.split() for line in text.splitlines())
+    assert head[-2:] == ["1", "2"]
+    assert [row[0] for row in rows] == ["learned:", "learned:", "steady:", "steady:"]
+    assert [row[-2:] for row in rows] == [["1.00", "1.50"], ["1.00", "1.25"], ["1.00", "-"], ["1.00", "-"]]
+
+
 def test_the_chart_beside_one_over_s_marks_the_seldom_ones() -> None:
     shown = figures.beside_one_over_s({"learned": slots_of(told())}, "cls")
     assert "learned: 1 grids, 1.00 times" in shown.text

@@ -155,6 +155,10 @@ def broken(notebook: Any, how: str) -> None:
         cells[0].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
     elif how == "25 is the most":
         cells[0].source += "\npass" * build.LONGEST_CELL
+    elif how == "117 letters":
+        cells[0].source += f"\n# {'x' * (build.WIDEST - 1)}"
+    elif how == "118 letters":
+        cells[0].outputs = [nbformat.v4.new_output("stream", text=f"short\n{'x' * (build.WIDEST + 2)}\n")]
     elif how == "paired":
         notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
     elif how == "differ":
@@ -163,7 +167,10 @@ def broken(notebook: Any, how: str) -> None:
         notebook.cells = notebook.cells[:5]
 
 
-@pytest.mark.parametrize("how", ["not executed", "shows an error", "25 is the most", "differ", "cells; ", "paired"])
+HOW = ("not executed", "shows an error", "25 is the most", "117 letters", "118 letters", "differ", "cells; ", "paired")
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_the_guard_sees(how: str) -> None:
     source = build.source_of("00_start_here")
     notebook = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4)

@@ -37,7 +37,7 @@ def update_c(s: Tensor, gradient: Tensor, velocity: Tensor, rate: float) -> tupl
     return s - rate * velocity, velocity
 
 
-def assigner_d(shapes: Tensor, rows: int, columns: int, boxes: Tensor, threshold: float = 0.5) -> tuple[Tensor, Tensor]:
+def assigner_d(shapes: Tensor, rows: int, columns: int, boxes: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     y = (torch.arange(rows) + 0.5) * 8
     x = (torch.arange(columns) + 0.5) * 8
     y, x = torch.meshgrid(y, x, indexing="ij")

@@ -19,7 +19,7 @@ from lapnet_lab.lessons.speed_accuracy.study import (
     of_kind,
 )
 from lapnet_lab.records import paper_table
-from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, contrast
 
 LOOKS = dict(
     zip(
@@ -32,7 +32,11 @@ LOOKS = dict(
 """Name -> (colour, symbol), in every chart."""
 LONGEST = 200
 """Milliseconds: the paper plots only detectors below."""
-OF_PAPER = {"Lapnet": BLUE, "YoloV3": VERMILLION, "RetinaNet": GREEN, "FCOS": PURPLE, "SSD": ORANGE}
+OF_PAPER = {"Lapnet": BLUE, "YoloV": VERMILLION, "RetinaNet": GREEN, "FCOS": PURPLE, "SSD": ORANGE, "DSSD": ORANGE}
+"""How the names of a family begin -> its colour; those of one family differ by their symbols."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+SEEN = 3.0
+"""The least contrast of a mark with its ground (WCAG 1.4.11)."""
 COLUMN = 16
 TICKS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
 """Of a logarithmic axis, in each decade: the second where the first leaves too few."""
@@ -58,14 +62,23 @@ def band(row: Mapping[str, Any]) -> tuple[float, float]:
     return row["ms_from"] or 0.0, row["ms_below"] or LONGEST
 
 
+def paper_looks(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(Colour of its family, symbol) of each row of fig. 1; no two are the same."""
+    looks: list[tuple[str, str]] = []
+    for row in rows:
+        colour = next((c for start, c in OF_PAPER.items() if str(row["method"]).startswith(start)), GREY)
+        looks.append((colour, SYMBOLS[sum(colour == other for other, _ in looks)]))
+    return looks
+
+
 def paper_figure() -> Chart:
     """Fig. 1 of the paper: each method is a bar as long as the text leaves its time open."""
     rows = sorted(paper_table("figure_1"), key=lambda row: -float(row["ap"]))
     traces, text = [], []
-    for row in rows:
+    for k, (row, (colour, symbol)) in enumerate(zip(rows, paper_looks(rows), strict=True)):
         low, high = band(row)
         name = f"{row['method']}, {row['backbone']}"
-        colour = next((c for start, c in OF_PAPER.items() if str(row["method"]).startswith(start)), GREY)
+        covered = any((other["ap"], *band(other)) == (row["ap"], low, high) for other in rows[k + 1 :])
         words = (
             f"below {high:g} ms" if not low else f"{low:g} to {high:g} ms" if row["ms_below"] else f"from {low:g} ms"
         )
@@ -74,7 +87,7 @@ def paper_figure() -> Chart:
             go.Scatter(
                 x=[low, high], y=[row["ap"]] * 2, name=name, mode="lines+markers",
                 line={"color": colour, "width": 3, "dash": "dot" if row["shown"] == "no" else "solid"},
-                marker={"color": colour, "size": 7, "symbol": "square"},
+                marker=_marker(colour, symbol, 14 if covered else 9),  # equal ones: it looks out beneath the other
                 hovertemplate=f"{name}: AP {row['ap']}, {words}{told}<extra></extra>",
             )
         )  # fmt: skip
@@ -175,8 +188,14 @@ def _look(name: str, dash: str | None = None) -> dict[str, Any]:
     colour, symbol = LOOKS[name]
     return {
         "line": {"color": colour, "width": 1.5} | ({"dash": dash} if dash else {}),
-        "marker": {"color": colour, "size": 9, "symbol": symbol},
+        "marker": _marker(colour, symbol),
     }
+
+
+def _marker(colour: str, symbol: str, size: int = 9) -> dict[str, Any]:
+    """Light colours have a dark edge, else they would hardly be seen on white."""
+    edge = BLACK if contrast(colour, "white") < SEEN and not symbol.endswith("open") else colour
+    return {"color": colour, "size": size, "symbol": symbol, "line": {"color": edge, "width": 1}}
 
 
 def _ordinate(found: Sequence[Point], metric: str) -> str:

@@ -65,12 +65,22 @@ def shipped_config() -> TrainConfig:
     )
 
 
+LONGEST = 96
+"""Letters of a command's line, before it goes on in the next."""
+
+
 def command(config: TrainConfig) -> str:
     """The command line that trains what the config says, with as few flags as it takes."""
     starts = {f"--preset {name}": preset() for name, preset in PRESETS.items()}
     starts[f"--data {shlex.quote(config.data)}"] = preset_for(config.data)
-    lines = [[start, *_flags(config, begin)] for start, begin in starts.items()]
-    return shlex.join(("lapnet", "train")) + " " + " ".join(min(lines, key=len))
+    start, *flags = min(([start, *_flags(config, begin)] for start, begin in starts.items()), key=len)
+    lines = [f"lapnet train {start}"]
+    for flag in flags:
+        if len(lines[-1]) + len(flag) < LONGEST:
+            lines[-1] += f" {flag}"
+        else:
+            lines.append(f"    {flag}")
+    return " \\\n".join(lines)
 
 
 def _flags(config: TrainConfig, start: TrainConfig) -> list[str]:

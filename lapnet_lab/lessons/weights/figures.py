@@ -13,6 +13,7 @@ from lapnet_lab.charts import Chart, chart
 from lapnet_lab.lessons.weights.drift import Walk
 from lapnet_lab.lessons.weights.slots import KINDS, Slots
 from lapnet_lab.lessons.weights.study import LOSSES, Run, Which
+from lapnet_lab.printed import aligned
 from lapnet_lab.style import BLACK, BLUE, GREY, ORANGE, VERMILLION, color, panel_row, styled
 
 RULE = {"learned": VERMILLION, "steady": BLUE}
@@ -130,6 +131,18 @@ def who_has_the_say(runs: Mapping[str, Slots], shown: Sequence[str]) -> Chart:
     title = "who has the say in the classification loss"
     figure = chart(traces, title=title, x="% of the training", y="% of Lcls", height=400, yaxis_range=[0, 100])
     return Chart(figure, "second half of the training\n" + "\n".join(lines))
+
+
+def came_back(runs: Mapping[str, Slots], which: Which) -> str:
+    """How loud a grid is when it comes back, and how far its weight rose, by how long it was away."""
+    each = {name: run.back[which] for name, run in runs.items()}
+    away = sorted({least for back in each.values() for least in back[:, 0]})
+    rows = {"absent for so many batches or more": [f"{least:.0f}" for least in away]}
+    for name, back in each.items():
+        for told, column in (("loudness", 2), ("how far the weight rose", 4)):
+            values = dict(zip(back[:, 0], back[:, column], strict=True))
+            rows[f"{name}: {told}"] = [f"{values[least]:.2f}" if least in values else "-" for least in away]
+    return aligned(rows)
 
 
 def beside_one_over_s(runs: Mapping[str, Slots], which: Which) -> Chart:
