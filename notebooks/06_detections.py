@@ -403,7 +403,8 @@ else:
 gappy, forgotten = study.forgetful(targets, share=0.2, seed=0)
 print(f"{sum(len(boxes) for boxes in forgotten)} objects forgotten: mAP {study.mean_ap(found, gappy):.3f}")
 doubted = [one for one in doubts.doubts(found, gappy, 7, sure=0.7) if one.annotated is None]
-print(f"{len(doubted)} boxes from .7 on lie on no object; {study.found_again(doubted, forgotten)} on a forgotten one")
+again = study.found_again(doubted, forgotten)
+print(f"{len(doubted)} boxes from .7 on lie on no object; {again} of them on a forgotten one")
 one = doubted[0]
 pictures.draw_boxes(scenes[one.image][0], one.box[None], [one.label], SCENE_CLASSES, [one.score])
 
