@@ -308,12 +308,12 @@ for a in (1, 3, 10, 20):
 # <!-- records: anchors.map -->
 # | | A = 1 | A = 3 | A = 10 |
 # | --- | --- | --- | --- |
-# | PONO with AMS, the paper's method | 0.27 | 0.40 | 0.42 |
-# | AO, without AMS | 0.09 | not run | 0.19 |
+# | PONO with AMS, the paper's method | 0.31 | 0.40 | 0.38 |
+# | AO, without AMS | 0.14 | not run | 0.11 |
 # <!-- /records -->
 #
-# A single shape costs PONO a third of its mAP, and AO half of the little it has; three shapes are nearly as good as
-# ten.
+# A single shape costs PONO a fifth of its mAP; three are as good as ten. AO has too little for such a comparison: that
+# it has more with one shape than with ten is luck, or we cannot tell.
 #
 # <details><summary>For the curious: how to repeat a cell</summary>
 #
