@@ -456,7 +456,7 @@ figures.quality_by_count(average, missed, chosen=10) if found else "LAPNET_DATA 
 # | $N_A = 10$, fixed arbitrarily (4). | Twenty fit better still, most of all on COCO (section 7). |
 # | AO misses objects: anchors are discrete (sections 1 and 3.2). | VOC wants shapes; scenes, places; COCO, both. |
 # | AO greatly depends on the number of anchors (1). | On VOC it misses two thirds with one, one in twenty with ten. |
-# | PONO is less sensitive to it (2). | With one shape instead of ten it keeps two thirds of its mAP, AO half. |
+# | PONO is less sensitive to it (2). | With one shape instead of ten it keeps four fifths of its mAP; AO hardly learned. |
 #
 # Anchors of your own photographs, and a training with them:
 #
