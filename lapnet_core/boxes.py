@@ -43,6 +43,13 @@ def paired_iou(a: Float[Tensor, "*n 4"], b: Float[Tensor, "*n 4"]) -> Float[Tens
     return intersection / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
+def covered(boxes: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+    """The share of each box that each of the others covers, all `xyxy`: in [0, 1], in place of the IoU with a crowd."""
+    low = torch.maximum(boxes[:, None, :2], others[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], others[:, 2:])
+    return (high - low).clamp(min=0).prod(-1) / area(boxes)[:, None].clamp(min=1e-9)
+
+
 def shape_iou(a: Float[Tensor, "n 2"], b: Float[Tensor, "m 2"]) -> Float[Tensor, "n m"]:
     """IoU of every (w, h) in `a` with every (w, h) in `b`, as boxes with one common centre (YOLOv2's k-means)."""
     intersection = torch.minimum(a[:, None], b[None]).prod(-1)

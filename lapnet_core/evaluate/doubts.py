@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from lapnet_core.boxes import area
+from lapnet_core.boxes import covered
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.inputs import check_number
@@ -66,7 +66,7 @@ def doubts(
             others = target["boxes"].as_subclass(Tensor).to(boxes)
             iou = box_iou(boxes, others).nan_to_num(0)  # of two boxes without area
             difficult = target.get("difficult", torch.zeros(len(others), dtype=torch.bool))
-            overlap, objects = torch.where(difficult, _covered(boxes, others), iou).max(1)
+            overlap, objects = torch.where(difficult, covered(boxes, others), iou).max(1)
             matches = (iou >= MATCH)[:, :, None] & (labels[:, None, None] == torch.arange(num_classes))
             named = matches.any(0)  # (G, C): by which classes an object is matched
         for k, row in enumerate(rows.tolist()):
@@ -79,13 +79,6 @@ def doubts(
                     continue
             found.append(Doubt(image, row, float(detected["scores"][row]), int(labels[k]), boxes[k], annotated))
     return sorted(found, key=lambda doubt: -doubt.score)
-
-
-def _covered(boxes: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
-    """The share of each box that each of the others covers."""
-    low = torch.maximum(boxes[:, None, :2], others[:, :2])
-    high = torch.minimum(boxes[:, None, 2:], others[:, 2:])
-    return (high - low).clamp(min=0).prod(-1) / area(boxes)[:, None].clamp(min=1e-9)
 
 
 def without(detections: Sequence[Detection], left_out: Sequence[Doubt]) -> list[Detection]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
+from lapnet_core.boxes import covered
 from lapnet_core.data import Detection, Target
 from lapnet_core.evaluate import voc_map
 from lapnet_core.evaluate.bootstrap import draws, interval, verdicts
@@ -113,7 +114,7 @@ def judge_coco(found: Detection, target: Target, iou_threshold: float = 0.5) -> 
     """
     boxes = found["boxes"].double(), torch.as_tensor(target["boxes"]).double()
     ious = box_iou(*boxes) * (found["labels"][:, None] == target["labels"])
-    inside = _share_inside(*boxes) * (found["labels"][:, None] == target["labels"])
+    inside = covered(*boxes) * (found["labels"][:, None] == target["labels"])
     hit, counted = torch.zeros(len(ious), dtype=torch.bool), torch.ones(len(ious), dtype=torch.bool)
     free, seen = ~target["difficult"], [0] * (1 + int(found["labels"].max()) if len(ious) else 0)
     for d, label in enumerate(found["labels"].tolist()):
@@ -127,13 +128,6 @@ def judge_coco(found: Detection, target: Target, iou_threshold: float = 0.5) -> 
         elif bool((inside[d][target["difficult"]] >= iou_threshold).any()):
             counted[d] = False
     return hit, counted
-
-
-def _share_inside(found: Float[Tensor, "D 4"], objects: Float[Tensor, "G 4"]) -> Float[Tensor, "D G"]:
-    low = torch.maximum(found[:, None, :2], objects[:, :2])
-    high = torch.minimum(found[:, None, 2:], objects[:, 2:])
-    area = (found[:, 2:] - found[:, :2]).prod(1)
-    return (high - low).clamp(min=0).prod(-1) / area[:, None]
 
 
 class Ranking(NamedTuple):
