@@ -113,10 +113,9 @@ figures.learning_rates(tried)
 # %% [markdown]
 # **Notice** the weak spots, which every comparison with the peers below carries.
 #
-# - LapNet's best rate is the *largest* that was tried and the YOLOv3-style detector's is the *smallest*: we have not
-#   seen the best of either.
-# - Faster R-CNN has one point: it was **not tuned**, and what it reaches is a lower bound. RetinaNet and FCOS have two,
-#   and one seed.
+# - The best rate of LapNet and of RetinaNet is the *largest* that was tried, the YOLOv3-style detector's the *smallest*:
+#   we have not seen the best of these three.
+# - Faster R-CNN has two points where the others have four. RetinaNet and FCOS have one seed.
 #
 # ## 2. Table 2a: PONO and AMS
 #
@@ -432,8 +431,8 @@ figures.two_metrics(peers)
 # - **At AP50 LapNet does not win.** The YOLOv3-style detector is above it; SSD, Faster R-CNN and FCOS are level with it.
 # - **At AP75 it is above each of them but FCOS**, with which it is level; Faster R-CNN falls from the second place to
 #   next to last.
-# - **A rate decides much.** FCOS with half of its rate was below LapNet at AP50.
-# - **RetinaNet is far behind**, with either rate: its focal loss starts slowly.
+# - **A rate decides much.** FCOS with half of its rate was below LapNet at AP50, with twice of it still more.
+# - **RetinaNet is far behind**, with any rate: its focal loss starts slowly.
 #
 # The paper's table 3 (COCO) has the same pattern: YOLOv3-608 is above LapNet-608 at
 # AP50, <!--record paper.table_3.YoloV3-608.ap50-->57.9<!--/record-->
@@ -523,7 +522,7 @@ else:
 # - **Learned weights are better than R**, where AMS does not starve.
 # - **AMS starves on short schedules.** Rules that begin gently cost less; at AP75 they may even gain.
 # - **LapNet places its boxes well**: it wins at AP75, not at AP50.
-# - **What is undecided stays undecided**: one seed, a peer that was not tuned, an interval that touches 0.
+# - **What is undecided stays undecided**: one seed, a peer with fewer tries, an interval that touches 0.
 #
 # ## What the paper says beside what we saw
 #

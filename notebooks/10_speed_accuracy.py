@@ -435,7 +435,7 @@ check("budget", choice, points=points, budget=budget)
 # | --- | --- | --- | --- |
 # | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | YOLOv3-style takes 0.91 times LapNet's time, from 0.86 to 0.93 by size | undecided here |
 # | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -5.5 [-7.4, -3.9], AP75 +3.4 [+1.0, +5.6] points | undecided here: one seed |
-# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +20.0 [+18.2, +21.9], AP75 +13.8 [+12.0, +16.0] points | undecided here: one seed |
+# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +18.6 [+16.8, +20.2], AP75 +10.3 [+8.6, +12.3] points | undecided here: one seed |
 # | above SSD (table 3) | AP 37.6 against 31.2 | AP50 +0.9 [-1.2, +3.0], AP75 +5.6 [+3.8, +7.7] points | undecided here: one seed |
 # | RetinaNet-800 and FCOS-800 take far longer (fig. 1) | 2.5 times as long | at one size and backbone 1.17 and 1.13 times | not tried: other sizes, other backbones |
 # | a larger input gains accuracy, and costs time | AP 38.2 against 37.6 | 128 to 192 px: AP50 +7.6 [+6.4, +9.0] points, in 1.31 times the time | reproduced, for one network |
