@@ -10,8 +10,10 @@ MANY = 0.1
 SHOWN = 64
 
 
-def said(names: Sequence[str], doubted: Sequence[Any], detections: Any, targets: Any, mean_ap: float) -> list[str]:
-    """What is in doubt, in which images, and how much of the mAP it may cost."""
+def said(
+    names: Sequence[str], doubted: Sequence[Any], detections: Any, targets: Any, mean_ap: float | None
+) -> list[str]:
+    """What is in doubt, in which images, and how much of the mAP it may cost, if there is one."""
     from lapnet_core.evaluate import voc_map
     from lapnet_core.evaluate.doubts import SURE, without
 
@@ -23,10 +25,11 @@ def said(names: Sequence[str], doubted: Sequence[Any], detections: Any, targets:
     where = Counter(str(targets[doubt.image]["image_id"]) for doubt in doubted)
     if overlooked:
         of = Counter(str(names[doubt.label]) for doubt in overlooked)
-        without_them = voc_map(without(detections, overlooked), targets, len(names), class_names=names).mean_ap
         lines.append(f"  on no object, {len(overlooked)}: {_counted(of)}")
-        cost = f"{100 * (without_them - mean_ap):.1f} points of mAP (it would be {without_them:.4f})"
-        lines.append(f"    if all of them are objects that were overlooked, they cost {cost}")
+        if mean_ap is not None:
+            better = voc_map(without(detections, overlooked), targets, len(names), class_names=names).mean_ap
+            cost = f"{100 * (better - mean_ap):.1f} points of mAP (it would be {better:.4f})"
+            lines.append(f"    if all of them are objects that were overlooked, they cost {cost}")
     if swapped:
         of = Counter(f"{names[doubt.label]} on {names[doubt.annotated]}" for doubt in swapped)
         lines.append(f"  on an object of another class, {len(swapped)}: {_counted(of)}")

@@ -8,6 +8,7 @@ from oracles import doubts as slow_doubts
 from PIL import Image, ImageColor
 
 from lapnet_core.cli import main
+from lapnet_core.cli.doubting import said
 from lapnet_core.cli.drawing import CAPTION, COLORS, CROP, cropped
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
@@ -145,13 +146,13 @@ def test_a_sheet_of_what_is_in_doubt(data, tmp_path, capsys):
     assert re.search(r"\d+ sure detections are on no object.*: --doubts FILE\.png", capsys.readouterr().out)
     sheet.write_text("mine")
     assert main([*args, "--doubts", str(sheet)]) == 0
-    said = capsys.readouterr().out
-    number = int(re.search(r"on no object, (\d+): red \(\d+\)", said)[1])
+    told = capsys.readouterr().out
+    number = int(re.search(r"on no object, (\d+): red \(\d+\)", told)[1])
     assert number > 64
-    assert re.search(r"cost \d+\.\d points of mAP \(it would be [01]\.\d{4}\)", said)
-    assert re.search(r"in \d of 3 images, most in", said)
+    assert re.search(r"cost \d+\.\d points of mAP \(it would be [01]\.\d{4}\)", told)
+    assert re.search(r"in \d of 3 images, most in", told)
     written = tmp_path / "sheet-2.png"
-    assert f"wrote {written}, as {sheet} is taken: the 64 surest of " in said
+    assert f"wrote {written}, as {sheet} is taken: the 64 surest of " in told
     with Image.open(written) as picture:
         assert picture.size == (8 * CROP, 8 * (CROP + CAPTION))
         colors = {color for _, color in picture.convert("RGB").getcolors(1 << 20)}
@@ -163,11 +164,18 @@ def test_nothing_in_doubt_writes_nothing(data, tmp_path, capsys):
     unsure = trained(tmp_path / "unsure.safetensors", -3.0)
     args = ["evaluate", unsure, "--data", str(data), "--on-error", "skip"]
     assert main([*args, "--doubts", str(tmp_path / "sheet.png")]) == 0
-    said = capsys.readouterr().out
-    assert "a score of at least 0.5: none\nno picture is written" in said
+    told = capsys.readouterr().out
+    assert "a score of at least 0.5: none\nno picture is written" in told
     assert not (tmp_path / "sheet.png").exists()
     assert main(args) == 0
     assert "--doubts" not in capsys.readouterr().out
+
+
+def test_what_is_said_without_a_map():
+    """Where all objects are difficult there is none."""
+    found, annotated = [detection([(FAR, 0.9, 0)])], [target([(OBJECT, 0, True)]) | {"image_id": "a"}]
+    lines = said(("red",), doubts(found, annotated, 1), found, annotated, None)
+    assert lines[1:] == ["  on no object, 1: red (1)", "  in 1 of 1 images, most in a (1)"]
 
 
 def test_a_crop_lies_within_the_image_and_shows_its_box():
