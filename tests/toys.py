@@ -1,6 +1,7 @@
 """Data sets small enough to be learned in seconds, and a training that is over in one."""
 
 import torch
+from PIL import Image
 from torchvision import tv_tensors
 
 from lapnet_core.config import TrainConfig
@@ -58,3 +59,20 @@ class Squares:
             image[:, box[1] : box[3], box[0] : box[2]] = 20
             image[channel, box[1] : box[3], box[0] : box[2]] = 240
         return tv_tensors.Image(image), target
+
+
+def voc_folder(root, images, split="test"):
+    """A folder in VOC layout; `images` maps names to lists of (class, (x1, y1, x2, y2)), pictures of 64 x 64."""
+    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    for name, objects in images.items():
+        Image.new("RGB", (64, 64), "gray").save(root / "JPEGImages" / f"{name}.jpg")
+        listed = "".join(
+            f"<object><name>{kind}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+            "</bndbox></object>"
+            for kind, (x1, y1, x2, y2) in objects
+        )
+        text = f"<annotation><size><width>64</width><height>64</height></size>{listed}</annotation>"
+        (root / "Annotations" / f"{name}.xml").write_text(text)
+    (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(images))
+    return str(root)

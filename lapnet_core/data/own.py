@@ -100,8 +100,8 @@ def find(path: Path) -> OwnData:
 
     In this order: image sets of VOC; a .yaml with class names (YOLO); COCO's JSON; CVAT's XML; XML files beside images
     or in a folder of their own; label files of YOLO with classes.txt or obj.names; CreateML's and LabelMe's JSON;
-    tables. Without a split, or with a training set
-    alone, `splits.make_split` makes one; without a validation set, one is held out of the training set.
+    tables. Without a split, or with a training set alone, `splits.make_split` makes one; without a validation set, one
+    is held out of the training set.
 
     Raises:
         DataError: there is nothing of this kind, or what describes it is faulty.

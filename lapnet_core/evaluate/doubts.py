@@ -61,22 +61,19 @@ def doubts(
         rows = (detected["scores"] >= sure).nonzero()[:, 0]
         boxes, labels = detected["boxes"][rows].as_subclass(Tensor), detected["labels"][rows]
         overlap, objects = torch.zeros(len(rows)), torch.zeros(len(rows), dtype=torch.int64)
-        named, difficult = torch.zeros(0, num_classes, dtype=torch.bool), torch.zeros(0, dtype=torch.bool)
+        settled = torch.zeros(0, dtype=torch.bool)  # (G,): nothing swaps an object that is difficult, or seen as it is
         if len(target["labels"]):
             others = target["boxes"].as_subclass(Tensor).to(boxes)
             iou = box_iou(boxes, others).nan_to_num(0)  # of two boxes without area
             difficult = target.get("difficult", torch.zeros(len(others), dtype=torch.bool))
             overlap, objects = torch.where(difficult, covered(boxes, others), iou).max(1)
-            matches = (iou >= MATCH)[:, :, None] & (labels[:, None, None] == torch.arange(num_classes))
-            named = matches.any(0)  # (G, C): by which classes an object is matched
+            settled = difficult | ((iou >= MATCH) & (labels[:, None] == target["labels"])).any(0)
         for k, row in enumerate(rows.tolist()):
-            if overlap[k] < APART:
-                annotated = None
-            else:
-                annotated = int(target["labels"][objects[k]])
-                apart = overlap[k] < MATCH or difficult[objects[k]]
-                if apart or annotated == labels[k] or named[objects[k], annotated]:
+            annotated = None
+            if overlap[k] >= APART:
+                if overlap[k] < MATCH or settled[objects[k]]:
                     continue
+                annotated = int(target["labels"][objects[k]])
             found.append(Doubt(image, row, float(detected["scores"][row]), int(labels[k]), boxes[k], annotated))
     return sorted(found, key=lambda doubt: -doubt.score)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from toys import voc_folder
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.cli import doctor, main
@@ -273,23 +274,6 @@ def test_bench_times_a_trained_model(squares, capsys):
     told = capsys.readouterr().out
     assert told.startswith(f"{squares}, 64x64, 2 classes; ")
     assert told.endswith(" images/s\n")
-
-
-def voc_folder(root, images, split="test"):
-    """A folder in VOC layout; `images` maps names to lists of (class, (x1, y1, x2, y2)), pictures of 64 x 64."""
-    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (root / part).mkdir(parents=True, exist_ok=True)
-    for name, objects in images.items():
-        Image.new("RGB", (64, 64), "gray").save(root / "JPEGImages" / f"{name}.jpg")
-        listed = "".join(
-            f"<object><name>{kind}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
-            "</bndbox></object>"
-            for kind, (x1, y1, x2, y2) in objects
-        )
-        text = f"<annotation><size><width>64</width><height>64</height></size>{listed}</annotation>"
-        (root / "Annotations" / f"{name}.xml").write_text(text)
-    (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(images))
-    return str(root)
 
 
 GOOD, FLAT = (4, 4, 40, 40), (9, 9, 7, 30)

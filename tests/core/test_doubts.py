@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import doubts as slow_doubts
 from PIL import Image, ImageColor
+from toys import voc_folder
 
 from lapnet_core.cli import main
 from lapnet_core.cli.doubting import said
@@ -22,22 +23,19 @@ CORNERS = st.tuples(*[st.integers(0, 5)] * 2, *[st.integers(0, 6)] * 2).map(
 LABELS = st.integers(0, 2)
 
 
+def made(rows, second, third):
+    """Rows of a box and two values, as a detector or a data set has them; of each value its name and its type."""
+    boxes, *columns = ([row[k] for row in rows] for k in range(3))
+    values = {name: torch.tensor(c, dtype=kind) for (name, kind), c in zip((second, third), columns, strict=True)}
+    return {"boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), **values}
+
+
 def detection(rows):
-    boxes, scores, labels = ([row[k] for row in rows] for k in range(3))
-    return {
-        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        "scores": torch.tensor(scores, dtype=torch.float32),
-        "labels": torch.tensor(labels, dtype=torch.int64),
-    }
+    return made(rows, ("scores", torch.float32), ("labels", torch.int64))
 
 
 def target(rows):
-    boxes, labels, difficult = ([row[k] for row in rows] for k in range(3))
-    return {
-        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        "labels": torch.tensor(labels, dtype=torch.int64),
-        "difficult": torch.tensor(difficult, dtype=torch.bool),
-    }
+    return made(rows, ("labels", torch.int64), ("difficult", torch.bool))
 
 
 DETECTIONS = st.lists(st.tuples(CORNERS, st.sampled_from([0.25, 0.5, 0.75, 1.0]), LABELS), max_size=6).map(detection)
@@ -106,23 +104,10 @@ def test_what_cannot_be_compared_is_refused(detections, targets, options, messag
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Three photographs of 64 x 64, in VOC's layout: an object, another one, none; the last is no image."""
+    """Four photographs with an object, another one, none and none; the first is no image."""
     root = tmp_path_factory.mktemp("doubts") / "data"
-    objects = {"a": [("red", (4, 4, 40, 40))], "b": [("blue", (2, 2, 60, 60))], "c": [], "d": []}
-    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (root / part).mkdir(parents=True)
-    for name, boxes in objects.items():
-        Image.new("RGB", (64, 64), "gray").save(root / "JPEGImages" / f"{name}.jpg")
-        entries = "".join(
-            f"<object><name>{kind}</name><bndbox>"
-            + "".join(f"<{side}>{x}</{side}>" for side, x in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
-            + "</bndbox></object>"
-            for kind, box in boxes
-        )
-        size = "<size><width>64</width><height>64</height><depth>3</depth></size>"
-        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation>{size}{entries}</annotation>")
+    voc_folder(root, {"a": [("red", (4, 4, 40, 40))], "b": [("blue", (2, 2, 60, 60))], "c": [], "d": []})
     (root / "JPEGImages" / "a.jpg").write_bytes(b"no image")
-    (root / "ImageSets" / "Main" / "test.txt").write_text("\n".join(objects))
     return root
 
 
