@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from numpy.typing import ArrayLike
 
 from lapnet_lab import alt
 from lapnet_lab.static import figure_png
-from lapnet_lab.style import BLACK, styled
+from lapnet_lab.style import BLACK, contrast, styled
 
 PLOTLY = "application/vnd.plotly.v1+json"
 MARKERS = {"circle": "o", "circle-open": "o", "square": "s", "diamond": "D", "triangle-up": "^", "x": "X"}
@@ -21,6 +22,8 @@ WIDTH = 860
 the picture that stands there until the mouse comes has the same size."""
 SCREEN = 96
 """Pixels of the screen to an inch of the still picture."""
+SEEN = 3.0
+"""The least contrast of a mark with its ground (WCAG 1.4.11)."""
 
 
 class Chart:
@@ -57,6 +60,22 @@ def chart(traces: Sequence[Any], *, title: str, x: str, y: str = "", height: int
     )  # fmt: skip
     figure.update_layout(**layout)
     return figure
+
+
+def mark(colour: str, symbol: str, size: int = 9) -> dict[str, Any]:
+    """A marker for plotly. Light colours have a dark edge, else they would hardly be seen on white."""
+    edge = BLACK if contrast(colour, "white") < SEEN and not symbol.endswith("open") else colour
+    return {"color": colour, "size": size, "symbol": symbol, "line": {"color": edge, "width": 1}}
+
+
+def rounded(values: Any, digits: int = 4) -> list[float]:
+    """To so many significant digits, so that a chart is light, and the same everywhere for strict nbval."""
+    return [float(f"{float(each):.{digits - 1}e}") for each in np.ravel(values)]
+
+
+def percent(values: ArrayLike) -> list[float]:
+    """0 to 1 as percent with one digit."""
+    return np.round(100 * np.asarray(values, dtype=float), 1).tolist()
 
 
 @styled

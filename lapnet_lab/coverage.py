@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from lapnet_core.assign import POSITIVE_THRESHOLD, assign
 from lapnet_core.boxes import STRIDE, area
-from lapnet_core.data.tables import BoxTable
+from lapnet_core.data.box_table import BoxTable
 from lapnet_lab.gather import IMAGES_AT_ONCE, few_images
 
 SMALL_AREA = 32.0**2

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lapnet_core.anchors import cluster_anchors
 from lapnet_core.data import flatten_targets
+from lapnet_core.data.box_table import BoxTable
 from lapnet_core.data.named import Images
-from lapnet_core.data.tables import BoxTable
 
 
 class Objects(NamedTuple):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lapnet_core.data.tables import BoxTable, read_boxes
+from lapnet_core.data.box_table import BoxTable, read_boxes
 
 INPUT = 512
 """Long side of the paper's network input, in pixels."""

@@ -1,4 +1,4 @@
-"""The recorded trainings on voc_animals, data/runs, one a line: read, and found by what they were trained with."""
+"""The recorded trainings of the ablations, data/runs, one a line: read, and found by what they were trained with."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from lapnet_lab.records import DATA
 
 RUNS = DATA / "runs" / "ablations_voc_animals.jsonl"
+BLOOD = DATA / "runs" / "ablations_bccd.jsonl"
 
 
 def runs(path: Path = RUNS) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ def _of_images(args: Anchors) -> tuple[tuple[str, ...], Any, Any, str]:
 def _of_table(args: Anchors) -> tuple[tuple[str, ...], Any, Any, str]:
     """The same of a table of boxes."""
     from lapnet_core.data import COCO_CLASSES, VOC_CLASSES, data_dir
-    from lapnet_core.data.tables import read_boxes
+    from lapnet_core.data.box_table import read_boxes
 
     if args.split:
         raise ValueError(f"--split {args.split}: a table of boxes has no splits")

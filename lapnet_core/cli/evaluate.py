@@ -103,7 +103,7 @@ class Evaluate:
         if self.doubts is not None and annotated:
             print(*said(names, doubted, detections, targets, figures["voc_area"]), sep="\n")
             print(write_sheet(self.doubts, dataset, names, doubted, targets) if doubted else "no picture is written")
-        elif line := hint(doubted, targets):
+        elif line := "--doubts: no image is annotated here" if self.doubts else hint(doubted, targets):
             print(line)
         if self.json is not None:
             text = json.dumps(figures, indent=1, allow_nan=False) + "\n"

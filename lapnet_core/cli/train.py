@@ -56,7 +56,7 @@ def bfloat16_hint(config: TrainConfig) -> str:
         return ""
     if not any(getattr(torch.cpu, name, bool)() for name in asked):
         return ""
-    return "this processor has bfloat16: --amp is faster (`lapnet doctor` times it), and as accurate"
+    return "this processor has bfloat16: --amp may be faster (`lapnet doctor` times it), and is as accurate"
 
 
 def closing(result: Any) -> list[str]:

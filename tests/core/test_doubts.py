@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -145,7 +146,7 @@ def test_a_sheet_of_what_is_in_doubt(data, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_nothing_in_doubt_writes_nothing(data, tmp_path, capsys):
+def test_nothing_in_doubt_writes_nothing(data, tmp_path, monkeypatch, capsys):
     unsure = trained(tmp_path / "unsure.safetensors", -3.0)
     args = ["evaluate", unsure, "--data", str(data), "--on-error", "skip"]
     assert main([*args, "--doubts", str(tmp_path / "sheet.png")]) == 0
@@ -154,6 +155,17 @@ def test_nothing_in_doubt_writes_nothing(data, tmp_path, capsys):
     assert not (tmp_path / "sheet.png").exists()
     assert main(args) == 0
     assert "--doubts" not in capsys.readouterr().out
+    place = tmp_path / "coco" / "test2017"
+    place.mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(place / "a.png")
+    listed = {"images": [{"id": 1, "file_name": "a.png", "height": 64, "width": 64}]}
+    listed["categories"] = [{"id": 1, "name": "red"}, {"id": 2, "name": "blue"}]
+    (tmp_path / "coco" / "annotations-test").mkdir()
+    (tmp_path / "coco" / "annotations-test" / "image_info_test-dev2017.json").write_text(json.dumps(listed))
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    args = ["evaluate", unsure, "--data", "coco", "--split", "test-dev", "--results", str(tmp_path / "results.json")]
+    assert main([*args, "--doubts", str(tmp_path / "sheet.png")]) == 0
+    assert "--doubts: no image is annotated here" in capsys.readouterr().out
 
 
 def test_what_is_said_without_a_map():

@@ -21,9 +21,9 @@ from PIL import Image
 
 from lapnet_core.anchors import AnchorFile
 from lapnet_core.data import CocoDetection, DataError, Skipped, VOCDetection
+from lapnet_core.data.box_table import read_boxes
 from lapnet_core.data.own import find
 from lapnet_core.data.pictures import read_picture
-from lapnet_core.data.tables import read_boxes
 from lapnet_core.data.yolo import YoloDetection
 
 EXAMPLES = int(os.environ.get("LAPNET_FUZZ", "0"))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from strategies import Scene, scenes
 
 from lapnet_core.data import VOC_CLASSES
-from lapnet_core.data.tables import BoxTable, read_boxes
+from lapnet_core.data.box_table import BoxTable, read_boxes
 from lapnet_lab.coverage import coverage, object_coverage
 from lapnet_lab.gather import table_anchors
 from lapnet_lab.lessons.pono.study import inside_another, shifted_object

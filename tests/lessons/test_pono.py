@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import assign
-from lapnet_core.data.tables import BoxTable
+from lapnet_core.data.box_table import BoxTable
 from lapnet_lab.coverage import SideBins, object_coverage
 from lapnet_lab.lessons.pono import figures, study
 from lapnet_lab.lessons.pono.exercises import EXERCISES, check, judge

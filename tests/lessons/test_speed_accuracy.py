@@ -420,7 +420,7 @@ def test_each_of_the_papers_detectors_looks_different_and_can_be_seen() -> None:
 def test_the_plane_has_the_numbers_and_its_menu_every_pair() -> None:
     data, layout = numbers_of(figures.plane(POINTS, title="title"))
     assert [trace["name"] for trace in data] == [*NAMES.values(), "the front"]
-    assert data[0]["x"] == figures.rounded([point.ms for point in POINTS[:6]])
+    assert data[0]["x"] == charts.rounded([point.ms for point in POINTS[:6]], 3)
     assert data[0]["y"] == figures.percent([point.ap50 for point in POINTS[:6]])
     (menu,) = layout["updatemenus"]
     assert len(menu["buttons"]) == len(study.METRICS) * len(study.AGAINST) == 8
@@ -441,7 +441,7 @@ def test_a_second_machine_stands_beside_the_first() -> None:
     assert data[7]["name"] == "LapNet, yours"
     assert "[yours, 4 threads]" in figures.described([*POINTS, *yours])
     assert data[7]["line"]["dash"] == "dash"
-    assert data[7]["x"] == figures.rounded([1.2 * x for x in [point.ms for point in POINTS[:6]]])
+    assert data[7]["x"] == charts.rounded([1.2 * x for x in [point.ms for point in POINTS[:6]]], 3)
 
 
 SOME = study.points([line for line in LINES if line["method"] in ("lapnet", "fcos") and line["size"] != 224])

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from lapnet_core.losses import Balance
-from lapnet_lab.charts import PLOTLY, Chart
+from lapnet_lab.charts import PLOTLY, Chart, rounded
 from lapnet_lab.lessons.weights import drift, exercises, figures, panels, study
 from lapnet_lab.lessons.weights.exercises import EXERCISES, check, judge
 from lapnet_lab.lessons.weights.study import LOSSES, Run
@@ -279,7 +279,7 @@ def drawn_by(chart: Chart) -> Any:
 
 
 def test_numbers_of_charts_are_rounded() -> None:
-    assert figures.rounded(np.array([[1.23456, 0.000123456], [98765.4, 0]])) == [1.235, 0.0001235, 98770.0, 0.0]
+    assert rounded(np.array([[1.23456, 0.000123456], [98765.4, 0]])) == [1.235, 0.0001235, 98770.0, 0.0]
 
 
 def test_charts_hold_the_numbers_and_can_be_filtered() -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from lapnet_core.ablate import TABLES
-from lapnet_lab.charts import Chart, chart
+from lapnet_lab.charts import Chart, chart, mark, percent
 from lapnet_lab.lessons.ablations import study
 from lapnet_lab.lessons.ablations.study import METRICS, RESAMPLED, Row, Try
 from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
@@ -28,11 +28,6 @@ def looks(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     places = {name: rules.index(name) for name in names if name in rules}
     places |= {name: first + k for k, name in enumerate(others)}
     return {name: (COLORS[k % 8], SYMBOLS[k % 5], DASHES[k % 4]) for name, k in places.items()}
-
-
-def percent(values: ArrayLike) -> list[float]:
-    """0 to 1 as percent with one digit, so that a chart is light and the same everywhere."""
-    return np.round(100 * np.asarray(values, dtype=float), 1).tolist()
 
 
 def _bars(rows: Sequence[Row], metric: str) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def lines(
         go.Scatter(
             x=list(steps), y=percent(values), name=name, mode="lines+markers", error_y=(bars or {}).get(name),
             line={"color": look[name][0], "dash": look[name][2], "width": 2},
-            marker={"color": look[name][0], "size": 8, "symbol": look[name][1]},
+            marker=mark(*look[name][:2], 8),
             hovertemplate="%{x}: %{y} %<extra>" + name + "</extra>",
         )
         for name, (steps, values) in curves.items()
@@ -171,7 +166,7 @@ def by_objects(rows: Mapping[str, Row], groups: Sequence[str], title: str) -> Ch
                 x=[round(i + (k - (len(rows) - 1) / 2) * width, 3) for i in range(len(groups))], y=percent(means),
                 name=f"{row.name}, {_seeds(row)}", mode="markers", text=list(groups),
                 error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 3},
-                marker={"color": look[row.name][0], "size": 9, "symbol": look[row.name][1]},
+                marker=mark(*look[row.name][:2]),
                 hovertemplate="%{text}: %{y} %<extra>" + row.name + "</extra>",
             )
         )  # fmt: skip
@@ -189,7 +184,7 @@ def two_metrics(rows: Mapping[str, Row], title: str = "LapNet and the peers") ->
         go.Scatter(
             x=percent([row.mean("ap50")]), y=percent([row.mean("ap75")]), name=f"{row.name}, {_seeds(row)}",
             mode="markers", error_x=_bars([row], "ap50"), error_y=_bars([row], "ap75"),
-            marker={"color": look[row.name][0], "size": 12, "symbol": look[row.name][1]},
+            marker=mark(*look[row.name][:2], 12),
             hovertemplate="AP50 %{x} %, AP75 %{y} %<extra>" + row.name + "</extra>",
         )
         for row in rows.values()

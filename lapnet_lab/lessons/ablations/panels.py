@@ -26,14 +26,8 @@ class Picked:
     rows: Mapping[str, Row]
     metric: str
     objects: str
-    asked: str
-
-    @property
-    def note(self) -> str:
-        """Where something else is shown than was asked for."""
-        if self.metric == self.asked:
-            return ""
-        return f"\n({METRICS[self.asked]} was measured over all objects alone; this is AP50.)"
+    note: str = ""
+    """Where something else is shown than was asked for."""
 
 
 def tables() -> dict[str, Mapping[str, Row]]:
@@ -43,6 +37,8 @@ def tables() -> dict[str, Mapping[str, Row]]:
         "2b: balance": study.table("2b"),
         "rules of AMS": study.table("ams"),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
+        "blood cells, 2a": study.blood("2a"),
+        "blood cells, 2b": study.blood("2b"),
         "LapNet and the peers": study.peers(),
     }
 
@@ -50,18 +46,23 @@ def tables() -> dict[str, Mapping[str, Row]]:
 def results_panel() -> FigurePanel:
     """Table, metric, objects."""
     offered = tables()
+    classes = dict.fromkeys(name for rows in offered.values() for row in rows.values() for name in row.class_names)
     controls = {
         "table": ipywidgets.Dropdown(options=list(offered), description="table", **WIDE),
         "metric": ipywidgets.Dropdown(
             options=[(name, key) for key, name in METRICS.items()], description="metric", **WIDE
         ),
-        "objects": ipywidgets.Dropdown(
-            options=["all", *SIZES, *study.class_names()], description="size or class", **WIDE
-        ),
+        "objects": ipywidgets.Dropdown(options=["all", *SIZES, *classes], description="size or class", **WIDE),
     }
 
     def compute(table: str, metric: str, objects: str) -> Picked:
-        return Picked(table, offered[table], metric if objects == "all" else "ap50", objects, metric)
+        rows = offered[table]
+        if not all(objects in ("all", *SIZES, *row.class_names) for row in rows.values()):
+            return Picked(table, rows, metric, "all", f"\n({objects}: not in these images; this is all objects.)")
+        if objects == "all" or metric == "ap50":
+            return Picked(table, rows, metric, objects)
+        said = f"\n({METRICS[metric]} was measured over all objects alone; this is AP50.)"
+        return Picked(table, rows, "ap50", objects, said)
 
     def describe(picked: Picked) -> str:
         head = f"{picked.title}: {METRICS[picked.metric]} on test, %, objects: {picked.objects}"

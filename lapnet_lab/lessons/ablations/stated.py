@@ -5,7 +5,7 @@ the notebook takes them from there when it is built.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,8 +46,18 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
 """Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
 
 
+BLOOD = "blood_"
+"""What the names of numbers from BCCD begin with; its rows and PAIRS are called alike."""
+
+
+def blood_rows() -> dict[str, Row]:
+    """Every row that has run on BCCD, by its key."""
+    return {KEYS[name][label]: row for name in ("2a", "2b") for label, row in study.blood(name).items()
+            if label in KEYS[name]}  # fmt: skip
+
+
 def rows() -> dict[str, Row]:
-    """Every row that has run, by its key."""
+    """Every row that has run on photographs, by its key."""
     found: dict[str, Row] = {}
     for name, keys in KEYS.items():
         table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
@@ -71,14 +81,20 @@ def values() -> dict[str, Any]:
             "unit": "min, the mean of a training, most of them 16 on one card", "format": "",
         },
     }  # fmt: skip
+    return written | _numbers(found)
+
+
+def _numbers(found: Mapping[str, Row], prefix: str = "") -> dict[str, Any]:
+    """Means and differences of rows."""
+    written: dict[str, Any] = {}
     for metric in study.RESAMPLED:
         means = {key: round(100 * row.mean(metric), 1) for key, row in found.items()}
-        written[metric] = {"value": means, "unit": "%, test, mean over the seeds", "format": ".1f"}
+        written[prefix + metric] = {"value": means, "unit": "%, test, mean over the seeds", "format": ".1f"}
         for name, d in differences(metric, found).items():
             told = {"mean": d.mean, "low": d.low, "high": d.high}
             key = name if metric == "ap50" else f"{name}_75"
             points = {part: round(100 * number, 1) for part, number in told.items()}
-            written[key] = {"value": points, "unit": f"points of {metric}, 95 %", "format": "+.1f"}
+            written[prefix + key] = {"value": points, "unit": f"points of {metric}, 95 %", "format": "+.1f"}
     return written
 
 
@@ -106,9 +122,13 @@ def claims() -> list[tuple[str, str, str, str]]:
         ("AMS gains with PONO (2a)", against(a.format("pono", "yes"), a.format("pono", "no")), "ams_on_pono", "ap50"),
         ("the same, steady weights", "", "ams_on_steady", "ap50"),
         ("the same, three times the steps", "", "ams_on_long", "ap50"),
+        ("PONO is above AO, on blood cells", "", "blood_pono_over_ao", "ap50"),
+        ("AMS harms AO there", "", "blood_ams_on_ao", "ap50"),
+        ("AMS gains with PONO there", "", "blood_ams_on_pono", "ap50"),
         ("all weights 1 fail (2b)", against(learned, b.format("ones")), "learned_over_ones", "ap50"),
         ("learned weights are above R (2b)", against(learned, b.format("retina")), "learned_over_r", "ap50"),
         ("the same, without AMS", "", "learned_over_r_alone", "ap50"),
+        ("the same, on blood cells", "", "blood_learned_over_r", "ap50"),
         ("above YOLOv3 at AP75 (3)", against(lapnet.format("ap75"), yolo.format("ap75")), "over_yolov3", "ap75"),
         ("but not at AP50 (3)", against(lapnet.format("ap50"), yolo.format("ap50")), "over_yolov3", "ap50"),
         ("above SSD at AP75 (3)", against(ours.format("ap75"), ssd.format("ap75")), "over_ssd", "ap75"),
@@ -118,27 +138,37 @@ def claims() -> list[tuple[str, str, str, str]]:
 
 def verdict_rows() -> list[list[str]]:
     """The rows of the closing table, cells with references."""
-    found, told = rows(), []
-    gaps = {metric: differences(metric, found) for metric in study.RESAMPLED}
+    photographs, cells = rows(), blood_rows()
+    gaps: dict[tuple[str, str], tuple[Difference, Row]] = {}
+    for prefix, found in (("", photographs), (BLOOD, cells)):
+        for metric in study.RESAMPLED:
+            for name, gap in differences(metric, found).items():
+                gaps[prefix + name, metric] = gap, found[PAIRS[name][1]]
+    told = []
     for claim, paper, name, metric in claims():
-        if name not in gaps[metric]:
+        if (name, metric) not in gaps:
             continue
         key = f"ablations.{name}" if metric == "ap50" else f"ablations.{name}_75"
-        word = verdict(name, gaps[metric][name], found[PAIRS[name][1]])
+        word = verdict(name.removeprefix(BLOOD), *gaps[name, metric])
         if claim == "but not at AP50 (3)":  # the paper's own table has YOLOv3 above
             word = {"refuted": "reproduced", "reproduced": "refuted"}.get(word, word)
         told.append([claim, paper, f"{{{key}.mean}} [{{{key}.low}}, {{{key}.high}}]", word])
     return told
 
 
+def _of_runs(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a record says of the trainings behind it."""
+    return {
+        "seed": sorted({run["seed"] for run in lines}), "date": max(run["date"] for run in lines),
+        "machine": "; ".join(sorted({run["machine"] for run in lines})), "runs": len(lines),
+    }  # fmt: skip
+
+
 def updated(file: Mapping[str, Any]) -> dict[str, Any]:
     """The record with what the trainings say now."""
-    all_runs = study.runs()
     new: dict[str, Any] = json.loads(json.dumps(file))
-    new["measured"]["trained"] |= {
-        "seed": sorted({run["seed"] for run in all_runs}), "date": max(run["date"] for run in all_runs),
-        "machine": "; ".join(sorted({run["machine"] for run in all_runs})), "runs": len(all_runs), "values": values(),
-    }  # fmt: skip
+    new["measured"]["trained"] |= _of_runs(study.runs()) | {"values": values()}
+    new["measured"]["blood cells"] |= _of_runs(study.runs(study.BLOOD)) | {"values": _numbers(blood_rows(), BLOOD)}
     new["tables"]["verdicts"]["rows"] = verdict_rows()
     return new
 

@@ -8,12 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from lapnet_core.ablate import SIZES, TABLES, TUNED
+from lapnet_core.config import laptop_bccd
 from lapnet_core.evaluate.bootstrap import interval, of_seeds
-from lapnet_lab.runs import matching, options, runs
+from lapnet_lab.runs import BLOOD, matching, options, runs
 
 STEPS = 1500
 """Of every training but those that say so: 4.5 epochs."""
 LONG = 3 * STEPS
+BLOOD_STEPS = 600
+"""Of the trainings on BCCD: 23 epochs of its 205 images."""
 METRICS = {"ap50": "AP50", "ap75": "AP75", "ap": "AP 50-95"}
 RESAMPLED = ("ap50", "ap75")
 """Whose draws of the photographs are recorded; for the others only the seeds tell how sure a number is."""
@@ -36,6 +39,11 @@ class Row:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(run["seed"] for run in self.runs)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the test images."""
+        return tuple(self.runs[0]["test"]["per_class"])
 
     def values(self, metric: str = "ap50", objects: str = "all", split: str = "test") -> Float[np.ndarray, " S"]:
         """What each seed reached, 0 to 1.
@@ -97,16 +105,23 @@ def difference(first: Row, second: Row, metric: str = "ap50") -> Difference:
     return Difference(first.mean(metric) - second.mean(metric), *interval(drawn), seeds)
 
 
-def table(name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Row]:
-    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name."""
+def table(
+    name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None, lr: float = TUNED["lapnet"]
+) -> dict[str, Row]:
+    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's."""
     among = runs() if among is None else among
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
-        wanted = {"method": "lapnet", "lr": TUNED["lapnet"], "steps": steps, **changes}
+        wanted = {"method": "lapnet", "lr": lr, "steps": steps, **changes}
         tested = tuple(run for run in matching(wanted, among) if "replicates" in run.get("test", {}))
         if tested:
             rows[label] = Row(label, tested)
     return rows
+
+
+def blood(name: str, among: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Row]:
+    """The same of the trainings on BCCD: the light backbone, from scratch, with the rate of its preset."""
+    return table(name, BLOOD_STEPS, runs(BLOOD) if among is None else among, laptop_bccd().lr)
 
 
 def best_of_ours(steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> Row:
@@ -176,6 +191,6 @@ def apart(first: Row, second: Row, objects: str) -> bool:
     return bool(a.min() > b.max() or b.min() > a.max())
 
 
-def class_names(among: Sequence[Mapping[str, Any]] | None = None) -> tuple[str, ...]:
+def class_names() -> tuple[str, ...]:
     """Of the test photographs."""
-    return tuple((runs() if among is None else among)[0]["test"]["per_class"])
+    return best_of_ours().class_names

@@ -12,7 +12,7 @@ from torch import Tensor
 from lapnet_core.anchors import KMeansState, class_generator, cluster_anchors, kmeans_steps
 from lapnet_core.assign import POSITIVE_THRESHOLD
 from lapnet_core.boxes import shape_iou
-from lapnet_core.data.tables import read_boxes
+from lapnet_core.data.box_table import read_boxes
 from lapnet_lab import gather
 
 ROUNDING = 1e-9

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lapnet_core.assign import POSITIVE_THRESHOLD
 from lapnet_core.boxes import STRIDE
-from lapnet_core.data.tables import BoxTable
+from lapnet_core.data.box_table import BoxTable
 from lapnet_lab.coverage import ObjectCoverage, object_coverage
 from lapnet_lab.lessons.pono.figures import coverage_by_side, coverage_over_shift
 from lapnet_lab.lessons.pono.study import shifted_object

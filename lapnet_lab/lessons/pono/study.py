@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lapnet_core.assign import Assignment
 from lapnet_core.boxes import STRIDE, paired_iou
-from lapnet_core.data.tables import BoxTable
+from lapnet_core.data.box_table import BoxTable
 from lapnet_lab.coverage import ObjectCoverage, object_coverage
 
 PEAK = 0.9999

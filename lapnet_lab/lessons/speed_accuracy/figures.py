@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from lapnet_lab.charts import Chart, chart
+from lapnet_lab.charts import Chart, chart, mark, percent, rounded
 from lapnet_lab.lessons.speed_accuracy.measuring import Speed
 from lapnet_lab.lessons.speed_accuracy.study import (
     AGAINST,
@@ -19,7 +19,7 @@ from lapnet_lab.lessons.speed_accuracy.study import (
     of_kind,
 )
 from lapnet_lab.records import paper_table
-from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, contrast
+from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 LOOKS = dict(
     zip(
@@ -35,8 +35,8 @@ LONGEST = 200
 OF_PAPER = {"Lapnet": BLUE, "YoloV": VERMILLION, "RetinaNet": GREEN, "FCOS": PURPLE, "SSD": ORANGE, "DSSD": ORANGE}
 """How the names of a family begin -> its colour; those of one family differ by their symbols."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-SEEN = 3.0
-"""The least contrast of a mark with its ground (WCAG 1.4.11)."""
+DIGITS = 3
+"""Significant ones of the numbers in charts."""
 COLUMN = 16
 TICKS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
 """Of a logarithmic axis, in each decade: the second where the first leaves too few."""
@@ -45,16 +45,6 @@ MAIN = (
     ("ap50", "gmacs"), ("ap75", "gmacs"),
 )  # fmt: skip
 """What the menu of the main chart offers."""
-
-
-def rounded(values: Sequence[float], digits: int = 3) -> list[float]:
-    """To so many significant digits, so that a chart is light and the same everywhere."""
-    return [float(f"{value:.{digits}g}") for value in values]
-
-
-def percent(values: Sequence[float]) -> list[float]:
-    """0 to 1 as percent with one digit."""
-    return [round(100 * value, 1) for value in values]
 
 
 def band(row: Mapping[str, Any]) -> tuple[float, float]:
@@ -87,7 +77,7 @@ def paper_figure() -> Chart:
             go.Scatter(
                 x=[low, high], y=[row["ap"]] * 2, name=name, mode="lines+markers",
                 line={"color": colour, "width": 3, "dash": "dot" if row["shown"] == "no" else "solid"},
-                marker=_marker(colour, symbol, 14 if covered else 9),  # equal ones: it looks out beneath the other
+                marker=mark(colour, symbol, 14 if covered else 9),  # equal ones: it looks out beneath the other
                 hovertemplate=f"{name}: AP {row['ap']}, {words}{told}<extra></extra>",
             )
         )  # fmt: skip
@@ -155,7 +145,7 @@ def plane_of(
         first = machine == machines[0]
         traces.append(
             go.Scatter(
-                x=rounded([p.at(against) for p in own]), y=percent([p.accuracy[metric] for p in own]),
+                x=rounded([p.at(against) for p in own], DIGITS), y=percent([p.accuracy[metric] for p in own]),
                 name=name if first else f"{name}, {machine.name}", mode="lines+markers",
                 error_y=_bars(own, metric) if intervals else None,
                 **_look(name, "solid" if first else "dash"), text=[_hover(p) for p in own],
@@ -165,7 +155,7 @@ def plane_of(
     for machine, own in zip(machines, fronts[metric, against], strict=True):
         traces.append(
             go.Scatter(
-                x=rounded([p.at(against) for p in own]), y=percent([p.accuracy[metric] for p in own]),
+                x=rounded([p.at(against) for p in own], DIGITS), y=percent([p.accuracy[metric] for p in own]),
                 name="the front" if machine == machines[0] else f"the front, {machine.name}", mode="lines",
                 line={"color": BLACK, "width": 2, "dash": "dot"}, hoverinfo="skip",
             )
@@ -188,14 +178,8 @@ def _look(name: str, dash: str | None = None) -> dict[str, Any]:
     colour, symbol = LOOKS[name]
     return {
         "line": {"color": colour, "width": 1.5} | ({"dash": dash} if dash else {}),
-        "marker": _marker(colour, symbol),
+        "marker": mark(colour, symbol),
     }
-
-
-def _marker(colour: str, symbol: str, size: int = 9) -> dict[str, Any]:
-    """Light colours have a dark edge, else they would hardly be seen on white."""
-    edge = BLACK if contrast(colour, "white") < SEEN and not symbol.endswith("open") else colour
-    return {"color": colour, "size": size, "symbol": symbol, "line": {"color": edge, "width": 1}}
 
 
 def _ordinate(found: Sequence[Point], metric: str) -> str:
@@ -214,7 +198,7 @@ def _menu(found: Sequence[Point], groups: Sequence[Any], fronts: Mapping[Any, An
             {
                 "label": f"{METRICS[metric]} against {AGAINST[against]}", "method": "update",
                 "args": [
-                    {"x": [rounded([p.at(against) for p in own]) for own in each],
+                    {"x": [rounded([p.at(against) for p in own], DIGITS) for own in each],
                      "y": [percent([p.accuracy[metric] for p in own]) for own in each]},
                     {"xaxis.title.text": axis["title"], "xaxis.range": axis["range"], "xaxis.tickvals": axis["ticks"],
                      "xaxis.ticktext": axis["texts"], "yaxis.title.text": _ordinate(found, metric)},
@@ -286,7 +270,7 @@ def clock(found: Sequence[Point]) -> Chart:
             continue
         traces.append(
             go.Scatter(
-                x=rounded([p.speed.gmacs for p in own]), y=rounded([p.ms for p in own]), name=name,
+                x=rounded([p.speed.gmacs for p in own], DIGITS), y=rounded([p.ms for p in own], DIGITS), name=name,
                 mode="lines+markers", **_look(name), text=[_hover(p) for p in own],
                 hovertemplate="%{text}<extra></extra>",
             )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from lapnet_lab.charts import Chart, chart
+from lapnet_lab.charts import Chart, chart, mark, rounded
 from lapnet_lab.lessons.weights.drift import Walk
 from lapnet_lab.lessons.weights.slots import KINDS, Slots
 from lapnet_lab.lessons.weights.study import LOSSES, Run, Which
@@ -21,11 +21,6 @@ RULE = {"learned": VERMILLION, "steady": BLUE}
 SYMBOLS = {"loc": "circle-open", "cls": "square"}
 DASH = {"loc": "dash", "cls": "solid"}
 MARKERS = "os^Dv<>"
-
-
-def rounded(values: Any, digits: int = 4) -> list[float]:
-    """To so many significant digits, as strict nbval compares the JSON of a chart."""
-    return [float(f"{float(each):.{digits - 1}e}") for each in np.ravel(values)]
 
 
 def weights_by_area(run: Run, shown: Sequence[str], text: str) -> Chart:
@@ -44,7 +39,7 @@ def weights_by_area(run: Run, shown: Sequence[str], text: str) -> Chart:
                 go.Scatter(
                     x=rounded(run.area[c]), y=rounded(relative[c]), text=sizes, name=f"{name}, {loss}",
                     mode="lines+markers", line={"color": color(c), "dash": DASH[which], "width": 2},
-                    marker={"symbol": SYMBOLS[which], "size": 8, "color": color(c)},
+                    marker=mark(color(c), SYMBOLS[which], 8),
                     visible=True if name in shown else "legendonly",
                     hovertemplate="%{text}: %{y:.2f}<extra>%{fullData.name}</extra>",
                 )
@@ -187,7 +182,7 @@ def _compared(
         traces.append(
             go.Scatter(
                 x=rounded(across), y=rounded(up), text=list(compress(names, masks[name])), name=name, mode="markers",
-                marker={"color": looks[name][0], "symbol": looks[name][1], "size": 7},
+                marker=mark(*looks[name], 7),
                 hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from lapnet_core.data.tables import read_boxes
+from lapnet_core.data.box_table import read_boxes
 
 HEADER = "image_id,class,xmin,ymin,xmax,ymax\n"
 GOOD = "7,dog,1,1,10,20\n"
