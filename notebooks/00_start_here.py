@@ -261,7 +261,7 @@ labelled = {"positives by O > 0.5": everyone, "kept by O · Ô > 0.5": kept}
 figures.ambiguity(hug, pair, {k: (study.centers(at), at.object_index, which) for k, which in labelled.items()})
 
 # %% [markdown]
-# **Notice** that the excused anchors, the crosses, lie all around; what stays is a tight group near the middle of each
+# **Notice** that the excused anchors, the crosses, lie all around; what stays, seam or not, lies near the middle of each
 # box. As the network learns, $\hat O$ rises and anchors come back, but only those that can be fitted (fig. 5 of the
 # paper).
 #
@@ -358,9 +358,9 @@ pictures.gallery([image for image, _ in shown], rows, SCENE_CLASSES)
 # %% [markdown]
 # ## 9. How good is it? Average precision
 #
-# Pictures persuade, so we measure. **Average precision** (AP) of a class is the area under its precision-recall curve,
-# where a detection is right if its IoU with an object is at least 0.5; **mAP** is the mean over the classes. 1 is
-# perfect. In parentheses the number of objects.
+# Pictures persuade, so we measure. **Average precision** (AP) of a class is 1 if all its objects are found, with an IoU
+# of at least 0.5, before any false alarm ([06](06_detections.ipynb) has the rest); **mAP** is the mean over the classes.
+# In parentheses the number of objects.
 
 # %%
 Predict(
@@ -410,7 +410,7 @@ for name, weight in (("localisation", lam_loc), ("classification", lam_cls)):
     print(f"{name}: {lowest} has the lowest weights; the smallest anchors weigh more than the largest: {falls}")
 
 # %% [markdown]
-# The weights fall with the area, and the most frequent class has the lowest: what the paper says of its fig. 6. At the
+# The smallest anchors weigh most, the most frequent class least, as in the paper's fig. 6. At the
 # balance of eqs. 5 to 7, $\lambda^{c,a}$ is one over the loss of its anchors: who adds little is turned up. Whether
 # that helps the rare classes, notebook 04 measures.
 #
@@ -435,9 +435,9 @@ for name, weight in (("localisation", lam_loc), ("classification", lam_cls)):
 # | --- | --- |
 # | With AO, small objects may be missed (3.2). | 143 of 2114, nearly all below 24 px. |
 # | With PONO no object is missed (3.2). | None of 2114. |
-# | AMS removes ambiguous anchors, and each object keeps a group (fig. 5). | Yes, already without any training. |
+# | AMS removes ambiguous anchors; each object keeps a group (fig. 5). | A group: yes. Ambiguity: notebook 03. |
 # | The loss needs no sampling (3.3). | True: every anchor is in it, and the network learns. |
-# | Learned weights fall with the anchor's area and the class's frequency (fig. 6). | Both. |
+# | Learned weights fall with area and class frequency (fig. 6). | Mostly: for the largest cars they rise again. |
 # | PONO: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % mAP (table 2a). | Not tried: the full schedule. |
 #
 # ## Where to go next

@@ -223,7 +223,7 @@ Predict(
     "Seven classes. If a class may use 70 shapes that all share, or ten of its own: what fits its objects better?",
     ["its own ten: they are made for it", "the 70 shared ones, for most classes", "both fit alike"],
     answer=1,
-    because="there are more. Only classes unlike all others, as traffic lights are, do better with their own.",
+    because="there are more. Only the odd traffic lights and the rare buses do better with their own.",
 )
 
 # %%
@@ -249,8 +249,8 @@ figures.values_by_class(SCENE_CLASSES, fits, "average IoU")
 #
 # ## 5. How many shapes?
 #
-# "We arbitrarily fix the number of anchors per object to $N_A = 10$" (section 4 of the paper). What does the number do?
-# First with the centres aligned, so that only the shape counts; *best ≤ 0.5* are the objects whose best shape is no
+# "We arbitrarily fix the number of anchors per object to $N_A = 10$" (section 4 of the paper). What does this number, $A$
+# here, do? First with the centres aligned, so that only the shape counts; *best ≤ 0.5* are the objects whose best shape is no
 # better than that.
 
 # %%

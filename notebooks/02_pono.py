@@ -220,8 +220,8 @@ figures.coverage_over_factor(factors, missed, counts, "anchors larger than they 
 # **Notice** that PONO loses nobody, whatever we do to the anchors. Do they not matter, then? They do: the network has
 # to correct their boxes, and with bad anchors it has farther to go. PONO takes the cliff away, not the slope.
 #
-# **The place within a cell matters less.** Take an object whose anchor fits *exactly*, and move it over one cell, from
-# one centre to the next.
+# **The place within a cell matters less.** Take an object whose anchor fits *exactly*, and move it along the
+# diagonal, from one centre to the next.
 
 # %%
 Predict(
@@ -272,7 +272,7 @@ Predict(
     "PONO divides by each object's own best. Has a small object then as many positives as a large one?",
     ["yes, about", "no, large ones still have several times as many", "no, small ones have more"],
     answer=1,
-    because="a large object lies on more cells. To even that out is what the weights of notebook 04 are for.",
+    because="a large object lies on more cells. (Below 12 px are mostly traffic lights, with ten nearly equal shapes.)",
 )
 
 # %%
@@ -369,7 +369,7 @@ figures.cluster_row(scene, study.best_owners(found), pairs, titles, study.all_pe
 # %% [markdown]
 # - **Equal boxes.** A tie goes to the object that is listed first, so the second has an empty cluster, and eq. 1 as it
 #   stands misses it. The rescue takes one anchor from the first, and gives it $O = 1$.
-# - **Nested boxes** need no rescue: the small shapes fit the inner box better, the large ones the outer.
+# - **This nested pair** needs no rescue: the small shapes fit the inner box better, the large ones the outer.
 # - **Mirror images.** The anchors half-way between them are ties, and go to the first.
 #
 # In a crowd, too, each anchor on a person may fit somebody else better. Our 300 scenes have no such case; the 1500 of

@@ -48,7 +48,7 @@ lab = setup(threads=1)  # toy tensors are small: a second thread would only wait
 # %% [markdown]
 # ## 1. The problem in numbers
 #
-# Each class has ten anchor shapes. We call one shape of one class a **slot** $(c, a)$; it lies on every cell, that is
+# Each of $C$ classes has $A = 10$ shapes. One shape of one class is a **slot** $(c, a)$; it lies on every cell, that is
 # its *grid*. How many of a slot's anchors are positive, $O > 0.5$? We count over 200 drawn scenes.
 
 # %%
@@ -82,9 +82,9 @@ figures.positives_by_grid(counts, shapes, SCENE_CLASSES, one_slot)
 # %% jupyter={"source_hidden": true}
 Predict(
     "What does the averaged loss do when the network goes from 0.01 to 0.0001 everywhere, objects included?",
-    ["it rises a hundredfold", "it rises tenfold", "it hardly rises", "it falls to nearly 0"],
+    ["it rises a hundredfold", "it rises tenfold", "it rises by less than a half", "it falls to nearly 0"],
     answer=2,
-    because="Nearly all anchors are background and become easier. What the few positives lose is divided by all N.",
+    because="Nearly all anchors are background and become easier; the loss of a positive, -log p, only doubles.",
 )
 
 # %%
@@ -97,8 +97,8 @@ for probability in (0.01, 0.001, 0.0001):
     print(f"says {probability} everywhere: Lcls {ones:.3f} with all weights 1, {retina:.1f} with R")
 
 # %% [markdown]
-# **Notice** what is printed with all weights 1: averaged over $N$, ignorance looks like success. The paper
-# writes of this row of its table 2b (mAP <!--record paper.table_2b.ones.map-->16.4<!--/record--> %): "the model
+# **Notice** that both rise alike, by under a half. Averaged over $N$ the loss is merely small, so ignorance looks like
+# success. The paper writes of this row of its table 2b (mAP <!--record paper.table_2b.ones.map-->16.4<!--/record--> %): "the model
 # completely failed as it was expected" (4.1).
 #
 # The repair that everybody knows is RetinaNet's: divide by the number of positives $N^+$ instead, that is, weigh with
@@ -173,7 +173,7 @@ check("settled_weight", settled, loss=0.004)
 # ## 3. Many weights: equations 5 to 7 on a toy
 #
 # LapNet has a weight for each of its two losses and, inside it, one weight $\lambda^{c,a}$ for each slot. For the
-# scores, eq. 4 is the cross-entropy, summed to $S_{ca}$ over the $n$ cells of a slot. Eq. 6 weighs the slots:
+# scores, eq. 4 is the cross-entropy, summed to $S_{ca}$ over a slot's cells $n$, in all images. Eq. 6 weighs the slots:
 #
 # $$L_{cls} = \frac{\lambda_{cls}}{N}\sum_{ca}\lambda^{c,a} S_{ca}, \qquad S_{ca} = \sum_{n} CE(score_n, label_n).$$
 #
@@ -470,7 +470,7 @@ print("the same detections:", all(torch.equal(before[key], after[key]) for key i
 #   time for every loss.
 # - **Eqs. 5 to 7** give every slot the same part of the loss, $1/(CA)$.
 # - **A slot without positives is held**, or its weight explodes.
-# - **Only learned anchor weights** move the gradient from one class or size to another.
+# - **Only learned anchor weights** move the toy's gradient between classes and sizes.
 #
 # | what the paper says | what we saw |
 # | --- | --- |

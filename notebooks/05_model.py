@@ -52,7 +52,7 @@ lab = setup()
 #   We say they have the **strides** 8, 16 and 32.
 # - The **decoder** hands what the coarse maps know on to the finer ones.
 # - Each map passes **four 3 × 3 convolutions**. Then all are resized to stride 8 and concatenated.
-# - **Two heads** read the result: one returns $N_C N_A$ score maps, the other $4 N_C N_A$ offset maps.
+# - **Two heads** read the result: one returns $C A$ score maps, the other $4 C A$ offset maps.
 
 # %% jupyter={"source_hidden": true}
 Predict(
@@ -397,8 +397,8 @@ print("after training, scores: a shift of 8 px does less harm than one of 4 px:"
 
 # %% [markdown]
 # **Notice** that the scores have a cell for 8 pixels, yet move exactly only with **32**, the stride of the coarsest map
-# that goes into them. At 8 pixels C4 would have to move by half a cell, and it cannot. Training mends much of it: the
-# network learns to give nearly the same answer wherever an object stands.
+# that goes into them. At 8 pixels C4 would have to move by half a cell, and it cannot. Training mends much of it,
+# most at multiples of 8 pixels.
 #
 # <details><summary>For the curious: a library's padding can spoil it unnoticed</summary>
 #
@@ -459,7 +459,7 @@ print("names of the network's own numbers that the loss knows:", ", ".join(share
 # - **Costs** of the paper's networks are in backbone and decoder. Resolution costs with its square, a class next to
 #   nothing.
 # - **A cell can see** more than the whole image, mainly through the coarse maps.
-# - **Stride 8**: the scores move exactly with 32 pixels, and after training nearly with 8.
+# - **Stride 8**: the scores move exactly with 32 pixels, and after training best by multiples of 8.
 #
 # | what the paper says | what we saw |
 # | --- | --- |

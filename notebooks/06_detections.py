@@ -120,8 +120,8 @@ panels.suppression_panel(scenes[34], 34, raw, targets)
 # %% [markdown]
 # **Notice** the states from *strict* to *lax*. Objects that stand alone hardly care. Of those in a crowd, with an IoU
 # of <!--given-->.3<!--/given--> or more with a neighbour of their class, many vanish under *strict*: NMS cannot tell a
-# neighbour from a double. *Lax* finds them, and pays with doubles. The usual .5 is a compromise for all scenes, not the
-# best for any.
+# neighbour from a double. *Lax* finds them, and pays with doubles. The usual .5 is best for all scenes together, not for
+# each.
 #
 # **Exercise 1. How close?** *(five minutes, with pencil)*. Two people of the same size stand side by side, and both
 # boxes fit perfectly. How far apart must the boxes be, as a share of their width, so that NMS at .5 keeps both?

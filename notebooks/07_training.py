@@ -239,7 +239,7 @@ figures.curves(log, figures.LOSSES, "the training of the shipped detector")
 # | `predicted_iou` | mean $\hat O$ over the positives | **that it rises** |
 # | `lam_loc`, `lam_cls` | the two learned loss weights | that they come to rest |
 # | `objects` | annotated objects in the batch | that there are some |
-# | `positives_loc` | anchors with $O > 0.5$ | **dozens for each object; never 0** |
+# | `positives_loc` | anchors with $O > 0.5$ | **ten or more an object; never 0** |
 # | `positives_cls` | those that AMS leaves; without AMS the same | that it does not sink to 0 |
 # | `rescued` | objects whose cluster was empty (notebook 02) | that it is rare |
 # | `lr`, `seconds` | the learning rate; the time since the start | |
@@ -385,7 +385,7 @@ Predict(
     ["none: there is nothing that fits", "fewer than with the right anchors", "more than with the right anchors"],
     answer=2,
     because="PONO divides by the best anchor's IoU, however bad. A huge anchor overlaps its object equally badly "
-    "from everywhere, so nearly all of them pass .5. AO shows 0 at once.",
+    "from everywhere, so the smallest shapes pass .5 nearly everywhere. AO shows 0 at once.",
 )
 
 # %%
@@ -432,8 +432,7 @@ figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others":
 # | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights |
 #
 # **Exercise 2. Four patients** *(●●○, 10 minutes)*. Four logs without their names. Which fault has which: `rate`,
-# `anchors`, `classes`, `overfitting`? (In the order of this section. `train_map` is the mAP on the pictures that they
-# were trained on.)
+# `anchors` (with AO), `classes`, `overfitting`? (`train_map` is the mAP on the pictures that they were trained on.)
 #
 # <details><summary>Hint</summary>
 #
@@ -490,4 +489,4 @@ print(study.command(config.preset_for("path/to/folder").with_options(val_every=2
 # | The rate falls polynomially, power 0.9 (4). | The same. Validation rises to the last step. |
 # | (It is silent on validation, early ends and warm-up.) | All three are ours; the best model is kept by `val`. |
 # | Backbones start from ImageNet (4). | So does the photographs' one; the scenes' begins at random numbers. |
-# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | Half of it or less; see section 1. |
+# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | A half to two thirds: section 1. |

@@ -57,7 +57,7 @@ Predict(
     "A weight is about one over its loss. How large does λ_cls become in 1,500 steps of the paper's method?",
     ["about 20", "about 2,000", "about 20 million"],
     answer=2,
-    because="one over a loss it is not, then: with a rule of ours, steady, it is 5. Something carries it up, and "
+    because="one over a loss it is not, then: with a rule of ours, steady, it is 7. Something carries it up, and "
     "we shall find out what.",
 )
 
@@ -431,7 +431,7 @@ figures.beside_one_over_s(small, "cls")
 
 # %%
 Predict(
-    "λ ends a million times too large. Without AMS, how much AP50 does that cost against steady?",
+    "λ_loc ends half a million times too large. Without AMS, how much AP50 does that cost against steady?",
     ["nothing that three seeds can prove", "about 10 points", "nearly all: such a training fails"],
     answer=0,
     because="only products count, and these are wrong by a factor of 1.3 to 3. Steady is ahead by a point, and the "
@@ -450,7 +450,7 @@ print(f"with AMS, learned / steady, geometric mean of the products of the classi
 
 # %% [markdown]
 # **Notice** that without AMS both intervals hold 0: **undecided**. With the paper's AMS it is the other way round, and
-# *not* within the noise: the drifting rule is ten points of AP50 ahead, though both fall far behind what they reach
+# *not* within the noise: the drifting rule is ten points of AP50 ahead, though both fall far behind their AP50
 # without AMS. We do not know why. One guess: the classification as a whole becomes 2.5 times as loud (last line).
 #
 # ## 7. A training of your own

@@ -61,17 +61,17 @@ Explorer.situation("crowd", shapes.expand(len(SCENE_CLASSES), 3, 2))
 #
 # Their authors complain:
 #
-# - **A**: "In pictures of one person it is perfect. In a crowd it finds a few, and never the small ones."
+# - **A**: "In pictures of one person it is perfect. In a crowd most people get too few positives."
 # - **D**: "I have tried thresholds from <!--given-->0.3 to 0.8<!--/given-->, and my table has the same number in
 #   every row."
-# - **F**: "AP50 is fine, AP75 is half of what the paper has. The boxes look a bit off, all of them."
+# - **F**: "With the library's weights AP50 is fine, and AP75 falls. The boxes look a bit off, all of them."
 #
 # Before you look at a map: which complaint belongs to which suspect?
 
 # %%
 Predict(
     "Which complaint is that of a division by the wrong number?",
-    ("A: a few of a crowd", "D: the same number in every row", "F: a bit off, all of them"),
+    ("A: too few in a crowd", "D: the same number in every row", "F: a bit off, all of them"),
     0,
     "a division by the picture's largest overlap is right for the object that has it, and makes all others darker.",
 )
@@ -97,7 +97,7 @@ panels.examination(shapes)
 # ```
 #
 # PONO's maximum is that of the object's own cluster. Divided by the largest overlap of the picture, a person who lies
-# badly on the grid stays dark: it is AO again, in disguise.
+# badly on the grid stays darker: a good part of the way back to AO.
 # </details>
 
 # %%
@@ -139,8 +139,8 @@ check("patient_d", patient_d)
 # patient_f = "centre"
 # ```
 #
-# The centre of cell k is at (k + 0.5) times the stride. Without the half all anchors are moved, and the network has to
-# learn to move each of them back.
+# The centre of cell k is at (k + 0.5) times the stride. Without the half all anchors lie 4 px up and to the left, and so
+# do the boxes of weights from elsewhere.
 # </details>
 
 # %%
@@ -210,7 +210,7 @@ assert sorted(per_class) == found.library
 # ## 4. Two losses: C and E
 #
 # **C**'s author: "The gradient of a slot without a positive is exactly zero, I have checked. And still the weights of
-# my rare classes run away." Here is s = log(1/λ) of a slot that has a positive in the first ten steps only.
+# my rare classes run away." Here is s = log(1/λ) of a slot, positive in the first ten steps only; *held* has no momentum.
 
 # %%
 Predict(

@@ -105,11 +105,11 @@ pictures.draw_boxes(image, objects, labels, SCENE_CLASSES)
 
 # %%
 Predict(
-    "Suppose your pono divided by the largest IoU of the whole picture. Who would be left without a positive?",
+    "If your pono divided by the largest IoU of the picture: who, in many scenes, would be left without a positive?",
     ("nobody: division keeps the order", "small objects", "objects that stand alone"),
     1,
-    "the picture's largest IoU belongs to a large object that an anchor fits well. Measured by it, most of the "
-    "small ones stay below 0.5, as under AO.",
+    "the picture's largest IoU is that of an anchor that fits well. Measured by it, many of the smallest stay below "
+    "0.5; under AO more do.",
 )
 
 # %% [markdown]
@@ -249,5 +249,5 @@ check("only_in_training", only_in_training)
 #
 # | what the paper says | what we saw |
 # | --- | --- |
-# | The balance weights cost nothing at inference (4). | They are not read when it looks at a picture: section 2. |
-# | Training takes a single stage, end to end (3). | One loss, one loop: section 4. |
+# | The balance weights are not used at inference (abstract). | They are not read when it looks at a picture: section 2. |
+# | Training takes a single stage, end to end (4.1). | One loss, one loop: section 4. |

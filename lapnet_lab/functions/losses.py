@@ -20,13 +20,13 @@ def ams_labels(overlap: Tensor, predicted_iou: Tensor) -> Tensor:
 
 
 def weighted_cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """The classification loss of K anchor slots of N cells each (eq. 4 and 6 of the paper, without lambda_cls).
+    """The classification loss of K anchor slots of M cells each (eq. 4 and 6 of the paper, without lambda_cls).
 
-    1 / (K * N) * sum over k of weights[k] * (sum over n of CE(scores[k, n], labels[k, n])), where
+    1 / (K * M) * sum over k of weights[k] * (sum over m of CE(scores[k, m], labels[k, m])), where
     CE(s, y) = -log(sigmoid(s)) where y is True, and -log(1 - sigmoid(s)) where it is False
 
-    scores: (K, N), logits, that is before the sigmoid; they can be as large as 1000 and as small as -1000
-    labels: (K, N) bool
+    scores: (K, M), logits, that is before the sigmoid; they can be as large as 1000 and as small as -1000
+    labels: (K, M) bool
     weights: (K,), the weight of each slot
     returns: one number, as a tensor of shape (): scores and weights are trained through it
     """
@@ -176,7 +176,7 @@ _CROSS_ENTROPY_MISTAKES = (
     ),
     Mistake(
         lambda s, y, w: (_each(s, y).mean(1) * w).sum(),
-        "you divide by N, the cells: over how many slots do you add up?",
+        "you divide by M, the cells: over how many slots do you add up?",
     ),
     Mistake(
         lambda s, y, w: (_each(s, y).sum(1) * w).mean(),
@@ -301,7 +301,7 @@ WEIGHTED_CROSS_ENTROPY = FunctionExercise(
     hints=(
         "-log(sigmoid(s)) = log(1 + exp(-s)), and -log(1 - sigmoid(s)) = log(1 + exp(s)). "
         "PyTorch has both without overflow: look up `softplus`, or `binary_cross_entropy_with_logits`.",
-        "`weights[:, None]` has the shape (K, 1), so each row gets its weight. Then the mean over all K * N.",
+        "`weights[:, None]` has the shape (K, 1), so each row gets its weight. Then the mean over all K * M.",
     ),
     difficulty=2,
     minutes=15,

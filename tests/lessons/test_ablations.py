@@ -15,7 +15,8 @@ from lapnet_core.evaluate.bootstrap import interval
 from lapnet_lab import charts, records
 from lapnet_lab.lessons.ablations import figures, panels, stated, study
 from lapnet_lab.lessons.ablations.exercises import EXERCISES, TRIALS, check, judge
-from lapnet_lab.lessons.ablations.study import Difference, Row, Try
+from lapnet_lab.lessons.ablations.study import Try
+from lapnet_lab.runs import RESAMPLED, Difference, Row
 
 RUNS = study.runs()
 
@@ -43,7 +44,7 @@ def run(
 def test_the_recorded_runs_are_whole() -> None:
     assert len(RUNS) >= 54
     for line in RUNS:
-        for metric in study.RESAMPLED:
+        for metric in RESAMPLED:
             drawn = line["test"]["replicates"][metric]
             assert len(drawn) == 200
             assert abs(np.mean(drawn) - line["test"][metric]) < 0.03

@@ -104,8 +104,8 @@ def test_sides_fall_into_their_bins() -> None:
     sizes = torch.tensor([[2.0, 2], [8, 8], [4, 16], [16, 16], [20, 20], [300, 300]])
     missed = torch.tensor([True, True, False, False, True, False])
     found = study.by_side(sizes, missed, (4, 8, 16, 256))
-    assert found.total.tolist() == [3, 1, 2]
-    assert found.missed.tolist() == [2, 0, 1]
+    assert found.total.tolist() == [1, 2, 3]
+    assert found.missed.tolist() == [1, 1, 1]
 
 
 class Told(LapNetMethod):

@@ -10,7 +10,8 @@ import numpy as np
 from lapnet_core.evaluate.bootstrap import interval
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
-from lapnet_lab.lessons.ablations.study import Row, Try, apart
+from lapnet_lab.lessons.ablations.study import Try, apart
+from lapnet_lab.runs import Row
 
 CLOSE = 1e-9
 

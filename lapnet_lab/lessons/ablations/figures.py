@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from lapnet_core.ablate import TABLES
 from lapnet_lab.charts import Chart, chart, mark, percent
 from lapnet_lab.lessons.ablations import study
-from lapnet_lab.lessons.ablations.study import METRICS, RESAMPLED, Row, Try
+from lapnet_lab.lessons.ablations.study import Try
+from lapnet_lab.runs import METRICS, RESAMPLED, Row
 from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)

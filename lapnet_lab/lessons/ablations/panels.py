@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from lapnet_core.ablate import SIZES
 from lapnet_lab.charts import still
 from lapnet_lab.lessons.ablations import figures, study
-from lapnet_lab.lessons.ablations.study import METRICS, Row
 from lapnet_lab.panel import FigurePanel
+from lapnet_lab.runs import METRICS, Row
 
 HIGHEST = 390
 """Pixels of the figure: with controls and words above it, it has to fit a small screen."""

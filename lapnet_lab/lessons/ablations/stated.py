@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lapnet_lab.lessons.ablations import study
-from lapnet_lab.lessons.ablations.study import Difference, Row, difference
 from lapnet_lab.records import DATA, rewrite
+from lapnet_lab.runs import BLOOD, ENOUGH, RESAMPLED, Difference, Row, difference, runs
 
 RECORDS = DATA / "records" / "ablations.json"
 KEYS = {
@@ -46,7 +46,7 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
 """Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
 
 
-BLOOD = "blood_"
+CELLS = "blood_"
 """What the names of numbers from BCCD begin with; its rows and PAIRS are called alike."""
 
 
@@ -73,7 +73,7 @@ def differences(metric: str, found: Mapping[str, Row]) -> dict[str, Difference]:
 
 def values() -> dict[str, Any]:
     """What data/records/ablations.json has under "trained"."""
-    found, all_runs = rows(), study.runs()
+    found, all_runs = rows(), runs()
     written: dict[str, Any] = {
         "runs": {"value": len(all_runs), "unit": "trainings", "format": ""},
         "minutes": {
@@ -87,7 +87,7 @@ def values() -> dict[str, Any]:
 def _numbers(found: Mapping[str, Row], prefix: str = "") -> dict[str, Any]:
     """Means and differences of rows."""
     written: dict[str, Any] = {}
-    for metric in study.RESAMPLED:
+    for metric in RESAMPLED:
         means = {key: round(100 * row.mean(metric), 1) for key, row in found.items()}
         written[prefix + metric] = {"value": means, "unit": "%, test, mean over the seeds", "format": ".1f"}
         for name, d in differences(metric, found).items():
@@ -102,7 +102,7 @@ def verdict(name: str, gap: Difference, second: Row) -> str:
     """The word about a pair, and why there is none where a row has one seed or the second had no tuning."""
     if "(not tuned)" in second.name:
         return "undecided here: the peer was not tuned"
-    return gap.verdict(PAIRS[name][2]) + (": one seed" if min(gap.seeds) < study.ENOUGH else "")
+    return gap.verdict(PAIRS[name][2]) + (": one seed" if min(gap.seeds) < ENOUGH else "")
 
 
 def claims() -> list[tuple[str, str, str, str]]:
@@ -140,8 +140,8 @@ def verdict_rows() -> list[list[str]]:
     """The rows of the closing table, cells with references."""
     photographs, cells = rows(), blood_rows()
     gaps: dict[tuple[str, str], tuple[Difference, Row]] = {}
-    for prefix, found in (("", photographs), (BLOOD, cells)):
-        for metric in study.RESAMPLED:
+    for prefix, found in (("", photographs), (CELLS, cells)):
+        for metric in RESAMPLED:
             for name, gap in differences(metric, found).items():
                 gaps[prefix + name, metric] = gap, found[PAIRS[name][1]]
     told = []
@@ -149,7 +149,7 @@ def verdict_rows() -> list[list[str]]:
         if (name, metric) not in gaps:
             continue
         key = f"ablations.{name}" if metric == "ap50" else f"ablations.{name}_75"
-        word = verdict(name.removeprefix(BLOOD), *gaps[name, metric])
+        word = verdict(name.removeprefix(CELLS), *gaps[name, metric])
         if claim == "but not at AP50 (3)":  # the paper's own table has YOLOv3 above
             word = {"refuted": "reproduced", "reproduced": "refuted"}.get(word, word)
         told.append([claim, paper, f"{{{key}.mean}} [{{{key}.low}}, {{{key}.high}}]", word])
@@ -167,8 +167,8 @@ def _of_runs(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def updated(file: Mapping[str, Any]) -> dict[str, Any]:
     """The record with what the trainings say now."""
     new: dict[str, Any] = json.loads(json.dumps(file))
-    new["measured"]["trained"] |= _of_runs(study.runs()) | {"values": values()}
-    new["measured"]["blood cells"] |= _of_runs(study.runs(study.BLOOD)) | {"values": _numbers(blood_rows(), BLOOD)}
+    new["measured"]["trained"] |= _of_runs(runs()) | {"values": values()}
+    new["measured"]["blood cells"] |= _of_runs(runs(BLOOD)) | {"values": _numbers(blood_rows(), CELLS)}
     new["tables"]["verdicts"]["rows"] = verdict_rows()
     return new
 

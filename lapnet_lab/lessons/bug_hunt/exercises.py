@@ -11,7 +11,7 @@ from lapnet_lab.exercise import Exercise, Unreadable
 from lapnet_lab.lessons.bug_hunt import patients, study
 
 ABOUT = {
-    "A": ("measured against the picture's luckiest object, most of a crowd stays below the threshold.",
+    "A": ("measured against the picture's luckiest object, the others look worse than they are.",
           "compare the largest O of each object in the crowd, and in the picture with one person."),
     "B": ("a rider and what is ridden cover each other nearly completely, and both are there.",
           "which box was lost, and what is the class of the one that covers it?"),

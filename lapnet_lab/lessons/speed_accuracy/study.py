@@ -17,6 +17,7 @@ from lapnet_lab.records import DATA
 from lapnet_lab.runs import runs
 
 PATH = DATA / "runs" / "speed_voc_animals.jsonl"
+BLOOD = DATA / "runs" / "speed_bccd.jsonl"
 NAMES = {
     ("lapnet", SMALL): "LapNet",
     ("lapnet", "light"): "LapNet, light",

@@ -59,8 +59,8 @@ def by_side(sizes: Float[Tensor, "G 2"], missed: Bool[Tensor, " G"], edges: Sequ
 
     Args:
         sizes: (w, h) in pixels.
-        edges: K + 1 ascending limits in pixels; a side equal to a limit counts below it. The first and the last bin
+        edges: K + 1 ascending limits in pixels; a side equal to a limit counts above it. The first and the last bin
             also take what lies beyond the ends.
     """
-    bins = torch.bucketize(sizes.prod(-1).sqrt(), torch.tensor(edges, dtype=torch.float32)[1:-1])
+    bins = torch.bucketize(sizes.prod(-1).sqrt(), torch.tensor(edges, dtype=torch.float32)[1:-1], right=True)
     return BySide(*(bins[which].bincount(minlength=len(edges) - 1) for which in (missed >= 0, missed)))

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 
 from lapnet_core.ablate import PAPER, Watch
 from lapnet_core.config import TrainConfig, paper_voc_darknet53, tiny_scenes
-from lapnet_core.evaluate.bootstrap import interval, of_seeds
 from lapnet_core.losses import Balance
 from lapnet_core.method import balance_multipliers
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
@@ -22,7 +21,7 @@ from lapnet_core.train import train
 from lapnet_lab.lessons.weights.drift import climb, too_loud
 from lapnet_lab.ranks import rank_correlation as rank_correlation  # the notebook asks the study for it
 from lapnet_lab.records import DATA, value
-from lapnet_lab.runs import RUNS, matching, runs
+from lapnet_lab.runs import RUNS, Row, difference, matching, runs
 
 Which = Literal["loc", "cls"]
 LOSSES: dict[Which, str] = {"loc": "localisation", "cls": "classification"}
@@ -192,6 +191,11 @@ class Measured:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, each: Float[np.ndarray, " S"], low: float, high: float) -> "Measured":
+        """From values between 0 and 1."""
+        return cls(tuple((100 * each).tolist()), 100 * float(each.mean()), 100 * low, 100 * high)
+
     def __str__(self) -> str:
         return f"{self.mean:.1f} ({', '.join(f'{x:.1f}' for x in self.each)})"
 
@@ -211,16 +215,10 @@ def loss_weights(balance: str, ams: bool, data: Path = DATA) -> list[dict[str, l
 
 
 def precision(ams: bool, metric: str, data: Path = DATA) -> dict[str, Measured]:
-    """AP of "learned", of "steady", and their difference, in percent, with 95 % intervals.
-
-    Images and seeds are drawn again; for the difference both rules get the same draws of either.
-    """
-    lines = {balance: _kept(data, balance=balance, ams=ams) for balance in ("learned", "steady")}
-    drawn = {name: 100 * np.array([x["test"]["replicates"][metric] for x in found]) for name, found in lines.items()}
-    each = {name: np.array([100 * x["test"][metric] for x in found]) for name, found in lines.items()}
-    for table in (drawn, each):
-        table["difference"] = table["steady"] - table["learned"]
-    return {
-        name: Measured(tuple(each[name].tolist()), float(each[name].mean()), *interval(of_seeds(draws)))
-        for name, draws in drawn.items()
-    }
+    """AP of "learned", of "steady", and their difference, in percent, with 95 % intervals as `lapnet_lab.runs` has
+    them."""
+    rows = {balance: Row(balance, _kept(data, balance=balance, ams=ams)) for balance in ("learned", "steady")}
+    found = {name: Measured.of(row.values(metric), *row.interval(metric)) for name, row in rows.items()}
+    gap = difference(rows["steady"], rows["learned"], metric)
+    each = rows["steady"].values(metric) - rows["learned"].values(metric)
+    return {**found, "difference": Measured.of(each, gap.low, gap.high)}
