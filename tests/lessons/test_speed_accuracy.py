@@ -255,6 +255,15 @@ def test_another_machine_and_data_set_are_apart() -> None:
     assert len(study.points(lines, "bccd")) == 2
 
 
+def test_the_order_on_other_images_is_that_of_what_both_have() -> None:
+    turned = [line | {"data": "bccd"} | ({"ap50": 1 - line["ap50"]} if line["kind"] == "accuracy" else {})
+              for line in LINES if line["method"] != "ssd"]  # fmt: skip
+    others = study.points(turned, "bccd")
+    assert study.same_order(POINTS, POINTS) == pytest.approx(1)
+    assert study.same_order(POINTS, others) == study.same_order(others, POINTS) == pytest.approx(-1)
+    assert study.same_order(POINTS, others, "ap75") == pytest.approx(1)
+
+
 def test_the_front_by_a_slow_loop() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):

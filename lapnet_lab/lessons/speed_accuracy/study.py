@@ -177,6 +177,13 @@ def at_size(found: Sequence[Point], size: int = TRAINED_AT) -> dict[str, Point]:
     return {point.name: point for point in found if point.size == size}
 
 
+def same_order(found: Sequence[Point], others: Sequence[Point], metric: str = "ap50") -> float:
+    """Rank correlation of what the names that both have reach at TRAINED_AT, between -1 and 1."""
+    one, other = at_size(found), at_size(others)
+    pairs = [(one[name].accuracy[metric], other[name].accuracy[metric]) for name in one if name in other]
+    return rank_correlation(*zip(*pairs, strict=True))
+
+
 def unbeaten(costs: ArrayLike, aps: ArrayLike) -> list[bool]:
     """Which points no other beats: one beats another that is neither cheaper nor more accurate, and is not its equal.
 
