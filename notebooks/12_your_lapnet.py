@@ -105,11 +105,11 @@ pictures.draw_boxes(image, objects, labels, SCENE_CLASSES)
 
 # %%
 Predict(
-    "If your pono divided by the largest IoU of the picture: who, in many scenes, would be left without a positive?",
+    "If your pono divided by the picture's largest IoU: who, in many scenes, would be left without a positive?",
     ("nobody: division keeps the order", "small objects", "objects that stand alone"),
     1,
-    "the picture's largest IoU is that of an anchor that fits well. Measured by it, many of the smallest stay below "
-    "0.5; under AO more do.",
+    "the picture's largest IoU is that of an anchor that fits well. Measured by it, many of the smallest stay "
+    "below 0.5; under AO more do.",
 )
 
 # %% [markdown]

@@ -3,15 +3,17 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lapnet_core.data.paths import folders_below, located
+from lapnet_core.data.paths import ends, folders_below, located
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
+from lapnet_core.data.voc import parse_xml
 
 SPLITS = {"train": "train", "training": "train", "test": "test"}
 SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val")
@@ -58,29 +60,71 @@ def voc_with_lists(folder: Path) -> Layout | None:
 
 def voc_without_lists(folder: Path) -> Layout | None:
     """XML files anywhere, beside the images or in folders of their own; perhaps below train, valid and test."""
-    parts: dict[str, list[Source]] = {}
-    pictures: dict[Path, set[str]] = {}
-    annotations: dict[Path, list[str]] = {}
+    pictures: dict[str, list[Path]] = defaultdict(list)
+    annotations: list[Path] = []
     for place, files in folders_below(folder):
-        stems = {Path(file).stem for file in files if Path(file).suffix.lower() in ANY_IMAGE}
-        names = [Path(file).stem for file in files if file.endswith(".xml")]
-        pictures |= {place: stems} if stems else {}
-        annotations |= {place: names} if names else {}
-    without = {place: set(stems) for place, stems in pictures.items()}
-    for place, names in annotations.items() if pictures else ():
-        # the images that most of the XML files are called after; of such folders the one with most of the same parents
-        same = {images: len(stems.intersection(names)) for images, stems in pictures.items()}
-        images = max(same, key=lambda images: (same[images], len({*images.parts} & {*place.parts})))
-        without[images] -= {*names}
-        parts.setdefault(split_of(place.relative_to(folder)), []).append(((place, images), names))
+        annotations += [place / file for file in files if file.endswith(".xml")]
+        for file in files:
+            if Path(file).suffix.lower() in ANY_IMAGE:
+                pictures[file].append(place / file)
+                pictures[Path(file).stem].append(place / file)
+    if not annotations or not pictures:
+        return None
+    found = {xml: _image_of(xml, pictures, folder) for xml in annotations}
+    # one that has no image is missed where the images of its neighbours are
+    usual = {xml.parent: images[0].parent for xml, images in found.items() if images}
+    parts: dict[str, Any] = {}
+    for xml, images in found.items():
+        place = images[0].parent if images else usual.get(xml.parent, xml.parent)
+        split = split_of(xml.parent.relative_to(folder))
+        split = split_of(place.relative_to(folder)) if split == "all" else split
+        parts.setdefault(split, {}).setdefault((xml.parent, place), []).append(xml.stem)
     notes: list[str] = []
-    if len(parts) > 1 and (outside := parts.pop("all", None)):
-        count = sum(len(names or ()) for _, names in outside)
+    if outside := outside_of(parts):
+        count = sum(map(len, outside.values()))
         notes.append(f"{count} XML files in the folder of no split are left out")
-    used = {images for sources in parts.values() for (_, images), _ in sources}
-    if left := sum(len(without[images]) for images in used):
+    if alike := [images for images in found.values() if len(images) > 1]:
+        several = f"{alike[0][0].relative_to(folder)} and {alike[0][1].relative_to(folder)}"
+        notes.append(f"{len(alike)} XML files may be of several images, such as {several}: the first is taken")
+    without = {image for images in pictures.values() for image in images}.difference(*found.values())
+    places = {place for pairs in parts.values() for _, place in pairs}
+    if left := sum(image.parent in places for image in without):
         notes.append(f"{left} images without an XML file are left out")
-    return Layout("VOC", parts, notes=tuple(notes)) if parts else None
+    return Layout("VOC", {split: list(pairs.items()) for split, pairs in parts.items()}, notes=tuple(notes))
+
+
+def _image_of(xml: Path, pictures: Mapping[str, Sequence[Path]], folder: Path) -> list[Path]:
+    """The image of an XML file, called like it or as its <filename> says, in no folder of another split. Of several the
+    one that <filename> and <folder> name, or whose folders are called alike; more than one where nothing tells."""
+    split = split_of(xml.parent.relative_to(folder))
+
+    def called(name: str) -> list[Path]:
+        of = {image: split_of(image.parent.relative_to(folder)) for image in pictures.get(name, ())}
+        return [image for image in of if "all" in (split, of[image]) or of[image] == split]
+
+    found = called(xml.stem)
+    if len(found) == 1:
+        return found
+    name, place = "", ""
+    with suppress(DataError):  # it is told when the file is read
+        root = parse_xml(xml, "annotation")
+        texts = ((root.findtext(tag) or "").strip() for tag in ("filename", "folder"))
+        name, place = (ends(text)[-1] if ends(text) else "" for text in texts)
+    found = found or called(name)
+    fits = [(path.name == name, path.parent.name == place, len({*path.parts} & {*xml.parts})) for path in found]
+    return [path for path, fit in zip(found, fits, strict=True) if fit == max(fits)]
+
+
+def outside_of(parts: dict[str, Any]) -> Any:
+    """Of what was found by folders, what lies in the folder of no split where others lie in one: it is the training set
+    if there is no other; else it is taken out, and returned."""
+    if len(parts) < 2 or "all" not in parts:
+        return None
+    outside = parts.pop("all")
+    if {"train", "trainval"} & set(parts):
+        return outside
+    parts["train"] = outside
+    return None
 
 
 def coco(folder: Path, described: Path | None = None) -> Layout | None:
@@ -114,7 +158,7 @@ def coco_names(file: Path) -> list[str]:
 
 def split_of(path: Path) -> str:
     """The split that a folder belongs to, by the first of its parts that is called after one; else "all"."""
-    parts = (re.sub(r"20\d\d$", "", part.lower()) for part in path.parts)
+    parts = (re.sub(r"^obj_(\w+)_data$|20\d\d$", r"\1", part.lower()) for part in path.parts)  # CVAT's, COCO's
     return next((SPLITS[part] for part in parts if part in SPLITS), "all")
 
 

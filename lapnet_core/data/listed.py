@@ -12,7 +12,7 @@ from unicodedata import normalize
 from tqdm.auto import tqdm
 
 from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
-from lapnet_core.data.layouts import Layout, Source, split_of
+from lapnet_core.data.layouts import Layout, Source, outside_of, split_of
 from lapnet_core.data.paths import ends, folders_below
 from lapnet_core.data.pictures import ANY_IMAGE, read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
@@ -254,7 +254,7 @@ def layout(
     parts: dict[str, dict[str, Listed]] = {}
     for n, image in enumerate(images):
         parts.setdefault(image.split, {})[f"{image.name}#{n}" if image.problem else str(image.path)] = image
-    if len(parts) > 1 and (outside := parts.pop("all", None)):
+    if outside := outside_of(parts):
         files = ", ".join({image.file.name: None for image in outside.values()})
         told.append(f"{len(outside)} images in {files:.200} that are in no split are left out")
     named = {path for _, path in owner}

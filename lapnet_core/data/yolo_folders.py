@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lapnet_core.data.layouts import SPLITS, Layout, Source, split_of
+from lapnet_core.data.layouts import SPLITS, Layout, Source, outside_of, split_of
 from lapnet_core.data.paths import ends, folders_below, located, read_lines, read_text
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
@@ -56,7 +56,7 @@ def yolo(folder: Path, described: Path | None = None) -> Layout | None:
             if split == "train":
                 raise DataError(f"{file}: {key}: {why}: correct the path")
             notes.append(f"its {key} is left out, as {why}")
-    return Layout("YOLO", parts or _sources(folder), about, tuple(notes))
+    return Layout("YOLO", parts or _sources(folder, notes), about, tuple(notes))
 
 
 def yolo_without_yaml(folder: Path) -> Layout | None:
@@ -65,14 +65,17 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
     Raises:
         DataError: there are label files, and no class names.
     """
-    parts = _sources(folder)
+    notes: list[str] = []
+    parts = _sources(folder, notes)
     if not any(
         label_file(Path(image)) for sources in parts.values() for _, images in sources for image in images or ()
     ):
         return None
     below = (place / name for place, files in folders_below(folder) for name in files)
     listed = [file for file in below if file.name in CLASS_FILES or file.name.endswith(".names")]
-    listings = {file: read_lines(file, "these class names") for file in listed}
+    # a blank line counts, but at the end
+    listings = {file: read_text(file, "these class names").rstrip().splitlines() for file in listed}
+    listings = {file: [name.strip() for name in names] for file, names in listings.items()}
     if not listings:
         raise DataError(
             f"{folder}: there are label files of YOLO, but no class names: write {folder / 'data.yaml'}, with a "
@@ -82,20 +85,25 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
     for other, called in listings.items():
         if called != names[: len(called)]:  # LabelImg writes one for each folder
             raise DataError(f"{other} and {file} call the same numbers by different classes: make them agree")
-    return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})})
+    return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})}, tuple(notes))
 
 
-def _sources(folder: Path) -> dict[str, list[Source]]:
-    return {split: [(folder, images)] for split, images in _by_folders(folder).items()}
+def _sources(folder: Path, notes: list[str]) -> dict[str, list[Source]]:
+    """The images of each split by the folders that they are in; where there are such, no others. One of which no image
+    has labels is none, as are a few pictures to try, or those that a training has drawn."""
+    parts = _by_folders(folder)
+    bare = {split for split, images in parts.items() if not any(label_file(Path(image)) for image in images)}
+    for split in bare if len(bare) < len(parts) else ():
+        notes.append(f"{len(parts.pop(split))} images in folders of {split} are left out, as none has labels")
+    if outside := outside_of(parts):
+        notes.append(f"{len(outside)} images in the folder of no split are left out")
+    return {split: [(folder, images)] for split, images in parts.items()}
 
 
 def _by_folders(folder: Path) -> dict[str, list[str]]:
-    """The images of each split by the folders that they are in; where there are such, no others."""
     parts: dict[str, list[str]] = {}
     for image in _images(folder, folder):
         parts.setdefault(split_of(Path(image).relative_to(folder).parent), []).append(image)
-    if len(parts) > 1:
-        parts.pop("all", None)
     return parts
 
 
@@ -140,7 +148,9 @@ def _given(folder: Path, base: str, entry: str, split: str) -> list[str]:
     that are in the folders of this split."""
     base, entry = base.replace("\\", "/"), entry.replace("\\", "/")
     named = [folder / end for end in ends(entry) if split_of(Path(end)) == split_of(Path(entry))]
-    places = (folder / base / entry, folder / entry, *named)
+    places = [folder / base / entry, folder / entry, *named]
+    if entry.startswith("../"):  # Roboflow's, which mean folders beside the .yaml: above it may lie another data set
+        places = [*named, *places]
     place = next((place for place in places if os.path.isfile(place) or _below_or_beside(place, folder)), None)
     return (_images(place, folder) if place else []) or _by_folders(folder).get(split, [])
 

@@ -680,6 +680,124 @@ def test_a_folder_that_is_called_test_is_no_split_by_its_name_alone(tmp_path):
     assert "split made by us" in open_dataset(str(tmp_path), "train").source
 
 
+def named(path, **tags):
+    """Writes tags into an XML file."""
+    told = "".join(f"<{tag}>{text}</{tag}>" for tag, text in tags.items())
+    path.write_text(path.read_text().replace("<annotation>", f"<annotation>{told}"))
+
+
+@pytest.mark.parametrize(("place", "suffix"), [("annotations/trimaps", ".png"), ("drawn", ".jpg")])
+def test_pictures_beside_the_photographs_are_not_taken_for_them(tmp_path, place, suffix):
+    """Masks, as Oxford-IIIT Pet has them, and copies with boxes drawn."""
+    voc(tmp_path, (), "photos", "annotations/xmls")
+    for name in SIZES:
+        picture(tmp_path / place / f"{name}{suffix}", name)
+        named(tmp_path / "annotations" / "xmls" / f"{name}.xml", filename=f"{name}.jpg", folder="C:\\my photos\\photos")
+    layout = find(tmp_path).layout
+    assert {images for sources in layout.parts.values() for (_, images), _ in sources} == {tmp_path / "photos"}
+    assert not any("left out" in note or "several" in note for note in layout.notes)
+
+
+def test_of_images_that_nothing_tells_apart_it_is_said_which_is_taken(tmp_path):
+    voc(tmp_path, (), "photos", "xml")
+    for name in of("train"):
+        picture(tmp_path / "drawn" / f"{name}.jpg", name)
+    said = "8 XML files may be of several images, such as drawn/photo00.jpg and photos/photo00.jpg: the first is taken"
+    assert said in find(tmp_path).line()
+
+
+@pytest.mark.parametrize("folders", ["images/{}", "{}/photos"])
+def test_one_folder_of_xml_may_be_of_images_in_several(tmp_path, folders):
+    for name, split in SPLIT.items():
+        picture(tmp_path / folders.format("valid" if split == "val" else split) / f"{name}.jpg", name)
+        xml(tmp_path / "annotations" / f"{name}.xml", name)
+    for split in ("train", "val", "test"):
+        assert targets(open_dataset(str(tmp_path), split, class_names=CLASSES)) == expected(of(split))
+
+
+def test_images_of_classes_in_folders_of_their_own(tmp_path):
+    for name in SIZES:
+        picture(tmp_path / "images" / CLASSES[int(name[-2:]) % 2] / f"{name}.jpg", name)
+        xml(tmp_path / "annotations" / f"{name}.xml", name)
+    found = {}
+    for split in ("train", "val", "test"):
+        found |= targets(open_dataset(str(tmp_path), split, class_names=CLASSES))
+    assert found == expected(SIZES)
+
+
+def test_an_image_of_another_split_never_stands_for_one_that_is_missing(tmp_path):
+    for split in ("train", "valid"):
+        for name in list(SIZES)[:4]:
+            picture(tmp_path / split / "images" / f"{name}.jpg", name)
+            xml(tmp_path / split / "annotations" / f"{name}.xml", name)
+    (tmp_path / "valid" / "images" / "photo02.jpg").unlink()
+    with pytest.raises(
+        DataError, match=r"valid/annotations/photo02\.xml: its image .*valid/images/photo02\.jpg is missing"
+    ):
+        open_dataset(str(tmp_path), "val", class_names=CLASSES)
+    data = open_dataset(str(tmp_path), "val", class_names=CLASSES, on_error="skip")
+    assert {Path(data.file(n)).parent for n in range(len(data))} == {tmp_path / "valid" / "images"}
+
+
+def test_pictures_to_try_and_drawn_ones_are_no_split(tmp_path):
+    yolo_flat(tmp_path)
+    picture(tmp_path / "test" / "demo.jpg", "photo00")
+    picture(tmp_path / "runs" / "detect" / "train" / "val_batch0_pred.jpg", "photo01")
+    data = open_dataset(str(tmp_path), "train")
+    assert "split made by us" in data.source
+    assert "1 images in folders of test are left out, as none has labels" in data.source
+    assert "1 images in folders of train are left out, as none has labels" in data.source
+    assert set(targets(data)) == set(make_split(list(SIZES))["train"])
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("make", [yolo_flat, lambda root: voc(root, ())])
+def test_what_lies_beside_a_val_or_test_is_the_training_set(tmp_path, make, split):
+    make(tmp_path)
+    if (tmp_path / "labels").exists():
+        for folder, end in (("images", "jpg"), ("labels", "txt")):
+            (tmp_path / split / folder).mkdir(parents=True)
+            (tmp_path / folder / f"photo03.{end}").rename(tmp_path / split / folder / f"photo03.{end}")
+    else:
+        (tmp_path / split).mkdir()
+        (tmp_path / "Annotations" / "photo03.xml").rename(tmp_path / split / "photo03.xml")
+        (tmp_path / "JPEGImages" / "photo03.jpg").rename(tmp_path / split / "photo03.jpg")
+    others = [name for name in SIZES if name != "photo03"]
+    assert targets(open_dataset(str(tmp_path), split, class_names=CLASSES)) == expected(["photo03"])
+    split = "train" if split == "val" else "trainval"  # of which val is held out
+    assert targets(open_dataset(str(tmp_path), split, class_names=CLASSES)) == expected(others)
+
+
+def test_a_path_of_roboflow_never_leads_into_the_data_set_above(tmp_path):
+    yolo(tmp_path, "{}/images", None)
+    for name in SIZES:
+        picture(tmp_path / "new" / "train" / "images" / f"new{name}.jpg", name)
+        labels(tmp_path / "new" / "train" / "labels" / f"new{name}.txt", name)
+    (tmp_path / "new" / "data.yaml").write_text(ROBOFLOW + DESCRIBED)
+    data = open_dataset(str(tmp_path / "new"), "trainval", class_names=CLASSES)
+    assert len(data) == 12
+    assert all(Path(data.file(n)).name.startswith("new") for n in range(12))
+
+
+def test_the_subsets_of_cvat_are_splits(tmp_path):
+    for name, split in SPLIT.items():
+        place = tmp_path / f"obj_{'Validation' if split == 'val' else split}_data"
+        picture(place / f"{name}.jpg", name)
+        labels(place / f"{name}.txt", name)
+    (tmp_path / "obj.names").write_text("cat\ndog\nno\n")
+    for split in ("train", "val", "test"):
+        assert targets(open_dataset(str(tmp_path), split, class_names=CLASSES)) == expected(of(split))
+
+
+def test_a_blank_line_among_class_names_moves_no_class(tmp_path):
+    yolo_flat(tmp_path)
+    (tmp_path / "classes.txt").write_text("cat\n\ndog\nno\n")
+    with pytest.raises(DataError, match=r"classes\.txt: `names` must be a list of different class names"):
+        open_dataset(str(tmp_path), "train")
+    (tmp_path / "classes.txt").write_text("cat\ndog \nno\n\n \n")
+    assert open_dataset(str(tmp_path), "train").class_names == CLASSES
+
+
 def test_images_without_xml_are_said(tmp_path):
     voc(tmp_path, ())
     (tmp_path / "Annotations" / "photo03.xml").unlink()
