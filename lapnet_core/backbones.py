@@ -15,6 +15,7 @@ import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lapnet_core.data.transforms import MEAN, STD
 
@@ -113,7 +114,7 @@ class Backbone(nn.Module):
         """As always, but the batch normalisation of frozen stages stays in evaluation mode."""
         super().train(mode)
         for module in self.encoder.modules() if self.frozen else ():
-            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            if isinstance(module, _BatchNorm) and not module.weight.requires_grad:  # synchronised or not
                 module.eval()
         return self
 

@@ -4,6 +4,8 @@ replaced as a whole or not at all."""
 import json
 import os
 import platform
+import shutil
+import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,13 +23,16 @@ LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
 BEST = "best.safetensors"
 """The best model by validation, beside model.safetensors, the last one."""
-TRACES = (LAST, PREVIOUS, "log.jsonl", "model.safetensors", BEST)
+LOG = "log.jsonl"
+TRACES = (LAST, PREVIOUS, LOG, "model.safetensors", BEST)
 """Files that tell that a folder holds a training."""
 MAY_CHANGE = (
     *("out", "workers", "device", "save_every", "log_every", "on_error"),
     *("tensorboard", "val_every", "patience"),  # the training itself is the same without them
 )
 """Fields of the config that may differ when a training is resumed."""
+UNWRITTEN = 60.0
+"""Seconds in which a lock without a name is taken for one that is about to be written."""
 
 
 @contextmanager
@@ -35,10 +40,11 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
     """The folder of a training for as long as it runs: two at once would end with the files of one of them.
 
     Raises:
-        FileExistsError: it holds a training and `resume` is False; or a training is at work in it, by its process.
+        FileExistsError: it holds a training and `resume` is False, if one that came as far as a checkpoint; or a
+            training is at work in it, by its process.
     """
     found = [name for name in TRACES if (folder / name).exists()]
-    if found and not resume:
+    if found and not resume and found != [LOG]:
         raise FileExistsError(
             f"{folder} holds a training ({', '.join(found)}): --resume goes on with it, --out takes another folder"
         )
@@ -51,37 +57,49 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
                 file.write(own)
             break
         except FileExistsError:
-            owner = lock.read_text(encoding="utf-8")
-            if _at_work(owner):
+            if owner := _owner(folder):
                 raise FileExistsError(
-                    f"{folder}: process {owner} is training there; wait for it, or take another folder with --out"
+                    f"{folder}: process {owner} is training there; wait for it, take another folder with --out, or "
+                    f"delete {lock} if you know that it has ended"
                 ) from None
             lock.unlink(missing_ok=True)  # of a process that was killed
+    _HELD.add(lock.resolve())
     try:
         for partial in folder.glob(".*.partial"):  # of a killed process, since nobody else writes here now
             partial.unlink(missing_ok=True)
+        if found == [LOG] and not resume:  # it failed before its first checkpoint: there is nothing to go on with
+            os.replace(folder / LOG, folder / f"failed-{LOG}")
         yield
     finally:
+        _HELD.discard(lock.resolve())
         lock.unlink(missing_ok=True)
         if ours and not any(folder.iterdir()):  # it came to nothing
             folder.rmdir()
 
 
+_HELD: set[Path] = set()
+"""Locks of this process. Another with its number is of an earlier process: in a container it is often the same."""
+
+
 def busy(folder: Path) -> bool:
     """Whether another training is at work in a folder."""
+    return bool(_owner(folder))
+
+
+def _owner(folder: Path) -> str:
+    """The process that is at work in a folder, as its lock names it; empty where there is none."""
     lock = folder / ".lock"
     try:
-        return _at_work(lock.read_text(encoding="utf-8"))
+        owner, age = lock.read_text(encoding="utf-8"), time.time() - lock.stat().st_mtime
     except FileNotFoundError:
-        return False
-
-
-def _at_work(owner: str) -> bool:
-    """Whether the process that a lock names is alive. Of one on another machine nobody here can tell: it counts."""
+        return ""
     pid, _, host = owner.partition(" on ")
-    if host != platform.node() or not pid.isdigit():
-        return bool(host)
-    return alive(int(pid))
+    if not host:  # made, and not written yet
+        return "that has just begun" if age < UNWRITTEN else ""
+    if host != platform.node() or not pid.isdigit():  # of one on another machine nobody here can tell: it counts
+        return owner
+    at_work = lock.resolve() in _HELD if int(pid) == os.getpid() else alive(int(pid))
+    return owner if at_work else ""
 
 
 class RunLog:
@@ -96,7 +114,7 @@ class RunLog:
     def __init__(
         self, folder: Path, config: TrainConfig, class_names: tuple[str, ...], first: int, validated: int = 0
     ) -> None:
-        self.path = folder / "log.jsonl"
+        self.path = folder / LOG
         self.lines: list[dict[str, Any]] = [
             line for line in _kept(self.path) if line["step"] <= (validated if "val_map" in line else first)
         ]
@@ -195,7 +213,10 @@ def save_checkpoint(folder: Path, config: TrainConfig, content: dict[str, Any]) 
         if (folder / LAST).exists():  # a link beside it, so that there is a last.pt at every moment
             link = folder / f".{PREVIOUS}.{os.getpid()}.partial"
             link.unlink(missing_ok=True)
-            os.link(folder / LAST, link)
+            try:
+                os.link(folder / LAST, link)
+            except OSError:  # exFAT and some shares have no links
+                shutil.copyfile(folder / LAST, link)
             os.replace(link, folder / PREVIOUS)
 
     write_whole(folder / LAST, write)

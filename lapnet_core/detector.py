@@ -28,7 +28,7 @@ from lapnet_core.inputs import check_number, check_size, check_tensor, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class
-from lapnet_core.processes import signals_held
+from lapnet_core.processes import read_ahead
 
 _EMPTY_BOX = torch.zeros(0, 4)
 Predicted = tuple[list[Detection], list[Target], list[str]]
@@ -201,9 +201,7 @@ class Detector:
             collate_fn=collate,
             num_workers=workers,
         )
-        with signals_held():  # while the processes start that load images
-            batches = iter(loader)
-        for batch in batches:
+        for batch in read_ahead(loader):
             yield self._predicted(batch, options)
 
     def _predicted(self, batch: Batch, options: dict[str, float]) -> Predicted:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from types import FrameType
@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from lapnet_core.data.types import DataError
 
 T = TypeVar("T")
 STOPPING = tuple(
@@ -94,8 +96,15 @@ def in_parallel(module: nn.Module, device: torch.device, world: int) -> nn.Modul
             "one process with the same batch size",
             stacklevel=2,
         )
-    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(module) if on_gpu else module
-    return DistributedDataParallel(synchronised, [device] if on_gpu else None)
+    return DistributedDataParallel(synchronised(module) if on_gpu else module, [device] if on_gpu else None)
+
+
+def synchronised(module: nn.Module) -> nn.Module:
+    """The same with BatchNorm over all processes. Not by torch's own function, which would drop the activations that
+    timm's layers of BatchNorm have in them."""
+    from timm.layers import convert_sync_batchnorm
+
+    return convert_sync_batchnorm(module)
 
 
 def usable_cores() -> int:
@@ -140,12 +149,28 @@ def stop_signal() -> Iterator[Callable[[torch.device | None], bool]]:
         return bool(flag)
 
     main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.signal(number, note) for number in STOPPING} if main else {}
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # by nohup SIGHUP is not
+    previous = {number: signal.signal(number, note) for number in heard} if main else {}
     try:
         yield stopped
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def read_ahead(loader: Iterable[T]) -> Iterator[T]:
+    """The batches of a DataLoader. Its processes get no signals (`signals_held`), and end with the iterator: also where
+    they hand over an error, of which torch would keep them waiting for ever."""
+    with signals_held():
+        batches = iter(loader)
+    try:
+        yield from batches
+    except DataError as error:  # torch gives it the whole traceback of the other process as its text
+        name = f"{DataError.__module__}.{DataError.__name__}: "
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix(name)) from None
+    finally:
+        if hasattr(batches, "_shutdown_workers"):
+            batches._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextmanager

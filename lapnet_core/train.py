@@ -39,7 +39,7 @@ from lapnet_core.processes import (
     mean_of_all,
     pick_device,
     processes,
-    signals_held,
+    read_ahead,
     stop_signal,
     summed_up,
     usable_cores,
@@ -288,9 +288,7 @@ class Run:
 
     def batches(self) -> Iterator[Batch]:
         """The batches of the steps to come. Where the next one cannot be had, what was learned is saved first."""
-        empty = 0
-        with signals_held():  # while the processes start that load images
-            batches = iter(self.loader)
+        empty, batches = 0, read_ahead(self.loader)
         for step in range(self.first, self.config.steps):
             try:
                 batch = next(batches)

@@ -61,6 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError" and "allocate memory" not in str(error):
+            raise
+        said = "the memory is full: take a smaller --batch-size or --image-size; `lapnet train` has --accumulate, too"
+        print(f"{name}: {said} ({str(error).splitlines()[0]})", file=sys.stderr)
+        return 1
 
 
 def _parse(given: list[str]) -> Command:

@@ -149,7 +149,8 @@ class Predict:
             if shot.image is not None:
                 suffix, how = (".jpg", JPEG) if shot.name.suffix.lower() in (".jpg", ".jpeg") else (".png", PNG)
                 wanted, profile = self.out / shot.name.with_suffix(suffix), shot.image.info.get("icc_profile")
-                drawn = draw(shot.image, shot.found, class_names)
+                drawn = draw(shot.image, shot.found, class_names)  # in RGB, which not every profile is for
+                profile = profile if profile and profile[16:20] == b"RGB " else None
                 picture = write_new(wanted, partial(drawn.save, icc_profile=profile, **how))
                 shot.picture = picture.relative_to(self.out).as_posix()
                 shot.taken = "" if picture == wanted else f"{wanted} is there, so {picture.name} was written"

@@ -23,6 +23,7 @@ from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError, Skipped
 from lapnet_core.detector import Detector
+from lapnet_core.processes import stop_signal
 from lapnet_core.train import train
 
 
@@ -218,8 +219,80 @@ def test_the_lock_of_a_killed_process_is_taken_over(half, whole):
     assert same(train(half, Squares(), resume=True, progress=False).method.state_dict(), whole)
     assert not list(half.run_dir.glob(".*"))
     (half.run_dir / ".lock").write_text("17 on another.machine")
-    with pytest.raises(FileExistsError, match=r"17 on another\.machine is training there"):
+    with pytest.raises(FileExistsError, match=r"17 on another\.machine is training there.*or delete .*run/\.lock"):
         train(half, Squares(), resume=True, progress=False)
+
+
+def test_a_lock_with_our_own_number_is_of_an_earlier_process(half, whole):
+    """In a container that was started anew the number is often the same."""
+    (half.run_dir / ".lock").write_text(f"{os.getpid()} on {checkpoint.platform.node()}")
+    assert not checkpoint.busy(half.run_dir)
+    assert same(train(half, Squares(), resume=True, progress=False).method.state_dict(), whole)
+
+
+def test_a_lock_that_is_about_to_be_written_counts(half):
+    lock = half.run_dir / ".lock"
+    lock.touch()
+    with pytest.raises(FileExistsError, match="process that has just begun is training there"):
+        train(half, Squares(), resume=True, progress=False)
+    os.utime(lock, (0, time.time() - 2 * checkpoint.UNWRITTEN))
+    assert not checkpoint.busy(half.run_dir)
+
+
+def test_a_training_that_failed_before_its_first_checkpoint_is_in_nobodys_way(tmp_path):
+    config = replace(TINY, out=str(tmp_path))
+    with pytest.raises(Stop):
+        train(config, Squares(), progress=False, on_step=stop_at(1))
+    assert {path.name for path in tmp_path.iterdir()} == {"anchors.json", "log.jsonl"}
+    assert len(train(config, Squares(), progress=False).log) > 0
+    assert (tmp_path / "failed-log.jsonl").exists()
+
+
+def test_checkpoints_where_there_are_no_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    config = replace(TINY, out=str(tmp_path))
+    train(config, Squares(), progress=False)
+    assert steps_of(config) == [6, 4]
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    """As nohup has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signal() as stopped:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stopped(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopped(None)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class OneIsNoImage(Squares):
+    def __getitem__(self, index):
+        raise DataError(f"photo{index}.jpg: cannot read this image")
+
+
+@pytest.mark.slow
+def test_an_image_that_a_process_cannot_read_ends_the_training_in_a_line(tmp_path):
+    """Without this the process never ended: it waited for one that no signal reaches."""
+    script = (
+        "from dataclasses import replace\nfrom toys import TINY\nfrom test_checkpoint import OneIsNoImage\n"
+        "from lapnet_core.train import train\n"
+        f"train(replace(TINY, workers=1, out={str(tmp_path / 'run')!r}), OneIsNoImage(), progress=False)"
+    )
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join((str(here.parents[1]), str(here), str(here.parent)))
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120,
+                           env={**os.environ, "PYTHONPATH": path})  # fmt: skip
+    assert ended.returncode == 1
+    assert re.search(
+        r"^lapnet_core\.data\.types\.DataError: photo\d+\.jpg: cannot read this image$", ended.stderr, re.M
+    )
+    assert "worker" not in ended.stderr.splitlines()[-1]
 
 
 def test_a_log_that_was_cut_in_half_is_gone_on_with(half):

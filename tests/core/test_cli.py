@@ -226,6 +226,17 @@ def test_bfloat16_is_named_where_the_processor_has_it(monkeypatch):
     assert not bfloat16_hint(long)
 
 
+def test_a_full_memory_is_told_in_a_line(tmp_path, monkeypatch, capsys):
+    def full(*_args, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB\nmore")
+
+    monkeypatch.setattr("lapnet_core.train.train_step", full)
+    assert main(["train", "--steps", "1", "--batch-size", "2", "--image-size", "64", "64", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("lapnet train: the memory is full: take a smaller --batch-size")
+    assert told.endswith("(CUDA out of memory. Tried to allocate 20.00 MiB)")
+
+
 def test_usage_and_mistakes(capsys, tmp_path, monkeypatch):
     assert main([]) == 2
     assert main(["--help"]) == 0

@@ -11,6 +11,7 @@ import torch
 from lapnet_core import backbones
 from lapnet_core.backbones import Backbone, packaged_weights
 from lapnet_core.model import PRIOR, LapNet
+from lapnet_core.processes import synchronised
 
 
 @pytest.mark.parametrize("backbone", ["light", "darknet53", "inception_resnet_v2", "resnet18", "mobilenetv3_small_100"])
@@ -164,6 +165,23 @@ def test_frozen_stages_do_not_learn_and_their_normalisation_stays(name):
     assert normalisation
     frozen_parts = {n.rsplit(".", 1)[0] for n in frozen}
     assert not {k for k in normalisation if k.rsplit(".", 1)[0] in frozen_parts}
+
+
+@pytest.mark.parametrize("name", ["light", "tf_efficientnet_lite0", "darknet53"])
+def test_synchronised_normalisation_is_the_same_network(name):
+    """timm's layers of BatchNorm have the activation in them, which torch's own conversion would drop."""
+    backbone = Backbone(name, frozen=2 if name == "tf_efficientnet_lite0" else 0).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = backbone(images)
+        keys, converted = list(backbone.state_dict()), synchronised(backbone)
+        for one, other in zip(before, converted(images), strict=True):
+            assert torch.equal(one, other)
+    assert list(converted.state_dict()) == keys
+    norms = [module for module in converted.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    assert norms
+    converted.train()
+    assert all(norm.training == norm.weight.requires_grad for norm in norms)
 
 
 def test_what_has_no_such_stages_is_not_frozen():

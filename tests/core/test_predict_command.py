@@ -464,12 +464,15 @@ class TestPictures:
         assert files == {f"labels_scores/{name}" for name in names}
 
     def test_a_colour_profile_stays(self, model, tmp_path):
-        noise(0, SIZE).save(tmp_path / "a.jpg", icc_profile=b"profile" * 20)
-        noise(0, SIZE).save(tmp_path / "b.png", icc_profile=b"profile" * 20)
-        predict(model, tmp_path / "a.jpg", tmp_path / "b.png", out=tmp_path / "out")
-        for name in ("a.jpg", "b.png"):
+        profile = b"a profile for " + b"  RGB " + b"profile" * 20
+        noise(0, SIZE).save(tmp_path / "a.jpg", icc_profile=profile)
+        noise(0, SIZE).save(tmp_path / "b.png", icc_profile=profile)
+        # one of another kind would not fit the picture that is drawn, which is in RGB
+        noise(0, SIZE).convert("CMYK").save(tmp_path / "c.jpg", icc_profile=profile.replace(b"RGB ", b"CMYK"))
+        predict(model, *(tmp_path / name for name in ("a.jpg", "b.png", "c.jpg")), out=tmp_path / "out")
+        for name, kept in (("a.jpg", profile), ("b.png", profile), ("c.jpg", None)):
             with Image.open(tmp_path / "out" / name) as image:
-                assert image.info["icc_profile"] == b"profile" * 20
+                assert image.info.get("icc_profile") == kept
 
     def test_ctrl_c_keeps_what_was_done(self, model, folder, tmp_path, monkeypatch):
         def interrupted(image, found, names):
