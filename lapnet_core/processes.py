@@ -102,7 +102,7 @@ def in_parallel(module: nn.Module, device: torch.device, world: int) -> nn.Modul
 def synchronised(module: nn.Module) -> nn.Module:
     """The same with BatchNorm over all processes. Not by torch's own function, which would drop the activations that
     timm's layers of BatchNorm have in them."""
-    from timm.layers import convert_sync_batchnorm
+    from timm.layers.norm_act import convert_sync_batchnorm
 
     return convert_sync_batchnorm(module)
 
