@@ -127,7 +127,8 @@ class DetectionDataset(Dataset[Sample | Skipped]):
     Attributes:
         class_names: names of the labels 0, 1, ...
         transform: called as transform(image, target); None hands on the image as uint8.
-        upright: whether images are turned upright by their EXIF orientation; see `read_picture`.
+        upright: whether what annotated it is known to show images upright. Else one that is taken upright though its
+            size does not tell (see `read_picture`) is counted as "turned".
         made_splits: the names of every split, where the data has none and we made it.
     """
 
@@ -217,19 +218,24 @@ class DetectionDataset(Dataset[Sample | Skipped]):
         self._told.add(index)
         objects = int(self._first[index + 1] - self._first[index])
         try:
-            if told := self._read(index).info.get("truncated"):
-                self._report.note("truncated", told)
+            info = self._read(index, (1, 1)).info  # a JPEG as small as it can be: there may be many that are turned
+            for kind in {"truncated", "turned"} & info.keys():
+                self._report.note(kind, info[kind])
         except DataError as error:
             self._report.note("image", str(error))
             self._report.note("lost", str(error), objects)
 
     def _read(self, index: int, least: tuple[int, int] | None = None) -> Image.Image:
         record = self._images[index]
-        return read_picture(record.path, (record.height, record.width), upright=self.upright, least=least)
+        picture = read_picture(record.path, (record.height, record.width), least=least)
+        if self.upright:
+            picture.info.pop("turned", None)
+        return picture
 
     def __getitem__(self, index: int) -> Sample | Skipped:
         """The image as (3, H, W) uint8 RGB with its target, both transformed if there is a transform. A JPEG that ends
-        a little too early is used; the first one gives a warning, and `report` counts all.
+        a little too early is used, and so is an image that may be annotated as it is stored; the first one gives a
+        warning, and `report` counts all.
 
         Raises:
             DataError: the image cannot be read or has another size than its annotation says; under
@@ -251,7 +257,7 @@ class DetectionDataset(Dataset[Sample | Skipped]):
             if index not in self._told:
                 self._tell(index)
             return Skipped(str(error))
-        if told := picture.info.get("truncated"):
+        if told := picture.info.get("truncated", picture.info.get("turned")):
             if not bool(self._faulty.any()):
                 warnings.warn(f"{told}; it is used, and others like it are counted without a word", stacklevel=3)
             if index not in self._told:

@@ -65,12 +65,13 @@ class ListedDetection(DetectionDataset):
 
     As in VOC a box of at most 1 px² is a fault, as what is drawn by hand never is that small: so boxes that are shares
     where pixels are wanted do not pass. An image without a stated size has that of its file; if its EXIF turns it, it
-    is a fault, as nothing tells which way it was annotated.
+    is a fault, unless it is `upright`: nothing else tells which way it was annotated.
 
     Args:
         images: what was read of each.
         root: a target's `image_id` is its image's path below this folder.
         what: what an object is called in the file, such as "row".
+        upright: as in `DetectionDataset`.
         class_names: the labels in order; an object of another class is a fault. None takes the sorted names found.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
@@ -85,6 +86,7 @@ class ListedDetection(DetectionDataset):
         root: str | Path,
         *,
         what: str = "object",
+        upright: bool = False,
         class_names: Sequence[str] | None = None,
         on_error: OnError = "raise",
         transform: Transform | None = None,
@@ -92,7 +94,7 @@ class ListedDetection(DetectionDataset):
         report, records, objects = SkipReport(on_error), [], Objects(what)
         for image in tqdm(images, desc="images", unit="image", disable=None):
             try:
-                height, width = _size(image, report)
+                height, width = _size(image, report, upright)
             except DataError as error:
                 report.fault("image", str(error))
                 report.note("lost", str(error), len(image.objects))
@@ -117,20 +119,21 @@ class ListedDetection(DetectionDataset):
             raise DataError(f"{root}: no usable image. {report.summary()}")
         columns, names = objects.usable(records, class_names, report, MIN_AREA)
         super().__init__(records, *columns, class_names=names, report=report, transform=transform)
+        self.upright = upright
 
 
-def _size(image: Listed, report: SkipReport) -> tuple[int, int]:
+def _size(image: Listed, report: SkipReport, upright: bool) -> tuple[int, int]:
     """(height, width) of an image that can be used, as it is stated, or else as it is."""
     if image.problem or image.path is None:
         raise DataError(f"{image.where}: {image.problem}")
     if all(side in (None, "", 0, "0") for side in image.size or ()):
-        stored, upright = read_size(image.path)
-        if stored != upright:
+        _, size, turned = read_size(image.path)
+        if turned and not upright:
             said = "gives no size, which would tell whether it was annotated upright: add its width and height"
             raise DataError(f"{image.where}: its image {image.path} is turned by its EXIF, and the file {said}")
         if image.size:
             report.note("unsized", f"{image.where}: has no size of {image.path.name}")
-        return stored
+        return size
     try:
         height, width = map(float, image.size or ())
         if height % 1 or width % 1 or not safe_size(int(height), int(width)):

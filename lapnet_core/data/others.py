@@ -21,6 +21,8 @@ LINES = ("point", "points", "line", "linestrip", "polyline", "cuboid", "skeleton
 OBJECTS = {"annotations", "annotation"}
 """What CreateML calls the objects of an image, by its version."""
 UNREADABLE = "cannot read this JSON file, which is empty, cut off, or not in UTF-8"
+SHAPES = {"what": "shape", "upright": True}
+"""Of LabelMe and CVAT, which turn a picture by its EXIF and write its size as they show it."""
 HEAD = 4096
 """Bytes in which an XML file has its first element, and a JSON file its first character."""
 
@@ -50,7 +52,7 @@ def cvat(folder: Path, described: Path | None = None) -> Layout | None:
             objects = [(n, shape) for n, shape in enumerate(element, 1) if shape.tag != "tag"]
             size, inside = (element.get("height", ""), element.get("width", "")), called(name, number)
             images.append(Listed(file, name, split, _of_cvat, objects, size, inside=inside))
-    return layout("CVAT", folder, images, {"what": "shape"}) if images else None
+    return layout("CVAT", folder, images, SHAPES) if images else None
 
 
 def _of_cvat(shape: Element) -> Drawn:
@@ -129,7 +131,7 @@ def labelme(folder: Path, described: Path | None = None) -> Layout | None:
     if not images:
         return None
     notes = [f"{others} JSON files that are not LabelMe's are left out"] if others else []
-    return layout("LabelMe", folder, [*images, *broken], {"what": "shape"}, notes)
+    return layout("LabelMe", folder, [*images, *broken], SHAPES, notes)
 
 
 def _of_labelme(shape: Any) -> Drawn:

@@ -40,7 +40,6 @@ def read_picture(
     path: str | Path,
     size: tuple[int, int] | None = None,
     *,
-    upright: bool = False,
     least: tuple[int, int] | None = None,
 ) -> Image.Image:
     """Decodes an image file to RGB, 8 bits per channel: the one reader of training, evaluation and prediction.
@@ -53,10 +52,10 @@ def read_picture(
         path: JPEG, PNG, BMP or WebP, told by content. Anything but a regular file is not even opened: a pipe would
             block.
         size: (height, width) that the annotations give; it is compared before anything is decoded. None: there is no
-            annotation, any size will do, and the image is turned upright.
-        upright: whether an EXIF orientation is applied to an annotated image. The boxes of VOC and COCO were drawn on
-            the stored pixels; YOLO's on the upright picture. False applies one only where the annotations give the
-            size of the upright picture, and not that of the stored one.
+            annotation, any size will do, and the image is turned upright. Where EXIF turns it, the size tells whether
+            boxes were drawn on the upright picture or on the stored one. If it fits both (half a turn, a mirror, a
+            square), the image is taken upright, as nearly every tool shows it: LabelImg, LabelMe, and whatever runs in
+            a browser; `info["turned"]` of the answer is then a sentence that says so.
         least: (height, width) in pixels of the answer that are enough. A JPEG is then decoded at a half, a quarter or
             an eighth of its size where that leaves as much, if it has WORTH_REDUCING pixels: in a fraction of the time.
             By how much is in `info["reduced"]`: a place (x, y) of the file is (x / reduced, y / reduced) of the answer.
@@ -69,9 +68,10 @@ def read_picture(
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             found = (image.height, image.width)
-            fits = safe_size(*found)
-            turn = fits and (upright or size is None or size == found[::-1] != found)
-            shown = upright_size(image) if turn else found
+            fits = safe_size(*found) and size in (None, found, found[::-1])
+            upright, turns = upright_size(image) if fits else (found, False)
+            turn = turns and size in (None, upright)
+            shown = upright if turn else found
             fits &= size in (None, shown)
             reduced = (
                 _reduction(found, (least[1], least[0]) if shown != found else least, turn) if least and fits else 1
@@ -87,15 +87,20 @@ def read_picture(
         if size is not None:
             said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
         raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
+    for key in ("reduced", "truncated", "turned"):  # a PNG may hold texts of any name
+        picture.info.pop(key, None)
     if picture.size[0] * picture.size[1] < found[0] * found[1]:  # no other format than JPEG has this
         picture.info["reduced"] = reduced
     if told:
         picture.info["truncated"] = f"{path}: {told}"
+    if turn and size == found:
+        said = "taken upright, as its EXIF says, though nothing tells whether it was annotated so"
+        picture.info["turned"] = f"{path}: {said}"
     return picture
 
 
-def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(height, width) as an image is stored, and as it is once its EXIF orientation is applied; nothing is decoded.
+def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int], bool]:
+    """(height, width) as an image is stored, and what `upright_size` says of it; no JPEG is decoded.
 
     Raises:
         DataError: as in `read_picture`, as far as that is seen.
@@ -106,7 +111,7 @@ def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             stored = (image.height, image.width)
             if safe_size(*stored):
-                return stored, upright_size(image)
+                return stored, *upright_size(image)
     except Exception as error:  # as in `read_picture`
         raise DataError(f"{path}: cannot read this image ({_why(error)})") from error
     raise DataError(f"{path}: the image is {stored[1]} x {stored[0]} (width x height), which no image can have")
@@ -118,10 +123,16 @@ def _why(error: Exception) -> str:
     return str(error)
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of an opened image once its EXIF orientation is applied."""
-    turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-    return (image.width, image.height) if turned else (image.height, image.width)
+def upright_size(image: Image.Image) -> tuple[tuple[int, int], bool]:
+    """(height, width) of an opened image once its EXIF orientation is applied, and whether that changes the picture at
+    all: half a turn, a mirror, or a turn of a square leaves the size as it is. Damaged EXIF changes nothing."""
+    if image.format == "PNG":
+        image.load()  # its EXIF may be behind its pixels, whose faults are none of the EXIF
+    try:
+        tag = image.getexif().get(ORIENTATION)
+    except Exception:  # Pillow raises SyntaxError, struct.error, others
+        tag = None
+    return ((image.width, image.height) if tag in (5, 6, 7, 8) else (image.height, image.width)), tag in range(2, 9)
 
 
 def _reduction(found: tuple[int, int], least: tuple[int, int], turn: bool) -> int:

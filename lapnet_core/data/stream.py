@@ -67,13 +67,14 @@ class TrainingStream(Dataset[Sample | Skipped]):
 
 
 def mended(dataset: object) -> str:
-    """A sentence on the images that were used although they end too early; empty where there are none. Asks the data
-    set that a `TrainingStream` or a `Transformed` stands before, which knows what its worker processes met."""
+    """A sentence on images that are used though they end too early, or may be annotated as stored; else empty. Asks the
+    data set that a `TrainingStream` or a `Transformed` stands before, which knows what its worker processes met."""
     while isinstance(dataset, TrainingStream | Transformed):
         dataset = dataset.dataset
     report = getattr(dataset, "report", SkipReport())
-    count, messages = report.counts["truncated"], report.messages.get("truncated")
-    return f"{count} images end too early and were used as far as they go, first: {messages[0]}" if messages else ""
+    told = {"truncated": "images end too early and were used as far as they go", "turned": SkipReport.TOLD["turned"]}
+    found = {kind: report.counts[kind] for kind in told if report.counts[kind]}
+    return "; ".join(f"{n} {told[kind]}, first: {report.messages[kind][0]}" for kind, n in found.items())
 
 
 def mixed(seed: int, *purpose: int) -> int:

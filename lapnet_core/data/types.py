@@ -68,10 +68,11 @@ class SkipReport:
     Kinds: "image" (a whole image left out), "object" (one object left out, its image stays), "lost" (an object whose
     image is left out), and under either policy "other" (an object of a class that was not asked for), "clipped" (a box
     that reached beyond its image and was cut at the border), "truncated" (a JPEG that ends a little too early, used as
-    far as it goes), "unlabelled" (an image of YOLO without a label file: without objects), "unsized" (an annotation
-    without the size that its format has), "outline" (a polygon or what else is no upright box, of LabelMe or CVAT) and
-    "line" (what has no box at all there). What is in use, "object", "lost", "other" and "line" add up to all objects of
-    the files that could be read.
+    far as it goes), "turned" (an image taken upright, as EXIF says, though nothing tells whether it was annotated so),
+    "unlabelled" (an image of YOLO without a label file: without objects), "unsized" (an annotation without the size
+    that its format has), "outline" (a polygon or what else is no upright box, of LabelMe or CVAT) and "line" (what has
+    no box at all there). What is in use, "object", "lost", "other" and "line" add up to all objects of the files that
+    could be read.
 
     Args:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
@@ -84,6 +85,7 @@ class SkipReport:
         "other": "objects of classes that were not asked for",
         "clipped": "boxes clipped to their image",
         "truncated": "JPEGs that end too early, used as far as they go",
+        "turned": "images taken upright, as their EXIF says; nothing tells whether they were annotated so",
         "unlabelled": "images without a label file, taken as without objects",
         "unsized": "annotations without an image size; that of the image is taken",
         "outline": "outlines and rotated boxes, taken as the boxes around them",

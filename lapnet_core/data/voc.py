@@ -166,8 +166,8 @@ def _read_record(
         raise DataError(f"{path}: its image {folder / candidates[0]} is missing")
     texts = [(root.findtext(f"size/{side}") or "").strip() for side in ("height", "width")]
     if set(texts) <= {"", "0"}:  # some tools write none
-        stored, upright = read_size(folder / image)
-        if stored != upright:
+        stored, _, turned = read_size(folder / image)
+        if turned:
             raise DataError(f"{path}: has no <size>, which would tell whether {image} was annotated upright: add it")
         report.note("unsized", f"{path}: has no <size>")
         return ImageRecord(str(folder / image), name, *stored)

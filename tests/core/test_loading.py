@@ -91,7 +91,7 @@ def test_other_formats_have_no_reduced_size(tmp_path):
         assert "reduced" not in found.info
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("size", [(160, 240), (161, 243)])
 def test_an_image_that_is_turned_upright(tmp_path, orientation, size):
     exif = Image.Exif()
@@ -99,7 +99,7 @@ def test_an_image_that_is_turned_upright(tmp_path, orientation, size):
     photograph(*size).save(tmp_path / "a.jpg", quality=95, exif=exif)
     whole = read_picture(tmp_path / "a.jpg")
     least = (40, 60) if whole.width > whole.height else (60, 40)
-    found = read_picture(tmp_path / "a.jpg", (whole.height, whole.width), upright=True, least=least)
+    found = read_picture(tmp_path / "a.jpg", (whole.height, whole.width), least=least)
     by = found.info.get("reduced", 1)
     assert by == (4 if size == (160, 240) else 1)  # what is left at the far end must not come to lie at the near one
     assert found.size == (whole.width // by, whole.height // by)
