@@ -73,7 +73,7 @@ class CocoDetection(DetectionDataset):
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
-        all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
+        all_names, names, category_ids = _read_categories(path, content, class_names)
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
         found = _Annotations(path, index_of, all_names, names, report)
         found.read(content["annotations"] if annotated else [])
@@ -110,20 +110,30 @@ def _is_id(value: Any) -> TypeGuard[int]:
 
 
 def _read_categories(
-    path: Path, entries: list[Any], class_names: Sequence[str] | None
+    path: Path, content: dict[str, Any], class_names: Sequence[str] | None
 ) -> tuple[dict[int, str], list[str], tuple[int, ...]]:
-    """All names of the file by category id; names and category ids of the labels 0, 1, ..."""
+    """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
+    name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
     names: dict[int, str] = {}
     ids: dict[str, int] = {}
-    for number, entry in enumerate(entries, 1):
+    entries = content["annotations"] if isinstance(content.get("annotations"), list) else []
+    found = (entry.get("category_id") for entry in entries if isinstance(entry, dict))
+    used = {category for category in found if _is_id(category)}
+    for number, entry in enumerate(content["categories"], 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             needs = f"must have an integer id and a name, not {reprlib.repr(entry)}"
             raise DataError(f"{path}: category number {number} {needs}")
-        if not entry["name"].isprintable():
-            raise DataError(f"{path}: the name of category {entry['id']} holds a line break: {entry['name']!r:.80}")
-        if entry["id"] in names or entry["name"] in ids:
-            raise DataError(f"{path}: category {entry['id']} ({entry['name']}) is there twice")
-        names[entry["id"]], ids[entry["name"]] = entry["name"], entry["id"]
+        category, name = entry["id"], entry["name"]
+        if not name.isprintable():
+            raise DataError(f"{path}: the name of category {category} holds a line break: {name!r:.80}")
+        if category in names:
+            raise DataError(f"{path}: category {category} ({name}) is there twice")
+        if name in ids and {ids[name], category} <= used:
+            both = f"categories {ids[name]} and {category} are both called {name}, and both have annotations"
+            raise DataError(f"{path}: {both}: rename one of them, or merge them")
+        names[category] = name
+        if ids.get(name) not in used:
+            ids[name] = category
     ids = dict(sorted(ids.items(), key=lambda item: item[1]))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]

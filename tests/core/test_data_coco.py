@@ -89,6 +89,20 @@ def test_a_choice_of_classes_sets_the_labels(read):
         read(content(), class_names=["car", "yak"], on_error="skip")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_of_categories_of_one_name_the_annotated_one_counts(read, first):
+    """Roboflow's root is the name of the project, and has no annotation."""
+    root, data = {"id": 0, "name": "car", "supercategory": "none"}, content()
+    data["categories"] = [root, *CATEGORIES] if first else [*CATEGORIES, root]
+    found, usual = read(data), read(content())
+    assert (found.class_names, found.category_ids) == (usual.class_names, usual.category_ids)
+    assert [found.target(i)["labels"].tolist() for i in range(3)] == [[2], [1, 0], []]
+    assert found.report.counts == {}
+    assert read(data, class_names=["car"], annotated=False).category_ids == (3,)  # annotations tell it there, too
+    data["annotations"] = data["annotations"][:2]  # neither has one
+    assert read(data, class_names=["dog", "car"]).class_names == ("dog", "car")
+
+
 def entry(number: int, **changes) -> dict:
     return {**annotation(number, 5, 18, [1, 2, 3, 4]), **changes}
 
@@ -204,7 +218,13 @@ FILE_FAULTS = {
     "category text": (changed("categories", ["dog"]), "category number 1 must have"),
     "category without name": (changed("categories", [{"id": 1}]), "category number 1 must have"),
     "category id twice": (changed("categories", [*CATEGORIES, {"id": 3, "name": "x"}]), r"category 3 \(x\) is there"),
-    "category name twice": (changed("categories", [*CATEGORIES, {"id": 4, "name": "car"}]), r"category 4 \(car\) is"),
+    "category name twice": (
+        {
+            **changed("categories", [*CATEGORIES, {"id": 4, "name": "car"}]),
+            "annotations": [annotation(1, 5, 3, [3, 4, 5, 6]), annotation(2, 5, 4, [1, 2, 3, 4])],
+        },
+        "categories 3 and 4 are both called car, and both have annotations: rename one of them, or merge them",
+    ),
     "no categories": (changed("categories", []), "no category named at all"),
     "no image at all": (changed("images", []), "no usable image"),
 }
