@@ -97,6 +97,7 @@ class Evaluate:
             figures[f"voc_{metric}_per_class"] = dict(zip(names, map(_number, result.ap.tolist()), strict=True))
         if isinstance(dataset, CocoDetection) and annotated:
             measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
+            measured = replace(measured, class_names=names)  # its file need not name all of them
             print(measured)
             figures["coco_ap"], figures["coco_ap50"] = _number(measured.ap), _number(measured.ap50)
         doubted = doubts(detections, targets, len(names)) if annotated else []

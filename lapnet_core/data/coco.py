@@ -42,22 +42,25 @@ class CocoDetection(DetectionDataset):
     continuous already and becomes (x, y, x + w, y + h).
 
     Attributes:
-        category_ids: the category id of each label, for the results file.
+        category_ids: the category id of each label, for the results file; None for a class that the file has no
+            category of.
         annotation_file: for pycocotools.
 
     Args:
         image_dir: the folder of the images.
         annotation_file: a file like instances_val2017.json.
         class_names: the classes to read, in the order of their labels; objects of other classes are left out, and
-            counted as "other". None takes all, in the order of their category ids.
-        annotated: False reads a file without annotations, such as image_info_test-dev2017.json.
+            counted as "other". A class that the file has no category of has no object, and is counted as "lacking":
+            some tools list only what occurs. None takes all, in the order of their category ids.
+        annotated: False reads a file without annotations, such as image_info_test-dev2017.json. It must have a category
+            of each class, as results need their ids.
         only: the file names of the images to read; others, and their objects, are no part of this data set. None: all.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
 
     Raises:
-        DataError: a fault under "raise"; under either policy a file that is no such JSON, faulty categories, an
-            unreadable folder, or no usable image.
+        DataError: a fault under "raise"; under either policy a file that is no such JSON, faulty categories or none of
+            the classes, an unreadable folder, or no usable image.
     """
 
     def __init__(
@@ -73,14 +76,14 @@ class CocoDetection(DetectionDataset):
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
-        all_names, names, category_ids = _read_categories(path, content, class_names)
+        all_names, names, category_ids = _read_categories(path, content, class_names, annotated, report)
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
         found = _Annotations(path, index_of, all_names, names, report)
         found.read(content["annotations"] if annotated else [])
         del content
         columns, _ = found.objects.usable(images, names, report, MIN_AREA)
         super().__init__(images, *columns, class_names=names, report=report, transform=transform)
-        self.category_ids: tuple[int, ...] = category_ids
+        self.category_ids: tuple[Any, ...] = category_ids
         self.annotation_file = path
 
 
@@ -110,8 +113,8 @@ def _is_id(value: Any) -> TypeGuard[int]:
 
 
 def _read_categories(
-    path: Path, content: dict[str, Any], class_names: Sequence[str] | None
-) -> tuple[dict[int, str], list[str], tuple[int, ...]]:
+    path: Path, content: dict[str, Any], class_names: Sequence[str] | None, annotated: bool, report: SkipReport
+) -> tuple[dict[int, str], list[str], tuple[int | None, ...]]:
     """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
     name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
     names: dict[int, str] = {}
@@ -137,11 +140,13 @@ def _read_categories(
     ids = dict(sorted(ids.items(), key=lambda item: item[1]))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
-    if unknown or not wanted:
+    if len(unknown) == len(wanted) or (unknown and not annotated):
         add = ": add it to its list of categories, where it needs no object" if unknown else ""
         has = f"it has {', '.join(ids) or 'none'}"
         raise DataError(f"{path}: no category named {', '.join(unknown) or 'at all'}; {has}{add}")
-    return names, wanted, tuple(ids[name] for name in wanted)
+    for name in unknown:
+        report.note("lacking", f"{path}: no category named {name}")
+    return names, wanted, tuple(map(ids.get, wanted))
 
 
 def _read_images(

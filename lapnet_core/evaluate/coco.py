@@ -62,7 +62,7 @@ class CocoResult:
 
 
 def coco_results(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """Detections as COCO results records: {image_id, category_id, bbox, score}.
 
@@ -70,7 +70,7 @@ def coco_results(
         detections: one per image: boxes (D, 4) xyxy px of the ORIGINAL image (not of the network's input), scores (D,),
             labels (D,) int64.
         image_ids: COCO's id of each image, in the order of `detections`.
-        category_ids: (C) COCO's id of each label: label 0 is `category_ids[0]`.
+        category_ids: (C) COCO's id of each label: label 0 is `category_ids[0]`. None: detections of it are left out.
 
     Returns:
         Records image after image; bbox is (x, y, width, height) px to a hundredth, score to six decimals.
@@ -82,7 +82,7 @@ def coco_results(
 
 
 def write_coco_results(
-    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> Path:
     """Writes `coco_results(...)` as the JSON that COCO's evaluation server takes (zip it as its page asks).
 
@@ -98,7 +98,7 @@ def coco_map(
     annotation_file: str | Path,
     *,
     image_ids: Sequence[int],
-    category_ids: Sequence[int],
+    category_ids: Sequence[int | None],
 ) -> CocoResult:
     """COCO's metrics by pycocotools against an instances JSON.
 
@@ -107,7 +107,7 @@ def coco_map(
             figures are those of the file), or COCO results records, or a results file. No record at all gives zeros.
         annotation_file: a COCO instances JSON with annotations.
         image_ids, category_ids: what is evaluated; results on others that the file knows are left out. `class_ap`
-            follows `category_ids`.
+            follows `category_ids`, and is nan for None.
 
     Raises:
         ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, a record that
@@ -203,11 +203,12 @@ def coco_map_from_targets(
 
 
 def _records(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int], *, rounded: bool
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None], *, rounded: bool
 ) -> list[dict[str, Any]]:
     if len(detections) != len(image_ids):
         raise ValueError(f"{len(detections)} images in detections, {len(image_ids)} image ids")
-    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    images, known = _distinct(image_ids, "image"), iter(_distinct(_given(category_ids), "category"))
+    categories = [None if category is None else next(known) for category in category_ids]
     flat = flatten_images(detections, len(category_ids), key="scores")
     xywh = np.concatenate([flat.boxes[:, :2], flat.boxes[:, 2:] - flat.boxes[:, :2]], axis=1)
     scores = flat.values
@@ -218,6 +219,7 @@ def _records(
         for image, label, box, score in zip(
             flat.images.tolist(), flat.labels.tolist(), xywh.tolist(), scores.tolist(), strict=True
         )
+        if categories[label] is not None
     ]
 
 
@@ -228,6 +230,10 @@ def _coco_of(dataset: Any) -> COCO:
     with _quiet():
         coco.createIndex()
     return coco
+
+
+def _given(category_ids: Sequence[int | None]) -> list[int]:
+    return [category for category in category_ids if category is not None]
 
 
 def _distinct(ids: Sequence[int], what: str) -> list[int]:
@@ -242,9 +248,9 @@ def _distinct(ids: Sequence[int], what: str) -> list[int]:
 
 
 def _run_cocoeval(
-    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int]
+    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> CocoResult:
-    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    images, categories = _distinct(image_ids, "image"), _distinct(_given(category_ids), "category")
     for what, ids, known in (("image", images, truth.imgs), ("category", categories, truth.cats)):
         named = set(ids) | {record[f"{what}_id"] for record in records}
         if unknown := sorted(named - set(known)):
@@ -262,14 +268,14 @@ def _run_cocoeval(
     # precision: (IoU, recall, category, area range, detections per image); all areas and 100 detections. COCOeval sorts
     # the categories by id.
     precision = run.eval["precision"][:, :, :, 0, -1]
-    by_id = {}
+    by_id: dict[int | None, float] = {None: float("nan")}
     for k, category in enumerate(sorted(categories)):
         valid = precision[:, :, k][precision[:, :, k] > -1]
         by_id[category] = float(valid.mean()) if valid.size else float("nan")
     return CocoResult(
         *stats,
-        class_ap=torch.tensor([by_id[i] for i in categories], dtype=torch.float64),
-        class_names=tuple(str(truth.cats[i].get("name", i)) for i in categories),
+        class_ap=torch.tensor([by_id[i] for i in category_ids], dtype=torch.float64),
+        class_names=tuple(str(truth.cats.get(i, {}).get("name", i)) for i in category_ids),
     )
 
 

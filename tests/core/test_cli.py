@@ -421,6 +421,22 @@ def test_coco_with_some_objects_of_other_classes_says_so(squares, tmp_path, monk
     assert json.loads(figures.read_text())["left_out"] == {"other": 1}
 
 
+def test_coco_that_lists_only_the_classes_that_occur(squares, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    coco_folder(tmp_path, ["blue", "cow"], [(0, (1, 1, 30, 30))])
+    figures, results = tmp_path / "figures.json", tmp_path / "results.json"
+    files = ["--json", str(figures), "--results", str(results)]
+    assert main(["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", *files]) == 0
+    said = capsys.readouterr().out
+    assert "1 classes that their file has no category of: " in said
+    assert "instances_val2017.json: no category named red." in said
+    assert re.search(r"ap by class\nred +nan\nblue +[01]\.\d{3}\n", said)
+    told = json.loads(figures.read_text())
+    assert told["left_out"] == {"lacking": 1}
+    assert told["coco_ap50"] is not None
+    assert {record["category_id"] for record in json.loads(results.read_text())} == {0}
+
+
 def test_coco_with_annotations_that_are_skipped(squares, tmp_path, monkeypatch, capsys):
     """pycocotools reads the file itself: a faulty annotation was a KeyError after the whole prediction."""
     monkeypatch.setenv("LAPNET_DATA", str(tmp_path))

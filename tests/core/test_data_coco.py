@@ -85,8 +85,19 @@ def test_a_choice_of_classes_sets_the_labels(read):
     assert "annotation 100 (dog, number 1 of the file): a class not asked for" in data.report.summary()
     with pytest.raises(ValueError, match="class_names: a name is there twice"):
         read(content(), class_names=["car", "dog", "car"])
-    with pytest.raises(DataError, match="no category named yak; it has car, dog, toothbrush"):
-        read(content(), class_names=["car", "yak"], on_error="skip")
+
+
+def test_a_class_without_a_category_has_no_objects_and_is_told(read):
+    """Some tools list only the categories that occur in a file."""
+    data = read(content(), class_names=["yak", "car"])
+    assert (data.class_names, data.category_ids) == (("yak", "car"), (None, 3))
+    assert [data.target(i)["labels"].tolist() for i in range(3)] == [[], [1], []]
+    assert data.report.counts == {"other": 2, "lacking": 1}
+    assert "instances.json: no category named yak." in data.report.summary()
+    # of none of the classes there is nothing to read; without annotations the ids are all that is wanted
+    for names, annotated in ((["yak"], True), (["yak", "gnu"], True), (["yak", "car"], False)):
+        with pytest.raises(DataError, match=r"no category named yak.*; it has car, dog, toothbrush: add it"):
+            read(content(), class_names=names, annotated=annotated, on_error="skip")
 
 
 @pytest.mark.parametrize("first", [True, False])
