@@ -3,6 +3,7 @@
 import json
 import reprlib
 from collections.abc import Container, Sequence
+from operator import mul
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -11,6 +12,7 @@ from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.paths import files_in, located, read_text
 from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
+from lapnet_core.data.yolo import BEYOND
 
 COCO_CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -39,12 +41,12 @@ class CocoDetection(DetectionDataset):
     """Images and boxes of a COCO instances file, read and checked at once; images are decoded when asked for.
 
     A crowd (iscrowd = 1) becomes a difficult object. Images without objects stay, with no box. COCO's (x, y, w, h) is
-    continuous already and becomes (x, y, x + w, y + h).
+    continuous already and becomes (x, y, x + w, y + h); in pixels, also where the file has shares, see `are_shares`.
 
     Attributes:
-        category_ids: the category id of each label, for the results file; None for a class that the file has no
-            category of.
+        category_ids: the category id of each label, for the results file; None where the file has none.
         annotation_file: for pycocotools.
+        shares: whether all boxes of the file are shares of the image, which pycocotools would take for pixels.
 
     Args:
         image_dir: the folder of the images.
@@ -52,8 +54,7 @@ class CocoDetection(DetectionDataset):
         class_names: the classes to read, in the order of their labels; objects of other classes are left out, and
             counted as "other". A class that the file has no category of has no object, and is counted as "lacking":
             some tools list only what occurs. None takes all, in the order of their category ids.
-        annotated: False reads a file without annotations, such as image_info_test-dev2017.json. It must have a category
-            of each class, as results need their ids.
+        annotated: False reads a file without annotations, such as image_info_test-dev2017.json; it must have all ids.
         only: the file names of the images to read; others, and their objects, are no part of this data set. None: all.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
@@ -80,11 +81,15 @@ class CocoDetection(DetectionDataset):
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
         found = _Annotations(path, index_of, all_names, names, report)
         found.read(content["annotations"] if annotated else [])
+        if shares := annotated and are_shares(content["images"], content["annotations"]):
+            report.note("shares", f"{path}: all boxes lie within 0 and 1")
+            sides = [(images[index].width, images[index].height) * 2 for index in found.objects.image_index]
+            found.objects.boxes = [tuple(map(mul, *pair)) for pair in zip(found.objects.boxes, sides, strict=True)]
         del content
         columns, _ = found.objects.usable(images, names, report, MIN_AREA)
         super().__init__(images, *columns, class_names=names, report=report, transform=transform)
         self.category_ids: tuple[Any, ...] = category_ids
-        self.annotation_file = path
+        self.annotation_file, self.shares = path, shares
 
 
 def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
@@ -252,16 +257,25 @@ class _Annotations:
             return f"there is no category {reprlib.repr(category)}"
         if entry.get("iscrowd", 0) not in (0, 1):
             return "iscrowd must be 0 or 1"
-        if type(box) is not list or len(box) != 4 or not all(map(_is_coordinate, box)):
+        if not _is_box(box):
             return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"
         if box[2] <= 0 or box[3] <= 0:
             return f"bbox {box} (x, y, w, h) has no extent"
         return None
 
 
-def _is_coordinate(value: Any) -> bool:
+def _is_box(box: Any) -> TypeGuard[list[float]]:
     # the comparison is false for NaN, and works for integers that are too great for a float
-    return (type(value) is float or type(value) is int) and -FARTHEST < value < FARTHEST
+    return type(box) is list and len(box) == 4 and all(type(x) in (int, float) and abs(x) < FARTHEST for x in box)
+
+
+def are_shares(images: Sequence[Any], annotations: Sequence[Any]) -> bool:
+    """Whether all boxes of a file are shares of their images, as Azure writes them: in pixels, all would be within the
+    first one. Where no image has more, it is the same."""
+    boxes = (entry["bbox"] for entry in annotations if isinstance(entry, dict) and _is_box(entry.get("bbox")))
+    inside = (min(x, y) >= -BEYOND and max(x + w, y + h) <= 1 + BEYOND for x, y, w, h in boxes)
+    sizes = ((image.get("width"), image.get("height")) for image in images if isinstance(image, dict))
+    return next(inside, False) and all(inside) and any(size != (1, 1) for size in sizes)
 
 
 def coco2017(

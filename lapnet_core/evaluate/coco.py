@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from lapnet_core.data.coco import are_shares
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
@@ -110,8 +111,8 @@ def coco_map(
             follows `category_ids`, and is nan for None.
 
     Raises:
-        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, a record that
-            is none by its number, or what `coco_results` refuses.
+        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations or of boxes in
+            shares of the image, a record that is none by its number, or what `coco_results` refuses.
     """
     in_file = isinstance(results, str | Path)
     records: Any = _load(results) if in_file else results
@@ -156,9 +157,13 @@ def _truth(path: Path) -> COCO:
             if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):
                 area = float(entry.get("area", entry["bbox"][2] * entry["bbox"][3]))
                 first.setdefault(entry["id"], {"iscrowd": 0, **entry, "area": area, "id": len(first) + 1})
-        return _coco_of({**content, "annotations": list(first.values())})
+        truth = _coco_of({**content, "annotations": list(first.values())})
+        shares = are_shares(content["images"], content["annotations"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: its images, categories or annotations are not as COCO's ({error!r})") from error
+    if shares:
+        raise ValueError(f"{path}: its boxes are shares of the image, not pixels; coco_map_from_targets measures there")
+    return truth
 
 
 def _has_ids(entry: Mapping[str, Any], *names: str) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from lapnet_core.data import CocoDetection, DataError, Skipped, coco2017
+from lapnet_core.data.coco import are_shares
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 90, "name": "toothbrush"}]
 
@@ -112,6 +113,50 @@ def test_of_categories_of_one_name_the_annotated_one_counts(read, first):
     assert read(data, class_names=["car"], annotated=False).category_ids == (3,)  # annotations tell it there, too
     data["annotations"] = data["annotations"][:2]  # neither has one
     assert read(data, class_names=["dog", "car"]).class_names == ("dog", "car")
+
+
+def in_shares(data: dict) -> dict:
+    data = copy.deepcopy(data)
+    size = {image["id"]: (image["width"], image["height"]) * 2 for image in data["images"]}
+    for one in data["annotations"]:
+        one["bbox"] = [side / by for side, by in zip(one["bbox"], size[one["image_id"]], strict=True)]
+    return data
+
+
+def test_boxes_that_are_shares_of_the_image_are_read_as_such(read):
+    """Azure's are; in pixels each would be within the first one."""
+    found, usual = read(in_shares(content())), read(content())
+    assert (found.shares, usual.shares) == (True, False)
+    for index in range(3):
+        assert found.target(index)["boxes"].numpy() == pytest.approx(usual.target(index)["boxes"].numpy(), rel=1e-6)
+        assert found.target(index)["labels"].tolist() == usual.target(index)["labels"].tolist()
+    assert found.report.counts == {"shares": 1}
+    assert "1 files of boxes in shares of the image; they are made pixels" in found.report.summary()
+    assert "instances.json: all boxes lie within 0 and 1." in found.report.summary()
+
+
+def test_one_box_of_pixels_makes_all_of_them_pixels(read):
+    """Whichever images and classes are asked for, so that two splits of a file agree."""
+    data = in_shares(content())
+    data["annotations"][2]["bbox"] = [3, 4, 5, 6]
+    for options in ({}, {"only": {"7.jpg"}}, {"class_names": ["dog", "toothbrush"]}):
+        found = read(data, **options)
+        assert not found.shares
+        assert found.target(0)["boxes"].tolist() == [[0, 0, 1, 1]]
+        assert "shares" not in found.report.counts
+
+
+def test_what_tells_shares_from_pixels():
+    size = [{"id": 1, "width": 40, "height": 30}]
+    for box, expected in (
+        ([0, 0, 1, 1], True), ([0.5, 0.5, 0.505, 0.5], True), ([0.5, 0.5, 0.52, 0.5], False),
+        ([0.5, 0.5, 0.5, 0.52], False), ([-0.02, 0, 0.5, 0.5], False), ([0, -0.02, 0.5, 0.5], False),
+        ([0, 0, float("nan"), 0], False), ("text", False), (None, False),
+    ):  # fmt: skip
+        assert are_shares(size, [{"bbox": box}]) == expected, box
+    assert are_shares(size, [{"bbox": [0, 0, 1, 1]}, {"bbox": None}, 7])
+    assert not are_shares(size, [])
+    assert not are_shares([{"id": 1, "width": 1, "height": 1}, 7], [{"bbox": [0, 0, 1, 1]}])
 
 
 def entry(number: int, **changes) -> dict:

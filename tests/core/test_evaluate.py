@@ -454,6 +454,12 @@ class TestCocoMap:
         for change, message in (({"image_id": 11}, "image id 11"), ({"category_id": 1}, "category id 1")):
             with pytest.raises(ValueError, match=message):
                 coco_map([record | change], instances, **IDS)
+        content = json.loads(instances.read_text())
+        for entry in content["annotations"]:
+            entry["bbox"] = [side / 200 for side in entry["bbox"]]
+        (tmp_path / "shares.json").write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=r"shares\.json: its boxes are shares of the image, not pixels"):
+            coco_map([record], tmp_path / "shares.json", **IDS)
         (tmp_path / "test-dev.json").write_text(json.dumps({"images": [{"id": 10}], "categories": []}))
         with pytest.raises(ValueError, match="no annotations"):
             coco_map([record], tmp_path / "test-dev.json", image_ids=[10], category_ids=[])
