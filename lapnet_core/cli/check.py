@@ -36,24 +36,31 @@ class Check:
         """Print what was found.
 
         Raises:
-            ValueError: nothing can be used, or the data is drawn and not read.
+            ValueError: no split can be used, or the data is drawn and not read.
         """
-        from lapnet_core.data import DetectionDataset
+        from lapnet_core.data import DataError, DetectionDataset
         from lapnet_core.data.named import open_dataset, splits_of
 
         size = self.image_size or preset_for(self.data).image_size
         every = splits_of(self.data)
         parts: dict[str, DetectionDataset] = {}
-        names = None  # those of the first, which a training hands to the others
+        names, unusable = None, list[str]()  # the names of the first, which a training hands to the others
         for split in every if "train" not in every else [name for name in every if name != "trainval"]:
-            data = open_dataset(self.data, split, class_names=names, on_error="skip")
-            if not isinstance(data, DetectionDataset):
-                raise ValueError(f"{self.data}: these images are drawn by the code, there is nothing to check")
-            parts[split], names = data, data.class_names
+            try:
+                data = open_dataset(self.data, split, class_names=names, on_error="skip")
+                if not isinstance(data, DetectionDataset):
+                    raise ValueError(f"{self.data}: these images are drawn by the code, there is nothing to check")
+                parts[split], names = data, data.class_names
+            except DataError as error:
+                test = "; it cannot be evaluated, and a training works without it" if split == "test" else ""
+                unusable.append(f"\n{split}: cannot be used, --on-error skip or not: {error}{test}\n")
+        if not parts:
+            raise DataError(unusable[0].strip())
         if source := next(iter(parts.values())).source:
             print(source)
         digests = {} if self.quick else {split: _decode(split, data) for split, data in parts.items()}
-        faults = sum(self._say(split, data) for split, data in parts.items())
+        faults = sum(self._say(split, data) for split, data in parts.items()) + len(unusable)
+        print("".join(unusable), end="")
         _say_copies(digests)
         _say_classes(parts, size)
         self._say_anchors(next(iter(parts)), next(iter(parts.values())), size)

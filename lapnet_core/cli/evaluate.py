@@ -70,7 +70,7 @@ class Evaluate:
         """Say and write what was measured."""
         from lapnet_core.cli.doubting import hint, said, write_sheet
         from lapnet_core.data import CocoDetection, SkipReport
-        from lapnet_core.evaluate import coco_map, voc_map, write_coco_results
+        from lapnet_core.evaluate import coco_map, coco_map_from_targets, voc_map, write_coco_results
         from lapnet_core.evaluate.doubts import doubts
         from lapnet_core.files import write_new, wrote
 
@@ -96,9 +96,12 @@ class Evaluate:
             figures[f"voc_{metric}"] = _number(result.mean_ap)
             figures[f"voc_{metric}_per_class"] = dict(zip(names, map(_number, result.ap.tolist()), strict=True))
         if isinstance(dataset, CocoDetection) and annotated:
-            measured = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
-            print(measured)
-            figures["coco_ap"], figures["coco_ap50"] = _number(measured.ap), _number(measured.ap50)
+            if dataset.shares:  # the file's boxes are no pixels, those of the targets are
+                coco = coco_map_from_targets(detections, targets, len(names))
+            else:
+                coco = coco_map(detections, dataset.annotation_file, image_ids=ids, category_ids=dataset.category_ids)
+            print(replace(coco, class_names=names))  # the file need not name all of them
+            figures["coco_ap"], figures["coco_ap50"] = _number(coco.ap), _number(coco.ap50)
         doubted = doubts(detections, targets, len(names)) if annotated else []
         if self.doubts is not None and annotated:
             print(*said(names, doubted, detections, targets, figures["voc_area"]), sep="\n")

@@ -3,6 +3,7 @@
 import json
 import reprlib
 from collections.abc import Container, Sequence
+from operator import mul
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -11,6 +12,7 @@ from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.paths import files_in, located, read_text
 from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
+from lapnet_core.data.yolo import BEYOND
 
 COCO_CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -39,25 +41,27 @@ class CocoDetection(DetectionDataset):
     """Images and boxes of a COCO instances file, read and checked at once; images are decoded when asked for.
 
     A crowd (iscrowd = 1) becomes a difficult object. Images without objects stay, with no box. COCO's (x, y, w, h) is
-    continuous already and becomes (x, y, x + w, y + h).
+    continuous already and becomes (x, y, x + w, y + h); in pixels, also where the file has shares, see `are_shares`.
 
     Attributes:
-        category_ids: the category id of each label, for the results file.
+        category_ids: the category id of each label, for the results file; None where the file has none.
         annotation_file: for pycocotools.
+        shares: whether all boxes of the file are shares of the image, which pycocotools would take for pixels.
 
     Args:
         image_dir: the folder of the images.
         annotation_file: a file like instances_val2017.json.
         class_names: the classes to read, in the order of their labels; objects of other classes are left out, and
-            counted as "other". None takes all, in the order of their category ids.
-        annotated: False reads a file without annotations, such as image_info_test-dev2017.json.
+            counted as "other". A class that the file has no category of has no object, and is counted as "lacking":
+            some tools list only what occurs. None takes all, in the order of their category ids.
+        annotated: False reads a file without annotations, such as image_info_test-dev2017.json; it must have all ids.
         only: the file names of the images to read; others, and their objects, are no part of this data set. None: all.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
 
     Raises:
-        DataError: a fault under "raise"; under either policy a file that is no such JSON, faulty categories, an
-            unreadable folder, or no usable image.
+        DataError: a fault under "raise"; under either policy a file that is no such JSON, faulty categories or none of
+            the classes, an unreadable folder, or no usable image.
     """
 
     def __init__(
@@ -73,15 +77,19 @@ class CocoDetection(DetectionDataset):
     ) -> None:
         path, report = Path(annotation_file), SkipReport(on_error)
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
-        all_names, names, category_ids = _read_categories(path, content["categories"], class_names)
+        all_names, names, category_ids = _read_categories(path, content, class_names, annotated, report)
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
         found = _Annotations(path, index_of, all_names, names, report)
         found.read(content["annotations"] if annotated else [])
+        if shares := annotated and are_shares(content["images"], content["annotations"]):
+            report.note("shares", f"{path}: all boxes lie within 0 and 1")
+            sides = [(images[index].width, images[index].height) * 2 for index in found.objects.image_index]
+            found.objects.boxes = [tuple(map(mul, *pair)) for pair in zip(found.objects.boxes, sides, strict=True)]
         del content
         columns, _ = found.objects.usable(images, names, report, MIN_AREA)
         super().__init__(images, *columns, class_names=names, report=report, transform=transform)
-        self.category_ids: tuple[int, ...] = category_ids
-        self.annotation_file = path
+        self.category_ids: tuple[Any, ...] = category_ids
+        self.annotation_file, self.shares = path, shares
 
 
 def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
@@ -110,28 +118,40 @@ def _is_id(value: Any) -> TypeGuard[int]:
 
 
 def _read_categories(
-    path: Path, entries: list[Any], class_names: Sequence[str] | None
-) -> tuple[dict[int, str], list[str], tuple[int, ...]]:
-    """All names of the file by category id; names and category ids of the labels 0, 1, ..."""
+    path: Path, content: dict[str, Any], class_names: Sequence[str] | None, annotated: bool, report: SkipReport
+) -> tuple[dict[int, str], list[str], tuple[int | None, ...]]:
+    """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
+    name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
     names: dict[int, str] = {}
     ids: dict[str, int] = {}
-    for number, entry in enumerate(entries, 1):
+    entries = content["annotations"] if isinstance(content.get("annotations"), list) else []
+    found = (entry.get("category_id") for entry in entries if isinstance(entry, dict))
+    used = {category for category in found if _is_id(category)}
+    for number, entry in enumerate(content["categories"], 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             needs = f"must have an integer id and a name, not {reprlib.repr(entry)}"
             raise DataError(f"{path}: category number {number} {needs}")
-        if not entry["name"].isprintable():
-            raise DataError(f"{path}: the name of category {entry['id']} holds a line break: {entry['name']!r:.80}")
-        if entry["id"] in names or entry["name"] in ids:
-            raise DataError(f"{path}: category {entry['id']} ({entry['name']}) is there twice")
-        names[entry["id"]], ids[entry["name"]] = entry["name"], entry["id"]
+        category, name = entry["id"], entry["name"]
+        if not name.isprintable():
+            raise DataError(f"{path}: the name of category {category} holds a line break: {name!r:.80}")
+        if category in names:
+            raise DataError(f"{path}: category {category} ({name}) is there twice")
+        if name in ids and {ids[name], category} <= used:
+            both = f"categories {ids[name]} and {category} are both called {name}, and both have annotations"
+            raise DataError(f"{path}: {both}: rename one of them, or merge them")
+        names[category] = name
+        if ids.get(name) not in used:
+            ids[name] = category
     ids = dict(sorted(ids.items(), key=lambda item: item[1]))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
-    if unknown or not wanted:
+    if len(unknown) == len(wanted) or (unknown and not annotated):
         add = ": add it to its list of categories, where it needs no object" if unknown else ""
         has = f"it has {', '.join(ids) or 'none'}"
         raise DataError(f"{path}: no category named {', '.join(unknown) or 'at all'}; {has}{add}")
-    return names, wanted, tuple(ids[name] for name in wanted)
+    for name in unknown:
+        report.note("lacking", f"{path}: no category named {name}")
+    return names, wanted, tuple(map(ids.get, wanted))
 
 
 def _read_images(
@@ -237,16 +257,25 @@ class _Annotations:
             return f"there is no category {reprlib.repr(category)}"
         if entry.get("iscrowd", 0) not in (0, 1):
             return "iscrowd must be 0 or 1"
-        if type(box) is not list or len(box) != 4 or not all(map(_is_coordinate, box)):
+        if not _is_box(box):
             return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"
         if box[2] <= 0 or box[3] <= 0:
             return f"bbox {box} (x, y, w, h) has no extent"
         return None
 
 
-def _is_coordinate(value: Any) -> bool:
+def _is_box(box: Any) -> TypeGuard[list[float]]:
     # the comparison is false for NaN, and works for integers that are too great for a float
-    return (type(value) is float or type(value) is int) and -FARTHEST < value < FARTHEST
+    return type(box) is list and len(box) == 4 and all(type(x) in (int, float) and abs(x) < FARTHEST for x in box)
+
+
+def are_shares(images: Sequence[Any], annotations: Sequence[Any]) -> bool:
+    """Whether all boxes of a file are shares of their images, as Azure writes them: in pixels, all would be within the
+    first one. Where no image has more, it is the same."""
+    boxes = (entry["bbox"] for entry in annotations if isinstance(entry, dict) and _is_box(entry.get("bbox")))
+    inside = (min(x, y) >= -BEYOND and max(x + w, y + h) <= 1 + BEYOND for x, y, w, h in boxes)
+    sizes = ((image.get("width"), image.get("height")) for image in images if isinstance(image, dict))
+    return next(inside, False) and all(inside) and any(size != (1, 1) for size in sizes)
 
 
 def coco2017(

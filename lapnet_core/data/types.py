@@ -90,6 +90,8 @@ class SkipReport:
         "unsized": "annotations without an image size; that of the image is taken",
         "outline": "outlines and rotated boxes, taken as the boxes around them",
         "line": "points, lines and cuboids, which have no box and are left out",
+        "lacking": "classes that their file has no category of: they have no objects, nor results in COCO's form",
+        "shares": "files of boxes in shares of the image; they are made pixels, in which COCO's results are, too",
         "double": "objects that are there twice, the same class and box",
     }
 

@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from lapnet_core.data.coco import are_shares
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
@@ -62,7 +63,7 @@ class CocoResult:
 
 
 def coco_results(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """Detections as COCO results records: {image_id, category_id, bbox, score}.
 
@@ -70,7 +71,7 @@ def coco_results(
         detections: one per image: boxes (D, 4) xyxy px of the ORIGINAL image (not of the network's input), scores (D,),
             labels (D,) int64.
         image_ids: COCO's id of each image, in the order of `detections`.
-        category_ids: (C) COCO's id of each label: label 0 is `category_ids[0]`.
+        category_ids: (C) COCO's id of each label: label 0 is `category_ids[0]`. None: detections of it are left out.
 
     Returns:
         Records image after image; bbox is (x, y, width, height) px to a hundredth, score to six decimals.
@@ -82,7 +83,7 @@ def coco_results(
 
 
 def write_coco_results(
-    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int]
+    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> Path:
     """Writes `coco_results(...)` as the JSON that COCO's evaluation server takes (zip it as its page asks).
 
@@ -98,7 +99,7 @@ def coco_map(
     annotation_file: str | Path,
     *,
     image_ids: Sequence[int],
-    category_ids: Sequence[int],
+    category_ids: Sequence[int | None],
 ) -> CocoResult:
     """COCO's metrics by pycocotools against an instances JSON.
 
@@ -107,11 +108,11 @@ def coco_map(
             figures are those of the file), or COCO results records, or a results file. No record at all gives zeros.
         annotation_file: a COCO instances JSON with annotations.
         image_ids, category_ids: what is evaluated; results on others that the file knows are left out. `class_ap`
-            follows `category_ids`.
+            follows `category_ids`, and is nan for None.
 
     Raises:
-        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations, a record that
-            is none by its number, or what `coco_results` refuses.
+        ValueError: an id that the annotation file lacks or that comes twice, a file without annotations or of boxes in
+            shares of the image, a record that is none by its number, or what `coco_results` refuses.
     """
     in_file = isinstance(results, str | Path)
     records: Any = _load(results) if in_file else results
@@ -156,9 +157,13 @@ def _truth(path: Path) -> COCO:
             if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):
                 area = float(entry.get("area", entry["bbox"][2] * entry["bbox"][3]))
                 first.setdefault(entry["id"], {"iscrowd": 0, **entry, "area": area, "id": len(first) + 1})
-        return _coco_of({**content, "annotations": list(first.values())})
+        truth = _coco_of({**content, "annotations": list(first.values())})
+        shares = are_shares(content["images"], content["annotations"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: its images, categories or annotations are not as COCO's ({error!r})") from error
+    if shares:
+        raise ValueError(f"{path}: its boxes are shares of the image, not pixels; coco_map_from_targets measures there")
+    return truth
 
 
 def _has_ids(entry: Mapping[str, Any], *names: str) -> bool:
@@ -203,11 +208,12 @@ def coco_map_from_targets(
 
 
 def _records(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int], *, rounded: bool
+    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None], *, rounded: bool
 ) -> list[dict[str, Any]]:
     if len(detections) != len(image_ids):
         raise ValueError(f"{len(detections)} images in detections, {len(image_ids)} image ids")
-    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    images, known = _distinct(image_ids, "image"), iter(_distinct(_given(category_ids), "category"))
+    categories = [None if category is None else next(known) for category in category_ids]
     flat = flatten_images(detections, len(category_ids), key="scores")
     xywh = np.concatenate([flat.boxes[:, :2], flat.boxes[:, 2:] - flat.boxes[:, :2]], axis=1)
     scores = flat.values
@@ -218,6 +224,7 @@ def _records(
         for image, label, box, score in zip(
             flat.images.tolist(), flat.labels.tolist(), xywh.tolist(), scores.tolist(), strict=True
         )
+        if categories[label] is not None
     ]
 
 
@@ -228,6 +235,10 @@ def _coco_of(dataset: Any) -> COCO:
     with _quiet():
         coco.createIndex()
     return coco
+
+
+def _given(category_ids: Sequence[int | None]) -> list[int]:
+    return [category for category in category_ids if category is not None]
 
 
 def _distinct(ids: Sequence[int], what: str) -> list[int]:
@@ -242,9 +253,9 @@ def _distinct(ids: Sequence[int], what: str) -> list[int]:
 
 
 def _run_cocoeval(
-    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int]
+    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int | None]
 ) -> CocoResult:
-    images, categories = _distinct(image_ids, "image"), _distinct(category_ids, "category")
+    images, categories = _distinct(image_ids, "image"), _distinct(_given(category_ids), "category")
     for what, ids, known in (("image", images, truth.imgs), ("category", categories, truth.cats)):
         named = set(ids) | {record[f"{what}_id"] for record in records}
         if unknown := sorted(named - set(known)):
@@ -262,14 +273,14 @@ def _run_cocoeval(
     # precision: (IoU, recall, category, area range, detections per image); all areas and 100 detections. COCOeval sorts
     # the categories by id.
     precision = run.eval["precision"][:, :, :, 0, -1]
-    by_id = {}
+    by_id: dict[int | None, float] = {None: float("nan")}
     for k, category in enumerate(sorted(categories)):
         valid = precision[:, :, k][precision[:, :, k] > -1]
         by_id[category] = float(valid.mean()) if valid.size else float("nan")
     return CocoResult(
         *stats,
-        class_ap=torch.tensor([by_id[i] for i in categories], dtype=torch.float64),
-        class_names=tuple(str(truth.cats[i].get("name", i)) for i in categories),
+        class_ap=torch.tensor([by_id[i] for i in category_ids], dtype=torch.float64),
+        class_names=tuple(str(truth.cats.get(i, {}).get("name", i)) for i in category_ids),
     )
 
 

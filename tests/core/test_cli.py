@@ -432,6 +432,40 @@ def test_coco_with_some_objects_of_other_classes_says_so(squares, tmp_path, monk
     assert json.loads(figures.read_text())["left_out"] == {"other": 1}
 
 
+def test_coco_that_lists_only_the_classes_that_occur(squares, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
+    coco_folder(tmp_path, ["blue", "cow"], [(0, (1, 1, 30, 30))])
+    figures, results = tmp_path / "figures.json", tmp_path / "results.json"
+    files = ["--json", str(figures), "--results", str(results)]
+    assert main(["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", *files]) == 0
+    said = capsys.readouterr().out
+    assert "1 classes that their file has no category of: " in said
+    assert "instances_val2017.json: no category named red." in said
+    assert re.search(r"ap by class\nred +nan\nblue +[01]\.\d{3}\n", said)
+    told = json.loads(figures.read_text())
+    assert told["left_out"] == {"lacking": 1}
+    assert told["coco_ap50"] is not None
+    assert {record["category_id"] for record in json.loads(results.read_text())} == {0}
+
+
+def test_coco_of_boxes_in_shares_is_measured_in_pixels(squares, tmp_path, monkeypatch, capsys):
+    """pycocotools would take the file's own for boxes of a part of a pixel."""
+    figures = []
+    for name, side in (("pixels", 1), ("shares", 64)):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("LAPNET_DATA", str(tmp_path / name))
+        boxes = [(0, (1, 1, 30, 30)), (1, (32, 32, 30, 30)), (0, (0, 0, 64, 64))]
+        coco_folder(tmp_path / name, ["red", "blue"], [(c, [x / side for x in box]) for c, box in boxes])
+        written = tmp_path / f"{name}.json"
+        assert main(["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", "--json", str(written)]) == 0
+        said = capsys.readouterr().out
+        assert ("1 files of boxes in shares of the image" in said) == (name == "shares")
+        figures.append(json.loads(written.read_text()))
+    assert figures[0]["coco_ap50"] > 0
+    for key in ("coco_ap", "coco_ap50", "voc_area"):
+        assert figures[1][key] == pytest.approx(figures[0][key], abs=1e-3), key
+
+
 def test_coco_with_annotations_that_are_skipped(squares, tmp_path, monkeypatch, capsys):
     """pycocotools reads the file itself: a faulty annotation was a KeyError after the whole prediction."""
     monkeypatch.setenv("LAPNET_DATA", str(tmp_path))

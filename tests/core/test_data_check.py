@@ -86,6 +86,53 @@ def test_every_fault_is_named_and_counted(photos, capsys):
     assert "t0.xml" not in said
 
 
+def test_a_split_that_cannot_be_used_hides_no_other(photos, capsys):
+    """A test set without annotations stopped it with a line of error."""
+    Image.new("RGB", (WIDTH, HEIGHT)).save(photos / "JPEGImages" / "x0.jpg")
+    (photos / "ImageSets" / "Main" / "test.txt").write_text("x0")
+    assert main(["data", "check", str(photos)]) == 1
+    said = capsys.readouterr().out
+    assert "\ntrain: 6 images, 0 of them without objects; 18 objects" in said
+    assert "\nval: 2 images, " in said
+    line = next(line for line in said.splitlines() if line.startswith("test: cannot be used, --on-error skip or not"))
+    assert "x0.xml" in line
+    assert line.endswith("; it cannot be evaluated, and a training works without it")
+    assert re.search(r"^dog +12 +0   ", said, re.MULTILINE)
+    assert "\nPONO" in said
+    assert "\n1 faults: correct them" in said
+    (photos / "ImageSets" / "Main" / "val.txt").write_text("x0")
+    assert main(["data", "check", str(photos), "--quick"]) == 1
+    said = capsys.readouterr().out
+    assert "\nval: cannot be used" in said
+    assert said.count("a training works without it") == 1
+    assert "\n2 faults: correct them" in said
+
+
+def test_a_test_set_of_yolo_without_labels(tmp_path, capsys):
+    for split in ("train", "val", "test"):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        Image.new("RGB", (WIDTH, HEIGHT), (len(split), 0, 9)).save(tmp_path / "images" / split / f"{split}.jpg")
+        if split != "test":
+            (tmp_path / "labels" / split).mkdir(parents=True)
+            (tmp_path / "labels" / split / f"{split}.txt").write_text("0 .5 .5 .4 .4\n")
+    lines = "".join(f"{split}: images/{split}\n" for split in ("train", "val", "test"))
+    (tmp_path / "data.yaml").write_text(lines + "names: [cat]\n")
+    assert main(["data", "check", str(tmp_path), "--quick"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^test: cannot be used, .*none of 1 images has a label file; .*works without it$", said, re.M)
+    assert re.search(r"^cat +1 +1   ", said, re.MULTILINE)
+
+
+def test_where_no_split_can_be_used_the_first_one_is_the_error(photos, capsys):
+    for path in (photos / "Annotations").iterdir():
+        path.write_text("<annotation>")
+    assert main(["data", "check", str(photos)]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("lapnet data: train: cannot be used, --on-error skip or not: ")
+    assert said.err.count("\n") == 1
+    assert not said.out
+
+
 def test_the_coverage_is_that_of_the_anchors_that_a_training_gets(photos, capsys):
     assert main(["data", "check", str(photos), "--image-size", "64", "96", "--per-class", "1"]) == 0
     said = capsys.readouterr().out

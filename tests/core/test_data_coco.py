@@ -15,6 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from lapnet_core.data import CocoDetection, DataError, Skipped, coco2017
+from lapnet_core.data.coco import are_shares
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 90, "name": "toothbrush"}]
 
@@ -85,8 +86,77 @@ def test_a_choice_of_classes_sets_the_labels(read):
     assert "annotation 100 (dog, number 1 of the file): a class not asked for" in data.report.summary()
     with pytest.raises(ValueError, match="class_names: a name is there twice"):
         read(content(), class_names=["car", "dog", "car"])
-    with pytest.raises(DataError, match="no category named yak; it has car, dog, toothbrush"):
-        read(content(), class_names=["car", "yak"], on_error="skip")
+
+
+def test_a_class_without_a_category_has_no_objects_and_is_told(read):
+    """Some tools list only the categories that occur in a file."""
+    data = read(content(), class_names=["yak", "car"])
+    assert (data.class_names, data.category_ids) == (("yak", "car"), (None, 3))
+    assert [data.target(i)["labels"].tolist() for i in range(3)] == [[], [1], []]
+    assert data.report.counts == {"other": 2, "lacking": 1}
+    assert "instances.json: no category named yak." in data.report.summary()
+    # of none of the classes there is nothing to read; without annotations the ids are all that is wanted
+    for names, annotated in ((["yak"], True), (["yak", "gnu"], True), (["yak", "car"], False)):
+        with pytest.raises(DataError, match=r"no category named yak.*; it has car, dog, toothbrush: add it"):
+            read(content(), class_names=names, annotated=annotated, on_error="skip")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_categories_of_one_name_the_annotated_one_counts(read, first):
+    """Roboflow's root is the name of the project, and has no annotation."""
+    root, data = {"id": 0, "name": "car", "supercategory": "none"}, content()
+    data["categories"] = [root, *CATEGORIES] if first else [*CATEGORIES, root]
+    found, usual = read(data), read(content())
+    assert (found.class_names, found.category_ids) == (usual.class_names, usual.category_ids)
+    assert [found.target(i)["labels"].tolist() for i in range(3)] == [[2], [1, 0], []]
+    assert found.report.counts == {}
+    assert read(data, class_names=["car"], annotated=False).category_ids == (3,)  # annotations tell it there, too
+    data["annotations"] = data["annotations"][:2]  # neither has one
+    assert read(data, class_names=["dog", "car"]).class_names == ("dog", "car")
+
+
+def in_shares(data: dict) -> dict:
+    data = copy.deepcopy(data)
+    size = {image["id"]: (image["width"], image["height"]) * 2 for image in data["images"]}
+    for one in data["annotations"]:
+        one["bbox"] = [side / by for side, by in zip(one["bbox"], size[one["image_id"]], strict=True)]
+    return data
+
+
+def test_boxes_that_are_shares_of_the_image_are_read_as_such(read):
+    """Azure's are; in pixels each would be within the first one."""
+    found, usual = read(in_shares(content())), read(content())
+    assert (found.shares, usual.shares) == (True, False)
+    for index in range(3):
+        assert found.target(index)["boxes"].numpy() == pytest.approx(usual.target(index)["boxes"].numpy(), rel=1e-6)
+        assert found.target(index)["labels"].tolist() == usual.target(index)["labels"].tolist()
+    assert found.report.counts == {"shares": 1}
+    assert "1 files of boxes in shares of the image; they are made pixels" in found.report.summary()
+    assert "instances.json: all boxes lie within 0 and 1." in found.report.summary()
+
+
+def test_one_box_of_pixels_makes_all_of_them_pixels(read):
+    """Whichever images and classes are asked for, so that two splits of a file agree."""
+    data = in_shares(content())
+    data["annotations"][2]["bbox"] = [3, 4, 5, 6]
+    for options in ({}, {"only": {"7.jpg"}}, {"class_names": ["dog", "toothbrush"]}):
+        found = read(data, **options)
+        assert not found.shares
+        assert found.target(0)["boxes"].tolist() == [[0, 0, 1, 1]]
+        assert "shares" not in found.report.counts
+
+
+def test_what_tells_shares_from_pixels():
+    size = [{"id": 1, "width": 40, "height": 30}]
+    for box, expected in (
+        ([0, 0, 1, 1], True), ([0.5, 0.5, 0.505, 0.5], True), ([0.5, 0.5, 0.52, 0.5], False),
+        ([0.5, 0.5, 0.5, 0.52], False), ([-0.02, 0, 0.5, 0.5], False), ([0, -0.02, 0.5, 0.5], False),
+        ([0, 0, float("nan"), 0], False), ("text", False), (None, False),
+    ):  # fmt: skip
+        assert are_shares(size, [{"bbox": box}]) == expected, box
+    assert are_shares(size, [{"bbox": [0, 0, 1, 1]}, {"bbox": None}, 7])
+    assert not are_shares(size, [])
+    assert not are_shares([{"id": 1, "width": 1, "height": 1}, 7], [{"bbox": [0, 0, 1, 1]}])
 
 
 def entry(number: int, **changes) -> dict:
@@ -204,7 +274,13 @@ FILE_FAULTS = {
     "category text": (changed("categories", ["dog"]), "category number 1 must have"),
     "category without name": (changed("categories", [{"id": 1}]), "category number 1 must have"),
     "category id twice": (changed("categories", [*CATEGORIES, {"id": 3, "name": "x"}]), r"category 3 \(x\) is there"),
-    "category name twice": (changed("categories", [*CATEGORIES, {"id": 4, "name": "car"}]), r"category 4 \(car\) is"),
+    "category name twice": (
+        {
+            **changed("categories", [*CATEGORIES, {"id": 4, "name": "car"}]),
+            "annotations": [annotation(1, 5, 3, [3, 4, 5, 6]), annotation(2, 5, 4, [1, 2, 3, 4])],
+        },
+        "categories 3 and 4 are both called car, and both have annotations: rename one of them, or merge them",
+    ),
     "no categories": (changed("categories", []), "no category named at all"),
     "no image at all": (changed("images", []), "no usable image"),
 }

@@ -667,6 +667,22 @@ def test_classes_without_an_object_are_no_classes(tmp_path):
     assert torch.equal(data._labels.unique(), torch.arange(3))
 
 
+def test_a_val_of_coco_that_lists_only_what_occurs(tmp_path):
+    coco_one_folder(tmp_path)
+    file = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    one = content["annotations"][0]["category_id"]
+    content["annotations"] = [entry for entry in content["annotations"] if entry["category_id"] == one]
+    content["categories"] = [entry for entry in content["categories"] if entry["id"] == one]
+    file.write_text(json.dumps(content))
+    train, val = open_dataset(str(tmp_path), "train"), open_dataset(str(tmp_path), "val", class_names=CLASSES)
+    assert val.category_ids == tuple(number if number == one else None for number in (1, 4, 7))
+    assert {val.category_ids[label] for label in val._labels.tolist()} == {one}
+    assert val.report.counts == {"lacking": 2}
+    both = open_dataset(str(tmp_path), "trainval", class_names=train.class_names)
+    assert len(both._labels) == len(train._labels) + len(val._labels)
+
+
 def test_images_that_are_in_two_parts_are_no_trainval(tmp_path):
     coco_one_folder(tmp_path)
     coco(tmp_path / "annotations" / "instances_val.json", of("train")[:1])

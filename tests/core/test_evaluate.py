@@ -316,6 +316,13 @@ class TestCocoRecords:
         with pytest.raises(ValueError, match=message):
             coco_results(self.found, image_ids, category_ids)
 
+    def test_a_label_without_a_category_is_left_out(self):
+        found = detection([[0, 0, 9, 9], [10, 20, 40, 60]], [0.9, 0.8], [0, 1])
+        records = coco_results([found], [139], [None, 90])
+        assert [(record["category_id"], record["score"]) for record in records] == [(90, 0.8)]
+        with pytest.raises(ValueError, match="category id 90 is given more than once"):
+            coco_results([found], [139], [90, None, 90, None])
+
     def test_file_is_the_records(self, tmp_path):
         path = tmp_path / "new" / "results.json"
         write_coco_results(path, self.found, [139, 285], [1, 90])
@@ -359,6 +366,10 @@ def instances(tmp_path):
 IDS = {"image_ids": [20, 10], "category_ids": [7, 5, 3]}
 
 
+def _with_none(ids):
+    return {**ids, "category_ids": [None, *ids["category_ids"]]}
+
+
 class TestCocoMap:
     # In image 10 the cup is found and the dog is not; the false dog of image 20 lies in the crowd and is ignored.
     found = (
@@ -379,6 +390,19 @@ class TestCocoMap:
         assert ["ap50", "0.500"] in table
         assert ["cup", "1.000"] in table
         assert ["bus", "nan"] in table
+
+    def test_a_label_without_a_category_changes_no_other(self, instances, tmp_path):
+        more = [{**one, "labels": torch.cat([one["labels"] + 1, torch.zeros(1, dtype=torch.int64)]),
+                 "boxes": torch.cat([one["boxes"], one["boxes"][:1]]),
+                 "scores": torch.cat([one["scores"], torch.ones(1)])} for one in self.found]  # fmt: skip
+        usual, result = coco_map(self.found, instances, **IDS), coco_map(more, instances, **_with_none(IDS))
+        assert result.class_ap[0].isnan()
+        np.testing.assert_array_equal(result.class_ap[1:], usual.class_ap)
+        assert result.class_names[1:] == usual.class_names
+        assert (result.ap, result.ar_100) == (usual.ap, usual.ar_100)
+        nothing = coco_map(self.found, instances, image_ids=[20, 10], category_ids=[None] * 3)
+        assert math.isnan(nothing.ap)
+        assert nothing.class_ap.isnan().all()
 
     def test_iou_thresholds(self, instances):
         # 12/20 of the cup: a match at .5, .55 and .6, so 3 of the 10 thresholds.
@@ -430,6 +454,12 @@ class TestCocoMap:
         for change, message in (({"image_id": 11}, "image id 11"), ({"category_id": 1}, "category id 1")):
             with pytest.raises(ValueError, match=message):
                 coco_map([record | change], instances, **IDS)
+        content = json.loads(instances.read_text())
+        for entry in content["annotations"]:
+            entry["bbox"] = [side / 200 for side in entry["bbox"]]
+        (tmp_path / "shares.json").write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=r"shares\.json: its boxes are shares of the image, not pixels"):
+            coco_map([record], tmp_path / "shares.json", **IDS)
         (tmp_path / "test-dev.json").write_text(json.dumps({"images": [{"id": 10}], "categories": []}))
         with pytest.raises(ValueError, match="no annotations"):
             coco_map([record], tmp_path / "test-dev.json", image_ids=[10], category_ids=[])

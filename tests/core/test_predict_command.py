@@ -552,9 +552,10 @@ class TestFormats:
         noise(0, (50, 60)).save(folder / "a.jpg")
         predict(model, folder / "a.jpg", *args, out=tmp_path / "out", status=1)
         assert "its annotation says 60 x 50" in capsys.readouterr().err
-        args = ("--format", "coco", "--coco-images", self.instances(tmp_path, categories=(("cow", 1),)))
-        predict(model, folder / "a.jpg", *args, out=tmp_path / "out", status=1)
-        assert "no category named red, blue" in capsys.readouterr().err
+        for categories, lacking in (((("cow", 1),), "red, blue"), ((("red", 1),), "blue")):
+            args = ("--format", "coco", "--coco-images", self.instances(tmp_path, categories=categories))
+            predict(model, folder / "a.jpg", *args, out=tmp_path / "out", status=1)
+            assert f"no category named {lacking}; it has" in capsys.readouterr().err
 
     def test_yolo_labels_are_a_data_set(self, model, folder, tmp_path):
         out = tmp_path / "out"
