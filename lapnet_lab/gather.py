@@ -20,10 +20,15 @@ class Objects(NamedTuple):
     image_index: Int[Tensor, " G"]
 
 
-def objects(dataset: Images, count: int | None = None) -> Objects:
-    """All objects of a data set, or of its first `count` images; boxes `xyxy` in pixels of the images as they are."""
-    images = range(len(dataset) if count is None else count)
-    return Objects(*flatten_targets([dataset.target(i) for i in images]))
+def objects(dataset: Images, count: int | None = None, size: tuple[int, int] | None = None) -> Objects:
+    """All objects of a data set, or of its first `count` images; boxes `xyxy` in pixels of the images as they are, or
+    of a network's input of `size` (height, width)."""
+    targets = [dataset.target(i) for i in range(len(dataset) if count is None else count)]
+    found = Objects(*flatten_targets(targets))
+    if size is None:
+        return found
+    stretch = found.boxes.new_tensor([[size[1] / w, size[0] / h] * 2 for h, w in (t["original_size"] for t in targets)])
+    return found._replace(boxes=found.boxes * stretch[found.image_index])
 
 
 def sizes(boxes: Float[Tensor, "G 4"]) -> Float[Tensor, "G 2"]:

@@ -6,6 +6,7 @@ elsewhere; an older version is kept beside a newer one.
 """
 
 import ast
+import functools
 import inspect
 import math
 import os
@@ -15,6 +16,8 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lapnet_lab.functions import FUNCTIONS
 from lapnet_lab.tries import try_out
@@ -30,23 +33,27 @@ def folder() -> Path:
 
 
 def keep(name: str, function: Callable[..., Any]) -> str:
-    """Take a function that passed its check into use, and write it down.
+    """Take a function that passed its check into use, and write it down. Only a text that is right by itself replaces
+    an earlier one.
 
     Returns:
         Why it could not be written down, in a sentence; nothing where it could. In this session it is used anyway.
     """
     _known[name] = (function, "yours")
     try:
-        text = portable(function)
+        text = portable(function, name)
         path = folder() / f"{name}.py"
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return ""
+        if why := _tried(name, text, "by itself, its text")[1]:
+            raise ValueError(why)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            if path.read_text(encoding="utf-8") == text:
-                return ""
             path.rename(_free(path))
         path.write_text(text, encoding="utf-8")
-    except (OSError, TypeError, ValueError) as problem:
-        return f"(It is used in this notebook, but could not be written down for the others: {problem}.)"
+    except Exception as problem:  # what a learner hands in can be anything
+        why = str(problem).rstrip(".")
+        return f"(It is used in this notebook, but could not be written down for the others: {why}.)"
     return ""
 
 
@@ -81,47 +88,101 @@ def write_solutions(target: Path) -> None:
     """The solutions as a learner would have written them, for the solved notebooks."""
     target.mkdir(parents=True, exist_ok=True)
     for name, exercise in FUNCTIONS.items():
-        (target / f"{name}.py").write_text(portable(exercise.solution), encoding="utf-8")
+        (target / f"{name}.py").write_text(portable(exercise.solution, name), encoding="utf-8")
 
 
-def portable(function: Callable[..., Any]) -> str:
-    """The text of a function and of whatever it uses of its notebook: imports, helper functions, plain constants.
+def portable(function: Callable[..., Any], name: str) -> str:
+    """The text that gives a function its name, and of whatever it uses of its notebook: imports, helper functions,
+    plain constants.
 
     Raises:
         ValueError: it uses something that cannot be written down, by its name.
         OSError, TypeError: its text is not to be had.
     """
-    imports: dict[str, None] = {}
-    parts: list[str] = []
-    _collect(inspect.unwrap(function), imports, parts, set())
-    return "\n\n\n".join(filter(None, ["\n".join(imports), *parts])) + "\n"
+    inner = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    module = getattr(inner, "__module__", None)
+    if module == "__main__" and not isinstance(inner, types.FunctionType):
+        raise ValueError("it is an object, which lives in the notebook only; write it with def")
+    text = _Text()
+    text.bind(name, function, module)
+    return "\n\n\n".join(filter(None, ["\n".join(text.imports), *text.parts])) + "\n"
 
 
-def _collect(function: Callable[..., Any], imports: dict[str, None], parts: list[str], seen: set[str]) -> None:
-    """Helpers first, so that the text can be run from top to bottom."""
-    source = textwrap.dedent(inspect.getsource(function)).rstrip()
-    seen.add(function.__name__)
-    if getattr(function, "__closure__", None):
-        raise ValueError("it is defined inside another function")
-    for name in _names(source):
-        if name in seen or name not in function.__globals__:
-            continue
-        seen.add(name)
-        value = inspect.unwrap(function.__globals__[name])
+class _Text:
+    """What is written down so far. Helpers first, so that it can be run from top to bottom."""
+
+    def __init__(self) -> None:
+        self.imports: dict[str, None] = {}
+        self.parts: list[str] = []
+        self.bound: dict[str, Any] = {}
+        """The names that it gives, and what to."""
+
+    def bind(self, name: str, value: Any, module: str | None) -> None:
+        """Give a name to a value. What comes from the `module` of its user is written down, from others imported."""
+        value = inspect.unwrap(value)
+        if name in self.bound:
+            if self.bound[name] is not value:  # one text has no room for both
+                raise ValueError(f"it uses something else that is called {name} as well; rename one of them")
+            return
+        self.bound[name] = value
         if isinstance(value, types.ModuleType):
-            imports[f"import {value.__name__} as {name}" if name != value.__name__ else f"import {name}"] = None
-        elif isinstance(value, types.FunctionType) and value.__module__ == function.__module__:
-            _collect(value, imports, parts, seen)
+            self.imports[f"import {value.__name__} as {name}" if name != value.__name__ else f"import {name}"] = None
+        elif isinstance(value, types.FunctionType) and value.__module__ == module:
+            self._function(name, value)
+        elif isinstance(value, functools.partial):
+            self._partial(name, value, module)
         elif callable(value) and getattr(value, "__module__", None) not in (None, "__main__"):
             own = getattr(value, "__name__", name)
-            imports[f"from {value.__module__} import {own}" + (f" as {name}" if own != name else "")] = None
-        elif isinstance(value, float) and not math.isfinite(value):
-            parts.append(f'{name} = float("{value}")')
-        elif isinstance(value, bool | int | float | str | tuple | list):
-            parts.append(f"{name} = {value!r}")
+            self.imports[f"from {value.__module__} import {own}" + (f" as {name}" if own != name else "")] = None
         else:
-            raise ValueError(f"it uses {name}, which lives in the notebook only; hand it over as an argument")
-    parts.append(source)
+            self.parts.append(f"{name} = {_constant(name, value)}")
+
+    def _function(self, name: str, function: types.FunctionType) -> None:
+        own = function.__name__
+        if function.__closure__:
+            raise ValueError("it is defined inside another function")
+        if own not in ("<lambda>", name):
+            self.bind(own, function, function.__module__)
+            self.parts.append(f"{name} = {own}")
+            return
+        source = _lambda(function) if own != name else textwrap.dedent(inspect.getsource(function)).rstrip()
+        for used in _names(source):
+            if used in function.__globals__:
+                self.bind(used, function.__globals__[used], function.__module__)
+        self.parts.append(f"{name} = {source}" if own != name else source)
+
+    def _partial(self, name: str, value: functools.partial[Any], module: str | None) -> None:
+        own = getattr(value.func, "__name__", "")
+        own = own if own.isidentifier() else f"_{name}"  # a lambda has none
+        self.bind(own, value.func, module)
+        self.bind("functools", functools, module)
+        given = [_constant(f"an argument of {own}", each) for each in value.args]
+        given += [f"{key}={_constant(key, each)}" for key, each in value.keywords.items()]
+        self.parts.append(f"{name} = functools.partial({', '.join([own, *given])})")
+
+
+def _lambda(function: types.FunctionType) -> str:
+    """The text of a lambda alone: inspect has that of its lines, with whatever it is handed to."""
+    tree = ast.parse("".join(inspect.findsource(function)[0]))
+    first = function.__code__.co_firstlineno
+    there = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and node.lineno == first]
+    if len(there) != 1:
+        raise ValueError("its line has more than one lambda; write it with def")
+    return ast.unparse(there[0])
+
+
+def _constant(name: str, value: Any) -> str:
+    """A plain constant as Python writes it; numbers of numpy as Python's, since np is nothing where it is read."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) is float and not math.isfinite(value):
+        return f'float("{value}")'
+    if type(value) in (bool, int, float, str):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        inside = ", ".join(_constant(name, each) for each in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    raise ValueError(f"it uses {name}, which lives in the notebook only; hand it over as an argument")
 
 
 def _names(source: str) -> Iterator[str]:
@@ -145,20 +206,29 @@ def _find(name: str) -> tuple[Callable[..., Any], str]:
 
 def _load(name: str) -> tuple[Callable[..., Any], str]:
     """The function in the learner's folder, if it is right."""
-    exercise, path = FUNCTIONS[name], folder() / f"{name}.py"
+    library, path = FUNCTIONS[name].solution, folder() / f"{name}.py"
     if not path.is_file():
-        return exercise.solution, "the library's"
+        return library, "the library's"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        return library, f"the library's: {path} cannot be read ({type(problem).__name__}: {problem})"
+    own, why = _tried(name, text, str(path))
+    return (library, f"the library's: {why}") if why else (own, "yours")
+
+
+def _tried(name: str, text: str, file: str) -> tuple[Any, str]:
+    """(The function of that name in a text that is run by itself, why it is of no use; empty where it is right)."""
     space: dict[str, Any] = {"__name__": f"{FOLDER}.{name}"}
     try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), space)
+        exec(compile(text, file, "exec"), space)
         own = space[name]
     except Exception as problem:  # a file of the learner's can be anything
-        return exercise.solution, f"the library's: {path} cannot be run ({type(problem).__name__}: {problem})"
-    found = try_out(exercise, own)
+        return None, f"{file} cannot be run ({type(problem).__name__}: {problem})"
+    found = try_out(FUNCTIONS[name], own)
     if found is None:
-        return own, "yours"
-    why = f": {found.message}" if found.message else ""
-    return exercise.solution, f"the library's: {path} is not right by now{why}"
+        return own, ""
+    return None, f"{file} is not right by now" + (f": {found.message}" if found.message else "")
 
 
 def _free(path: Path) -> Path:

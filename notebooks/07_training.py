@@ -121,13 +121,13 @@ print(f"{settings.image_size[0]} px, {settings.steps} steps of {settings.batch_s
 # input*, which is where it counts?
 
 # %%
-objects = gather.objects(dataset, min(100, len(dataset)))
+objects = gather.objects(dataset, min(100, len(dataset)), settings.image_size)
 sides = gather.sizes(objects.boxes).prod(-1).sqrt()
 counts = objects.labels.bincount(minlength=len(dataset.class_names)).tolist()
 print(listed(dict(zip(dataset.class_names, counts, strict=True))))
 print(f"side in pixels: smallest {sides.min():.0f}, median {sides.median():.0f}, largest {sides.max():.0f}")
-images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
-figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * 4)
+images, targets = zip(*(dataset[i] for i in range(min(4, len(dataset)))), strict=True)
+figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * len(images))
 
 # %% [markdown]
 # **Notice** that most objects are small: one of `8 × 8` pixels covers a single cell of the output. If they matter,
@@ -191,7 +191,8 @@ Predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-picture = (held_out or dataset)[1][0]
+others = held_out or dataset
+picture = others[min(1, len(others) - 1)][0]
 watch = panels.LiveTraining(settings, picture, dataset.class_names)
 training = train.train(settings, dataset, val_dataset=held_out, progress=lab.progress, on_step=watch)
 watch.draw()  # with the validation after the last step

@@ -1,11 +1,14 @@
 """What a learner has written is kept as a file, read elsewhere, checked again, and never lost."""
 
+import functools
 import linecache
 import math
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from lapnet_lab import mine
 from lapnet_lab.functions import FUNCTIONS
@@ -109,6 +112,131 @@ def test_arguments_and_variables_may_be_called_as_something_of_the_notebook(fold
     own = cell(text, "learning_rate", {"steps": torch.arange(3), "share": torch.ones(1)})
     assert mine.keep("learning_rate", own) == ""
     assert (folder / "learning_rate.py").read_text() == text
+
+
+SHORT = "def my_rate(step, steps, base, power):\n    return base * (1 - step / steps) ** power\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "handed"),
+    [
+        (SHORT, "my_rate"),
+        (SHORT + "alias = my_rate", "alias"),
+        (SHORT + "learning_rate = my_rate", "learning_rate"),
+        (RATE.replace("def left", "def other") + "left = other", "learning_rate"),
+        ("rate = lambda s, n, base, p: base * (ONE - s / n) ** p", "rate"),
+        (
+            "rates = dict(\n    mine=lambda s, n, base, p: base\n    * (1 - s / n) ** p,\n)\nrate = rates['mine']",
+            "rate",
+        ),
+        ("left = lambda s, n: 1 - s / n\ndef rate(s, n, base, p):\n    return base * left(s, n) ** p", "rate"),
+        (SHORT + "rate = functools.partial(my_rate)", "rate"),
+        (
+            "def five(one, s, n, base, p):\n    return base * (one - s / n) ** p\nrate = functools.partial(five, ONE)",
+            "rate",
+        ),
+        ("rate = functools.partial(lambda s, n, base, p, one: base * (one - s / n) ** p, one=1.0)", "rate"),
+        (
+            "def rate(s, n, base, p):\n    return base * (left(s, n)) ** p\n"
+            "def share(s, n, one):\n    return one - s / n\nleft = functools.partial(share, one=1)",
+            "rate",
+        ),
+        (
+            "@functools.lru_cache\ndef rate(s, n, base, p):\n"
+            "    return base * (1 - s / n) ** p if s else rate(1, 2, base, 0)",
+            "rate",
+        ),
+    ],
+)
+def test_a_function_of_another_name_is_found_elsewhere(folder, code, handed):
+    own = cell(code, handed, {"functools": functools, "ONE": 1})
+    assert mine.keep("learning_rate", own) == ""
+    mine.forget()
+    assert mine.whose("learning_rate") == "yours"
+    assert mine.learning_rate(5, 10, 0.1, 2) == pytest.approx(0.025)
+
+
+def test_the_exercises_name_is_bound_at_the_end(folder):
+    mine.keep("learning_rate", cell(SHORT, "my_rate"))
+    assert (folder / "learning_rate.py").read_text() == SHORT + "\n\nlearning_rate = my_rate\n"
+    assert mine.keep("pono", FUNCTIONS["pono"].solution) == ""
+    assert "pono = " not in (folder / "pono.py").read_text()
+
+
+def test_a_function_of_a_library_is_kept_under_its_own_name(folder):
+    assert mine.keep("iou", box_iou) == ""
+    assert (folder / "iou.py").read_text().endswith("\n\n\niou = box_iou\n")
+    mine.forget()
+    assert mine.whose("iou") == "yours"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.float64(1e-12), "1e-12"),
+        (np.float32(0.5), "0.5"),
+        (np.int64(3), "3"),
+        (np.bool_(True), "True"),
+        (np.float64("inf"), 'float("inf")'),
+        ((np.float64(0.5), [1, np.int32(2)], ("a",), ()), "(0.5, [1, 2], ('a',), ())"),
+        ([math.inf, -1], '[float("inf"), -1]'),
+        (torch.Size([2, 3]), "(2, 3)"),
+    ],
+)
+def test_constants_are_written_as_plain_python(folder, value, text):
+    own = cell(SHORT.replace("return", "KNOWN\n    return"), "my_rate", {"KNOWN": value})
+    assert mine.keep("learning_rate", own) == ""
+    assert (folder / "learning_rate.py").read_text().startswith(f"KNOWN = {text}\n")
+    mine.forget()
+    assert mine.whose("learning_rate") == "yours"
+
+
+@pytest.mark.parametrize("value", [torch.ones(1), (torch.ones(1),), np.ones(2), np.datetime64("2020-01-01"), {"a": 1}])
+def test_what_is_no_plain_constant_is_said(folder, value):
+    own = cell(SHORT.replace("return", "KNOWN\n    return"), "my_rate", {"KNOWN": value})
+    assert "it uses KNOWN, which lives in the notebook only" in mine.keep("learning_rate", own)
+    assert not folder.exists()
+
+
+class Rate:
+    def __call__(self, step, steps, base, power):
+        return base * (1 - step / steps) ** power
+
+    def rate(self, step, steps, base, power):
+        return self(step, steps, base, power)
+
+
+Rate.__module__ = "__main__"  # as a notebook's
+Rate.rate.__module__ = "__main__"
+CLASH = SHORT.replace("my_rate", "learning_rate") + "def better(*four):\n    return learning_rate(*four)"
+
+
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        (cell(SHORT.replace("steps)", "eval('N'))"), "my_rate", {"N": 1}), "its text is not right by now: it stops"),
+        (cell(SHORT.replace("r):", "r, n=eval('N')):"), "my_rate", {"N": 1}), "its text cannot be run (NameError: "),
+        (cell(CLASH, "better"), "it uses something else that is called learning_rate"),
+        (cell(CLASH + "\nshort = lambda *four: learning_rate(*four)", "short"), "called learning_rate"),
+        (cell("a, rate = lambda: 0, lambda s, n, base, p: base * (1 - s / n) ** p", "rate"), "more than one lambda"),
+        (Rate(), "it is an object"),
+        (Rate().rate, "it is an object"),
+        (functools.partial(Rate()), "it is an object"),
+    ],
+)  # fmt: skip
+def test_what_is_not_right_by_itself_replaces_nothing_and_is_said(folder, own, why):
+    mine.keep("learning_rate", cell(RATE, "learning_rate"))
+    before = (folder / "learning_rate.py").read_text()
+    said = mine.keep("learning_rate", own)
+    assert said.startswith("(It is used in this notebook, but could not be written down for the others: ")
+    assert why in said
+    assert said.endswith(".)")
+    assert said.count("\n") == 0
+    assert mine.learning_rate is own
+    assert [file.name for file in folder.iterdir()] == ["learning_rate.py"]
+    assert (folder / "learning_rate.py").read_text() == before
+    mine.forget()
+    assert mine.whose("learning_rate") == "yours"
 
 
 def test_a_folder_that_cannot_be_written_is_said(folder):

@@ -4,7 +4,7 @@ import json
 import random
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,17 +12,19 @@ import torch
 from drawing import draws_and_leaves_everything_else_alone
 from exercises import check_solutions
 from matplotlib.figure import Figure
+from toys import Squares
 
 from lapnet_core import cli, train
 from lapnet_core.cli.train import Train
 from lapnet_core.config import PRESETS, TrainConfig, laptop_scenes, preset_for
+from lapnet_core.data.named import Images, object_sizes
 from lapnet_core.detector import note_of
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import learning_rate
 from lapnet_core.validation import Average, Best, Validation, impatient
-from lapnet_lab import models, records
+from lapnet_lab import gather, models, records
 from lapnet_lab.charts import PLOTLY, Chart
 from lapnet_lab.functions import LEARNING_RATE
 from lapnet_lab.lessons.training import failures, figures, panels, study
@@ -233,6 +235,25 @@ def test_anchors_that_fit_nothing_have_no_positives_under_ao() -> None:
         assert not Path(file).exists()
     assert counts[16][0] == 0 < counts[1][0] < counts[1][1]
     assert counts[16][1] > 0  # PONO hides it
+
+
+class Photographs(Squares):
+    """Each of another size, all larger than the network's input."""
+
+    def target(self, index: int) -> Any:
+        return {**super().target(index), "original_size": (64 * (index + 1), 128)}
+
+
+def test_sides_and_positives_are_those_of_the_input_however_few_photographs_there_are() -> None:
+    few, size = cast(Images, Photographs(3)), (32, 64)
+    sides, labels = object_sizes(few, size, progress=False)
+    found = gather.objects(few, size=size)
+    assert torch.allclose(gather.sizes(found.boxes), sides)
+    assert torch.equal(found.labels, labels)
+    assert torch.equal(gather.objects(few, 2).boxes[2:], few.target(1)["boxes"])
+    config = study.plan("scenes", "tiny").with_options(image_size=size)
+    with failures.anchors_of(few, size, 1) as file:
+        assert failures.positives(few, config, file, "pono")[0] == 6
 
 
 def test_relabelled_scenes_say_another_class() -> None:

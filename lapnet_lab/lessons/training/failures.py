@@ -15,7 +15,7 @@ from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.assign import assign
 from lapnet_core.boxes import STRIDE
 from lapnet_core.config import TrainConfig, tiny_scenes
-from lapnet_core.data import Target, flatten_targets
+from lapnet_core.data import Target
 from lapnet_core.data.named import Images, object_sizes
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
@@ -23,6 +23,7 @@ from lapnet_core.method import Method
 from lapnet_core.options import Overlap
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.train import train
+from lapnet_lab import gather
 from lapnet_lab.lessons.training.study import Line, column, runs
 from lapnet_lab.records import DATA
 
@@ -132,19 +133,14 @@ def positives(dataset: Images, config: TrainConfig, anchors: str, overlap: Overl
 
     Args:
         anchors: a file of anchors.
+        images: so many, as far as there are.
     """
     height, width = config.image_size
-    shapes = AnchorFile.load(anchors).shapes
-    found = []
-    for k in range(images):
-        target = dataset.target(k)
-        tall, wide = target["original_size"]
-        scale = torch.tensor([width / wide, height / tall] * 2)
-        found.append({**target, "boxes": target["boxes"].as_subclass(torch.Tensor) * scale})
-    objects, labels, index = flatten_targets(found)
-    grid = (height // STRIDE, width // STRIDE)
-    at = assign(shapes, grid, objects, labels, index, images, overlap=overlap, rescue=False).positives()
-    return len(objects), len(at.flat)
+    shapes, grid = AnchorFile.load(anchors).shapes, (height // STRIDE, width // STRIDE)
+    images = min(images, len(dataset))
+    found = gather.objects(dataset, images, config.image_size)
+    at = assign(shapes, grid, *found, images, overlap=overlap, rescue=False).positives()
+    return len(found.labels), len(at.flat)
 
 
 def mistakes(targets: Sequence[Target], num_classes: int, size: int) -> dict[str, list[Target]]:
