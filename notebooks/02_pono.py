@@ -272,7 +272,7 @@ Predict(
     "PONO divides by each object's own best. Has a small object then as many positives as a large one?",
     ["yes, about", "no, large ones still have several times as many", "no, small ones have more"],
     answer=1,
-    because="a large object lies on more cells. (Below 12 px are mostly traffic lights, with ten nearly equal shapes.)",
+    because="a large object lies on more cells. (Below 12 px are mostly traffic lights: ten nearly equal shapes.)",
 )
 
 # %%
