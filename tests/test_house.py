@@ -145,6 +145,7 @@ MAY_SEE = {
         "losses",
         "method",
         "peers",
+        "processes",
         "timing",
         "train",
     },
@@ -214,7 +215,7 @@ def test_every_lesson_has_a_notebook():
 
 
 BUDGETS = {
-    "the method and its training": 4120,
+    "the method and its training": 4137,
     "data": 3060,
     "cli": 1210,
     "peers": 650,
