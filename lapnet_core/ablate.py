@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ import torch
 
 from lapnet_core.checkpoint import LAST, MAY_CHANGE, PREVIOUS, busy, run_folder
 from lapnet_core.config import TrainConfig
-from lapnet_core.data.named import Images, open_dataset
+from lapnet_core.data import DataError
+from lapnet_core.data.named import NAMED, Images, open_dataset, splits_of
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
 from lapnet_core.files import write_whole
 from lapnet_core.method import Method
 from lapnet_core.peers import METHODS
+from lapnet_core.processes import pick_device
 from lapnet_core.timing import machine_name
 from lapnet_core.train import train
 
@@ -102,7 +104,14 @@ class Job:
 def decisive(config: TrainConfig) -> dict[str, Any]:
     """All that decides the result, as JSON has it. LapNet's switches decide nothing for a peer."""
     kept = {name: value for name, value in json.loads(config.to_json()).items() if name not in NOT_PART}
+    kept["data"] = placed(config.data)
     return kept if config.method == "lapnet" else {name: kept[name] for name in kept if name != "lapnet"}
+
+
+def placed(data: str) -> str:
+    """A folder by its whole path, however it was given; a name of `data_dir` stays one, wherever that lies."""
+    path = Path(data).expanduser()
+    return str(path.resolve()) if data not in NAMED and path.exists() else data
 
 
 def key_of(config: TrainConfig) -> str:
@@ -122,7 +131,7 @@ def jobs(tables: Sequence[str], base: TrainConfig, seeds: int, out: Path) -> lis
     for seed in range(base.seed, base.seed + seeds):
         for table in tables:
             for row, changes in TABLES[table].items():
-                config = base.with_options(**changes, seed=seed, val_every=0, patience=0)
+                config = base.with_options(**changes, seed=seed, val_every=0, patience=0, data=placed(base.data))
                 queue.append(Job(table, row, config.with_options(out=str(out / "runs" / key_of(config)))))
     return queue
 
@@ -134,46 +143,51 @@ def ablate(
     """Do what of the queue is not done. Each run goes on from its own checkpoint, and leaves one line in
     `out`/results.jsonl; a run that another process is at is left to it, and one that diverges is a line too.
 
-    Returns False where a signal stopped it.
+    Returns False where a signal stopped it. DataError, before hours of training, where the data lacks a split.
     """
+    needed = {(job.config.data, (job.config.split, *job.splits)) for job in queue if not done(job, out)}
+    for data, splits in sorted(needed) if open_images is open_dataset else ():
+        if lacks := sorted({*splits} - {*(has := splits_of(data))}):
+            raise DataError(f"{data} has no split {', '.join(lacks)}, which is needed; it has {', '.join(has)}")
     for number, job in enumerate(queue, 1):
         claim = out / "jobs" / job.key
         if done(job, out) or busy(claim):
             continue
-        try:
-            with run_folder(claim, resume=True):
-                if done(job, out):  # another process was faster
-                    continue
-                told(f"{number} of {len(queue)}: {job.table}, {job.row}, seed {job.config.seed}")
-                line = _run(job, open_images, progress)
-                if line is None:
-                    return False
-                append(out / "results.jsonl", line)
-                for name in (LAST, PREVIOUS):  # the model and its log stay
-                    (job.config.run_dir / name).unlink(missing_ok=True)
-        except FileExistsError:  # another process is at it
-            continue
+        with ExitStack() as held:
+            try:
+                held.enter_context(run_folder(claim, resume=True))
+            except FileExistsError:  # another process is at it
+                continue
+            if done(job, out):  # another process was faster
+                continue
+            told(f"{number} of {len(queue)}: {job.table}, {job.row}, seed {job.config.seed}")
+            known = next((line for line in reversed(results(out)) if line["key"] == job.key), {})
+            line = _run(job, known, open_images, progress)
+            if line is None:
+                return False
+            append(out / "results.jsonl", line)
+            for name in (LAST, PREVIOUS):  # the model and its log stay
+                (job.config.run_dir / name).unlink(missing_ok=True)
     return True
 
 
 def done(job: Job, out: Path) -> bool:
-    """Whether a line of the results is of this training, and measured on all that is wanted."""
-    return any(set(job.splits) <= set(line) for line in fitting(results(out), job.config))
+    """Whether a line of the results is of this training, and measured on all that is wanted, or diverged."""
+    return any("failed" in line or set(job.splits) <= set(line) for line in fitting(results(out), job.config))
 
 
 def fitting(lines: Sequence[dict[str, Any]], config: TrainConfig) -> list[dict[str, Any]]:
-    """The lines of trainings with this config, as far as they tell theirs: shortened records, and lines of versions
-    that knew fewer options, stay of use."""
+    """The lines of trainings with this config, as far as they tell theirs: shortened records, which tell the data's
+    name alone, and lines of versions that knew fewer options, stay of use. A whole line fits where its key does."""
     wanted = decisive(config)
-    wanted["data"] = Path(config.data).name  # wherever it lay
     options = wanted.get("lapnet", {})
 
     def fits(line: dict[str, Any]) -> bool:
-        told = {**line["config"], "data": line["data"], "seed": line["seed"]}
-        switches = told.pop("lapnet", {})
-        return all(wanted[name] == value for name, value in told.items()) and (
-            not options or all(options[name] == value for name, value in switches.items())
-        )
+        told = {**line["config"], "seed": line["seed"]}
+        switches, data = told.pop("lapnet", {}), told.pop("data", "")
+        here = placed(data) == wanted["data"] if data else line["data"] == Path(config.data).name
+        same = here and all(wanted[name] == value for name, value in told.items())
+        return same and (not options or all(options[name] == value for name, value in switches.items()))
 
     return [line for line in lines if fits(line)]
 
@@ -186,34 +200,37 @@ def _line(job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run(job: Job, open_images: Callable[..., Images], progress: bool) -> dict[str, Any] | None:
+def _run(job: Job, known: dict[str, Any], open_images: Callable[..., Images], progress: bool) -> dict[str, Any] | None:
+    """The job's line, None where a signal stopped it. A model that is whole was trained for a table that looked at
+    fewer splits: what `known`, the line of that, lacks is measured."""
     config, folder = job.config, job.config.run_dir
     resume = any((folder / name).exists() for name in (LAST, PREVIOUS))
-    if not resume and (folder / "log.jsonl").exists():  # killed before its first checkpoint
-        (folder / "log.jsonl").unlink()
-    dataset = open_images(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
-    watch = Watch(config.steps)
-    started = time.perf_counter()
-    try:
-        trained = train(config, dataset, resume=resume, progress=progress, on_step=watch)
-    except FloatingPointError as error:  # a result: this row does not train at this rate
-        return _line(job) | {"failed": str(error)} | {split: {"ap50": 0.0, "ap75": 0.0} for split in job.splits}
-    if trained.interrupted:
-        return None
-    seconds = time.perf_counter() - started
-    line = _line(job) | {"seconds": round(seconds, 1), "resumed": resume}
-    line["images_per_second"] = None if resume else round(config.steps * config.batch_size / seconds, 1)
-    kept = trained.log[:: max(1, len(trained.log) // 60)]
-    line["log"] = [{k: _short(v) for k, v in entry.items() if k != "lr"} for entry in kept]
-    names = trained.detector.class_names
-    for split in job.splits:
-        images = open_images(
-            config.data, split, image_size=config.image_size, class_names=names, on_error=config.on_error
-        )
-        line[split] = measure(trained.detector, images, replicates=split == "test", progress=progress)
-    if watch.told:
-        text = json.dumps({"key": job.key, "class_names": names, **watch.told})
-        write_whole(folder / "weights.json", lambda part: part.write_text(text, encoding="utf-8"))
+    if not resume and (folder / "model.safetensors").exists():
+        line, detector = known or _line(job), Detector.load(folder, pick_device(config.device))
+    else:
+        if not resume:  # killed before its first checkpoint
+            (folder / "log.jsonl").unlink(missing_ok=True)
+        dataset = open_images(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
+        watch = Watch(config.steps)
+        started = time.perf_counter()
+        try:
+            trained = train(config, dataset, resume=resume, progress=progress, on_step=watch)
+        except FloatingPointError as error:  # a result: this row does not train at this rate
+            return _line(job) | {"failed": str(error)} | {split: {"ap50": 0.0, "ap75": 0.0} for split in job.splits}
+        if trained.interrupted:
+            return None
+        seconds, detector = time.perf_counter() - started, trained.detector
+        line = _line(job) | {"seconds": round(seconds, 1), "resumed": resume}
+        line["images_per_second"] = None if resume else round(config.steps * config.batch_size / seconds, 1)
+        kept = trained.log[:: max(1, len(trained.log) // 60)]
+        line["log"] = [{k: _short(v) for k, v in entry.items() if k != "lr"} for entry in kept]
+        if watch.told:
+            text = json.dumps({"key": job.key, "class_names": detector.class_names, **watch.told})
+            write_whole(folder / "weights.json", lambda part: part.write_text(text, encoding="utf-8"))
+    names, size = detector.class_names, config.image_size
+    for split in [split for split in job.splits if split not in line]:
+        images = open_images(config.data, split, image_size=size, class_names=names, on_error=config.on_error)
+        line[split] = measure(detector, images, replicates=split == "test", progress=progress)
     return line
 
 
@@ -286,23 +303,25 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 
 def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric: str = "ap50") -> list[dict[str, Any]]:
-    """The rows of a table as far as they have run: mean over seeds, the interval of 95 % (images and seeds drawn
-    again), and the same of the difference to the table's last row, paired by image."""
+    """The rows of a table as far as they have run: mean over the `seeds` that have not `diverged`, the interval of 95 %
+    (images and seeds drawn again), and the same of the difference to `against`, the last row that has a mean, paired by
+    image. nan where all have diverged."""
     seeds = sorted({line["seed"] for line in lines})
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row, changes in TABLES[name].items():
-        each = [fitting(lines, base.with_options(**changes, seed=seed))[:1] for seed in seeds]
-        found[row] = [line for first in each for line in first if "replicates" in line.get("test", {})]
-    rows, last = [], None
-    for row in reversed(found):
-        if not found[row]:
-            continue
-        values = [line["test"][metric] for line in found[row]]
-        sampled = of_seeds(np.array([line["test"]["replicates"][metric] for line in found[row]]), seed=len(rows))
-        last = sampled if last is None else last
-        about = {"row": row, "seeds": len(values), metric: float(np.mean(values)), "interval": interval(sampled)}
-        about |= {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-        rows.append(about | {"difference": interval(sampled - last) if rows else None})
+    ended = [line for line in lines if "failed" in line or "replicates" in line.get("test", {})]
+    rows, last, nan = [], None, float("nan")
+    for row, changes in reversed(TABLES[name].items()):
+        found = [line for seed in seeds for line in fitting(ended, base.with_options(**changes, seed=seed))[:1]]
+        tested = [line["test"] for line in found if "failed" not in line]
+        about = {"row": row, "seeds": len(tested), "diverged": len(found) - len(tested)}
+        about |= {metric: nan, "interval": (nan, nan), "deviation": None, "difference": None, "against": None}
+        if tested:
+            values = [test[metric] for test in tested]
+            sampled = of_seeds(np.array([test["replicates"][metric] for test in tested]), seed=len(rows))
+            about |= {metric: float(np.mean(values)), "interval": interval(sampled)}
+            about |= {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+            about |= {"difference": interval(sampled - last[1]), "against": last[0]} if last else {}
+            last = last or (row, sampled)
+        rows += [about] if found else []
     return rows[::-1]
 
 

@@ -63,10 +63,14 @@ class Ablate:
             print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on test in %, 95 % interval")
             for row in table(name, lines, base, self.metric):
                 low, high = row["interval"]
-                text = f"  {row['row']:28} {100 * row[self.metric]:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
+                text = f"  {row['row']:28}"
+                if row["seeds"]:
+                    text += f" {100 * row[self.metric]:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
                 if row["difference"]:
-                    text += "  {:+.1f} to {:+.1f} against the last row".format(*(100 * x for x in row["difference"]))
-                print(f"{text}  ({row['seeds']} seeds)")
+                    ends = (100 * x for x in row["difference"])
+                    text += "  {:+.1f} to {:+.1f} against {}".format(*ends, f'"{row["against"]}"')
+                of = f"{row['diverged']} of {row['seeds'] + row['diverged']} diverged"
+                print(f"{text}  ({row['seeds']} seeds{', ' + of if row['diverged'] else ''})")
         if not whole:
             print(f"stopped; go on with: lapnet {shlex.join(given)}")
             return 130

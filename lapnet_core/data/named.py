@@ -19,6 +19,8 @@ SIZES_FROM = 20_000
 """At most about so many images give sizes for the anchors. More than VOC has."""
 SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
 """Pictures per split of the embedded scenes."""
+NAMED = {"scenes": tuple(SCENE_COUNTS), "voc": tuple(VOC_PARTS), "coco": ("train", "val", "test-dev")}
+"""The splits of data that is known by its name, whatever folder is called so."""
 
 
 @runtime_checkable
@@ -87,8 +89,7 @@ def open_dataset(
 
 def splits_of(name: str) -> tuple[str, ...]:
     """The splits that a data set has, as `open_dataset` takes them. DataError where there is no such data."""
-    fixed = {"scenes": tuple(SCENE_COUNTS), "voc": tuple(VOC_PARTS), "coco": ("train", "val", "test-dev")}
-    return fixed[name] if name in fixed else _own(name).splits
+    return NAMED[name] if name in NAMED else _own(name).splits
 
 
 def _own(name: str) -> OwnData:

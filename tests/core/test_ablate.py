@@ -15,7 +15,8 @@ from lapnet_core import ablate
 from lapnet_core.ablate import TABLES, Job, fitting, jobs, results, table
 from lapnet_core.checkpoint import run_folder
 from lapnet_core.cli import main
-from lapnet_core.config import TrainConfig, small_photos
+from lapnet_core.config import TrainConfig, preset_for, small_photos
+from lapnet_core.data import DataError
 from lapnet_core.evaluate import voc_map
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
 from lapnet_core.peers import METHODS
@@ -184,6 +185,129 @@ def test_a_training_that_diverges_is_a_line_not_an_end(tmp_path, monkeypatch):
     (line,) = results(tmp_path)
     assert line["failed"] == "step 2: the loss is inf"
     assert line["test"]["ap50"] == 0
+
+
+@pytest.mark.slow
+def test_a_row_of_two_tables_is_trained_once_and_measured_on_what_the_first_left_out(tmp_path, monkeypatch):
+    """`tune` looks at val only; the same training in another table needs test, too."""
+    trained, real = [], ablate.train
+    monkeypatch.setattr(ablate, "train", lambda config, *args, **kw: trained.append(1) or real(config, *args, **kw))
+    base = BASE.with_options(steps=1)
+    tune = [job for job in jobs(["tune"], base, 1, tmp_path) if job.row == "lapnet, lr 0.04"]
+    ams = [job for job in jobs(["ams"], base.with_options(lr=0.04), 1, tmp_path) if job.row == "none"]
+    assert tune[0].key == ams[0].key
+    run = functools.partial(ablate.ablate, out=tmp_path, open_images=open_images, progress=False, told=lambda _: None)
+    assert run(tune)
+    assert "test" not in results(tmp_path)[0]
+    assert run([*tune, *ams])
+    first, whole = results(tmp_path)
+    assert {name: whole[name] for name in first} == first
+    assert set(whole) - set(first) == {"test"}
+    assert [row["row"] for row in table("ams", results(tmp_path), base.with_options(lr=0.04))] == ["none"]
+    assert run([*tune, *ams])
+    assert len(results(tmp_path)) == 2
+    (tmp_path / "results.jsonl").unlink()  # the model alone is left
+    assert run(ams)
+    (again,) = results(tmp_path)
+    assert (again["val"], again["test"]) == (whole["val"], whole["test"])
+    assert len(trained) == 1
+
+
+def test_what_stands_in_the_way_of_a_training_is_told(tmp_path, monkeypatch):
+    """Only a claim of another process is passed over, not a run's folder that is taken."""
+
+    def refuse(*_, **__):
+        raise FileExistsError("the folder holds a training")
+
+    monkeypatch.setattr(ablate, "train", refuse)
+    queue = jobs(["2a"], BASE, 1, tmp_path)[:1]
+    with pytest.raises(FileExistsError, match="holds a training"):
+        ablate.ablate(queue, tmp_path, open_images=open_images, progress=False, told=lambda _: None)
+
+
+def test_a_split_that_is_missing_is_told_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr(ablate, "train", lambda *_, **__: pytest.fail("it trains"))
+    assert main(["ablate", "2a", "--data", "coco", "--out", str(tmp_path)]) == 1
+    assert "coco has no split test, which is needed; it has train, val, test-dev" in capsys.readouterr().err
+    queue = [jobs([name], BASE.with_options(data="coco"), 1, tmp_path)[0] for name in ("tune", "2a")]
+    with pytest.raises(DataError, match="no split test"):
+        ablate.ablate(queue, tmp_path, told=told.append)
+    assert told == []
+    for job in queue:  # what is done needs no data
+        ablate.append(tmp_path / "results.jsonl", ablate._line(job) | {split: {} for split in job.splits})
+    assert ablate.ablate(queue, tmp_path, told=told.append)
+
+
+def reached(job, ap50):
+    test = {"ap50": ap50, "ap75": ap50, "replicates": {"ap50": [ap50] * 4, "ap75": [ap50] * 4}}
+    return ablate._line(job) | {"val": {"ap50": ap50}, "test": test}
+
+
+def diverged(job):
+    return ablate._line(job) | {"failed": "step 2: the loss is inf", "val": {"ap50": 0.0}}
+
+
+def test_a_table_says_what_has_diverged_and_what_it_compares_with(tmp_path, capsys):
+    """The last row has diverged, another one seed of two: neither is passed over in silence."""
+    by_row = {}
+    base = preset_for("scenes")
+    for job in jobs(["2a"], base, 2, tmp_path):
+        by_row.setdefault(job.row, []).append(job)
+    lines = [reached(job, 0.5) for job in by_row["AO"]] + [reached(job, 0.25) for job in by_row["PONO"]]
+    lines += [reached(by_row["AO, AMS"][0], 0.75), diverged(by_row["AO, AMS"][1])]
+    lines += [diverged(job) for job in by_row["PONO, AMS"]]
+    rows = {row["row"]: row for row in table("2a", lines, base)}
+    assert list(rows) == list(TABLES["2a"])
+    assert [(row["seeds"], row["diverged"]) for row in rows.values()] == [(2, 0), (1, 1), (2, 0), (0, 2)]
+    assert [row["against"] for row in rows.values()] == ["PONO", "PONO", None, None]
+    assert rows["AO"]["difference"] == (0.25, 0.25)
+    assert rows["AO, AMS"]["ap50"] == 0.75
+    assert np.isnan([rows["PONO, AMS"]["ap50"], *rows["PONO, AMS"]["interval"]]).all()
+    for line in lines:
+        ablate.append(tmp_path / "results.jsonl", line)
+    assert main(["ablate", "2a", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+    ao, ao_ams, pono, pono_ams = capsys.readouterr().out.splitlines()[-4:]
+    assert ao.endswith('50.0  [50.0, 50.0]  +25.0 to +25.0 against "PONO"  (2 seeds)')
+    assert ao_ams.endswith('against "PONO"  (1 seeds, 1 of 2 diverged)')
+    assert pono.endswith("25.0  [25.0, 25.0]  (2 seeds)")
+    assert pono_ams.split() == ["PONO,", "AMS", "(0", "seeds,", "2", "of", "2", "diverged)"]
+
+
+def test_what_has_diverged_once_is_not_trained_again_for_another_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablate, "train", lambda *_, **__: pytest.fail("it trains"))
+    tune, ams = jobs(["tune"], BASE, 1, tmp_path), jobs(["ams"], BASE.with_options(lr=0.04), 1, tmp_path)
+    twice = [job for job in tune if job.key == ams[0].key]
+    ablate.append(tmp_path / "results.jsonl", diverged(twice[0]))
+    assert ablate.ablate(ams[:1], tmp_path, open_images=open_images, progress=False)
+    assert len(results(tmp_path)) == 1
+
+
+def test_data_is_told_apart_by_its_whole_path(tmp_path, monkeypatch):
+    """/a/cats/dataset is not /b/cells/dataset; a folder by a relative path is the same as by its whole one."""
+    cats, cells = tmp_path / "cats" / "dataset", tmp_path / "cells" / "dataset"
+    for folder in (cats, cells, tmp_path / "cats" / "scenes"):
+        folder.mkdir(parents=True)
+
+    def first(data):
+        return jobs(["2a"], BASE.with_options(data=str(data)), 1, tmp_path)[0]
+
+    ablate.append(tmp_path / "results.jsonl", reached(first(cats), 0.5))
+    assert ablate.done(first(cats), tmp_path)
+    assert not ablate.done(first(cells), tmp_path)
+    assert table("2a", results(tmp_path), BASE.with_options(data=str(cells))) == []
+    named = first("scenes")
+    monkeypatch.chdir(tmp_path / "cats")
+    assert ablate.done(first("dataset"), tmp_path)
+    assert (first("dataset").key, first("dataset").config) == (first(cats).key, first(cats).config)
+    assert table("2a", results(tmp_path), BASE.with_options(data="dataset"))[0]["ap50"] == 0.5
+    assert first("scenes") == named  # a folder that is called so is not what is opened
+    monkeypatch.chdir(tmp_path / "cells")
+    assert not ablate.done(first("dataset"), tmp_path)
+    record = reached(first(cats), 0.5) | {"config": {"steps": 3}}
+    assert fits(record, first(cats).config)  # wherever it lay
+    assert fits(record, first(cells).config)
+    assert not fits(record | {"data": "scenes"}, first(cells).config)
 
 
 def fits(line, config):
