@@ -149,7 +149,8 @@ def stop_signal() -> Iterator[Callable[[torch.device | None], bool]]:
         return bool(flag)
 
     main = threading.current_thread() is threading.main_thread()
-    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # by nohup SIGHUP is not
+    # nohup has a closed terminal ignored; Ctrl-C is so in each script's background, where it is sent on purpose
+    heard = [n for n in STOPPING if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, note) for number in heard} if main else {}
     try:
         yield stopped
