@@ -177,8 +177,8 @@ for metric, title in study.METRICS.items():
 
 # %% [markdown]
 # **Notice** that a front is a statistic, too. A point that is on it in half of the draws was lucky with its
-# photographs. And another *seed* is not even in this: every network was trained once. Notebook 09 has two or three seeds
-# of each, at 192 px; where the two disagree, believe 09.
+# photographs. And another *seed* is not even in this: every network was trained once. Notebook 09 has three seeds of
+# most of them, at 192 px; where the two disagree, believe 09.
 #
 # ### Other images
 #
@@ -194,7 +194,8 @@ for metric, title in study.METRICS.items():
 figures.plane(cells, title="blood cells")
 
 # %% [markdown]
-# BLOODNOTICE
+# **Notice** that the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed and
+# rates that were chosen elsewhere, and RetinaNet has hardly begun to learn.
 #
 # ## 4. What a clock says
 #
@@ -429,7 +430,8 @@ check("budget", choice, points=points, budget=budget)
 #
 # ## Summary
 #
-# - **A front belongs to a metric, a machine and a batch size.** Change one of them, and other detectors are on it.
+# - **A front belongs to images, a metric, a machine and a batch size.** Change one of them, and other detectors are on
+#   it.
 # - **It is a statistic**: ask in how many draws a point is on it.
 # - **Latency is not throughput, and multiplications are not time.** What comes after the last layer counts, too.
 # - **Take turns**, and compare within a turn.

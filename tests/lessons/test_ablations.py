@@ -52,6 +52,18 @@ def test_the_recorded_runs_are_whole() -> None:
         assert line["log"][-1]["step"] <= line["config"]["steps"]
 
 
+def test_the_runs_on_blood_cells_are_whole_and_in_the_order_of_the_paper() -> None:
+    lines = study.runs(study.BLOOD)
+    assert {line["data"] for line in lines} == {"bccd"}
+    assert {line["test"]["images"] for line in lines} == {72}
+    found = study.blood("2a")
+    assert [row.seeds for row in found.values()] == [(0, 1, 2)] * 4
+    assert found["PONO"].class_names == ("Platelets", "RBC", "WBC")
+    order = ["PONO, AMS", "PONO", "AO", "AO, AMS"]
+    for seed in range(3):
+        assert sorted(found, key=lambda name: -found[name].values()[seed]) == order
+
+
 @pytest.mark.parametrize("name", ["2a", "2b", "ams"])
 def test_rows_are_found_as_by_a_loop(name: str) -> None:
     found = study.table(name)
@@ -179,13 +191,17 @@ def test_the_record_is_what_the_runs_say() -> None:
 @pytest.mark.slow
 def test_the_closing_table_has_a_verdict_for_each_claim() -> None:
     table = records.load("ablations")[1]["verdicts"]
-    wanted = [claim for claim, _, name, _ in stated.claims() if name in stated.differences("ap50", stated.rows())]
+    known = {*stated.differences("ap50", stated.rows())}
+    known |= {stated.CELLS + name for name in stated.differences("ap50", stated.blood_rows())}
+    wanted = [claim for claim, _, name, _ in stated.claims() if name in known]
     assert [row[0] for row in table[1:]] == wanted
     said = {row[0]: row[3] for row in table[1:]}
     assert {word.split(":")[0] for word in said.values()} <= {"reproduced", "refuted", "undecided here"}
     assert said["PONO is above AO (2a)"] == "reproduced"
     assert said["AMS gains with PONO (2a)"] == "refuted"
     assert said["but not at AP50 (3)"] == "reproduced", "the paper itself has YOLOv3 above"
+    assert said["PONO is above AO, on blood cells"] == "undecided here"
+    assert said["the same at AP75"] == "reproduced"
 
 
 def test_a_peer_that_was_not_tuned_gets_no_verdict() -> None:
@@ -292,6 +308,11 @@ def test_the_panel_says_where_it_shows_something_else() -> None:
     assert panel.numbers.rows["PONO"].mean(objects="sheep") == pytest.approx(
         np.mean([line["test"]["per_class"]["sheep"] for line in panel.numbers.rows["PONO"].runs])
     )
+    panel.controls["table"].value = "2a on blood cells"
+    assert panel.error == ""
+    assert "(sheep: not in these images; this is all objects.)" in panel.describe(panel.numbers)
+    panel.controls["objects"].value = "Platelets"
+    assert "AP75 was measured" in panel.describe(panel.numbers)
 
 
 # Exercises

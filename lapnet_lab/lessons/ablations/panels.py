@@ -37,8 +37,7 @@ def tables() -> dict[str, Mapping[str, Row]]:
         "2b: balance": study.table("2b"),
         "rules of AMS": study.table("ams"),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
-        "blood cells, 2a": study.blood("2a"),
-        "blood cells, 2b": study.blood("2b"),
+        "2a on blood cells": study.blood("2a"),
         "LapNet and the peers": study.peers(),
     }
 
