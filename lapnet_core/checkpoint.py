@@ -11,13 +11,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lapnet_core.config import TrainConfig
-from lapnet_core.files import alive, not_finite, write_whole
+from lapnet_core.files import alive, not_finite, write_new, write_whole
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
@@ -65,10 +66,10 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
             lock.unlink(missing_ok=True)  # of a process that was killed
     _HELD.add(lock.resolve())
     try:
-        for partial in folder.glob(".*.partial"):  # of a killed process, since nobody else writes here now
-            partial.unlink(missing_ok=True)
+        for left in folder.glob(".*.partial"):  # of a killed process, since nobody else writes here now
+            left.unlink(missing_ok=True)
         if found == [LOG] and not resume:  # it failed before its first checkpoint: there is nothing to go on with
-            os.replace(folder / LOG, folder / f"failed-{LOG}")
+            write_new(folder / f"failed-{LOG}", partial(os.replace, folder / LOG))
         yield
     finally:
         _HELD.discard(lock.resolve())
