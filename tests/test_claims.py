@@ -90,7 +90,7 @@ ONE = "pono-over-ao"
         ("{ablations.pono_over_ao_75.low}", "-1.3", "'saw' states [-1.3,, which no record holds"),
         ('quote = "PONO', 'quote = "' + "word " * 12 + "PONO", "a quote has one to 12 words"),
         ('quote = "PONO is a better criterion"', 'quote = ""', "a quote has one to 12 words"),
-        ("of AP75.", "of AP75", "ends with a full stop"),
+        ("blood_pono_over_ao.high}].", "blood_pono_over_ao.high}]", "ends with a full stop"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_the_claim(copy: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
