@@ -333,7 +333,7 @@ for metric in ("ap50", "ap75"):
 figures.two_metrics(cells, "table 2a on blood cells")
 
 # %% [markdown]
-# **Notice** that the paper's order is back, with every seed: the complete method is on top, and at AP75 **AMS
+# **Notice** that the paper's order is back at AP50, with every seed: the complete method is on top, and at AP75 **AMS
 # gains**. More epochs, another backbone, larger objects: which of these it is, this does not tell.
 #
 # ## 5. Who loses?
@@ -429,7 +429,7 @@ figures.two_metrics(peers)
 # - **At AP50 LapNet does not win.** The YOLOv3-style detector is above it; SSD, Faster R-CNN and FCOS cannot be told apart
 #   from it.
 # - **At AP75 it is above each of them but FCOS**, with which it is level; Faster R-CNN falls from the second place to
-#   next to last.
+#   the last.
 # - **RetinaNet is far behind**, with any rate: its focal loss starts slowly.
 #
 # The paper's table 3 (COCO) has the same pattern: YOLOv3-608 is above LapNet-608 at

@@ -194,11 +194,7 @@ def two_metrics(rows: Mapping[str, Row], title: str = "LapNet and the peers") ->
     text = "\n".join(
         f"{row.name:{COLUMN}}AP50 {100 * row.mean():5.1f}, AP75 {100 * row.mean('ap75'):5.1f}" for row in found
     )
-    figure = chart(
-        traces, title=title, x="AP50 on test, %", y="AP75 on test, %", height=420,
-        xaxis_rangemode="tozero", yaxis_rangemode="tozero",
-    )  # fmt: skip
-    return Chart(figure, text)
+    return Chart(chart(traces, title=title, x="AP50 on test, %", y="AP75 on test, %", height=420), text)
 
 
 def learning_rates(tried: Mapping[str, Sequence[Try]]) -> Chart:
