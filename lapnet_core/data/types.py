@@ -65,14 +65,8 @@ class Skipped:
 class SkipReport:
     """What a data set left out or changed, counted by kind.
 
-    Kinds: "image" (a whole image left out), "object" (one object left out, its image stays), "lost" (an object whose
-    image is left out), and under either policy "other" (an object of a class that was not asked for), "clipped" (a box
-    that reached beyond its image and was cut at the border), "truncated" (a JPEG that ends a little too early, used as
-    far as it goes), "turned" (an image taken upright, as EXIF says, though nothing tells whether it was annotated so),
-    "unlabelled" (an image of YOLO without a label file: without objects), "unsized" (an annotation without the size
-    that its format has), "outline" (a polygon or what else is no upright box, of LabelMe or CVAT) and "line" (what has
-    no box at all there). What is in use, "object", "lost", "other" and "line" add up to all objects of the files that
-    could be read.
+    The kinds are those of TOLD. "image", "object" and "lost" come of faults; the others are no error under either
+    policy. What is in use, "object", "lost", "other" and "line" add up to all objects of the files that could be read.
 
     Args:
         on_error: "raise" makes `fault` raise at once, "skip" makes it count.
