@@ -73,7 +73,7 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
         return None
     below = (place / name for place, files in folders_below(folder) for name in files)
     listed = [file for file in below if file.name in CLASS_FILES or file.name.endswith(".names")]
-    # a blank line counts, but at the end
+    # blank lines count, but at the end: to leave one out would give all later classes another name
     listings = {file: read_text(file, "these class names").rstrip().splitlines() for file in listed}
     listings = {file: [name.strip() for name in names] for file, names in listings.items()}
     if not listings:
@@ -83,6 +83,10 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
         )
     file, names = max(listings.items(), key=lambda listing: len(listing[1]))
     for other, called in listings.items():
+        if "" in called:
+            raise DataError(
+                f"{other}: line {called.index('') + 1} is blank, and so a class without a name: give it one"
+            )
         if called != names[: len(called)]:  # LabelImg writes one for each folder
             raise DataError(f"{other} and {file} call the same numbers by different classes: make them agree")
     return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})}, tuple(notes))

@@ -808,7 +808,7 @@ def test_the_subsets_of_cvat_are_splits(tmp_path):
 def test_a_blank_line_among_class_names_moves_no_class(tmp_path):
     yolo_flat(tmp_path)
     (tmp_path / "classes.txt").write_text("cat\n\ndog\nno\n")
-    with pytest.raises(DataError, match=r"classes\.txt: `names` must be a list of different class names"):
+    with pytest.raises(DataError, match=r"classes\.txt: line 2 is blank, and so a class without a name"):
         open_dataset(str(tmp_path), "train")
     (tmp_path / "classes.txt").write_text("cat\ndog \nno\n\n \n")
     assert open_dataset(str(tmp_path), "train").class_names == CLASSES
