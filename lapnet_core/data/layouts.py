@@ -2,6 +2,7 @@
 `csv_tables`."""
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -62,27 +63,27 @@ def voc_without_lists(folder: Path) -> Layout | None:
     """XML files anywhere, beside the images or in folders of their own; perhaps below train, valid and test."""
     pictures: dict[str, list[Path]] = defaultdict(list)
     annotations: list[Path] = []
+    splits: dict[Path, str] = {}  # of each folder
     for place, files in folders_below(folder):
+        splits[place] = split_of(place.relative_to(folder))
         annotations += [place / file for file in files if file.endswith(".xml")]
         for file in files:
-            if Path(file).suffix.lower() in ANY_IMAGE:
-                pictures[file].append(place / file)
-                pictures[Path(file).stem].append(place / file)
+            stem, suffix = os.path.splitext(file)
+            for name in (file, stem) if suffix.lower() in ANY_IMAGE else ():
+                pictures[name].append(place / file)
     if not annotations or not pictures:
         return None
-    found = {xml: _image_of(xml, pictures, folder) for xml in annotations}
+    found = {xml: _image_of(xml, pictures, splits) for xml in annotations}
     # one that has no image is missed where the images of its neighbours are
     usual = {xml.parent: images[0].parent for xml, images in found.items() if images}
     parts: dict[str, Any] = {}
     for xml, images in found.items():
         place = images[0].parent if images else usual.get(xml.parent, xml.parent)
-        split = split_of(xml.parent.relative_to(folder))
-        split = split_of(place.relative_to(folder)) if split == "all" else split
+        split = splits[place] if splits[xml.parent] == "all" else splits[xml.parent]
         parts.setdefault(split, {}).setdefault((xml.parent, place), []).append(xml.stem)
     notes: list[str] = []
     if outside := outside_of(parts):
-        count = sum(map(len, outside.values()))
-        notes.append(f"{count} XML files in the folder of no split are left out")
+        notes.append(f"{sum(map(len, outside.values()))} XML files in the folder of no split are left out")
     if alike := [images for images in found.values() if len(images) > 1]:
         several = f"{alike[0][0].relative_to(folder)} and {alike[0][1].relative_to(folder)}"
         notes.append(f"{len(alike)} XML files may be of several images, such as {several}: the first is taken")
@@ -93,14 +94,13 @@ def voc_without_lists(folder: Path) -> Layout | None:
     return Layout("VOC", {split: list(pairs.items()) for split, pairs in parts.items()}, notes=tuple(notes))
 
 
-def _image_of(xml: Path, pictures: Mapping[str, Sequence[Path]], folder: Path) -> list[Path]:
+def _image_of(xml: Path, pictures: Mapping[str, Sequence[Path]], splits: Mapping[Path, str]) -> list[Path]:
     """The image of an XML file, called like it or as its <filename> says, in no folder of another split. Of several the
     one that <filename> and <folder> name, or whose folders are called alike; more than one where nothing tells."""
-    split = split_of(xml.parent.relative_to(folder))
+    split = splits[xml.parent]
 
     def called(name: str) -> list[Path]:
-        of = {image: split_of(image.parent.relative_to(folder)) for image in pictures.get(name, ())}
-        return [image for image in of if "all" in (split, of[image]) or of[image] == split]
+        return [image for image in pictures.get(name, ()) if split == "all" or splits[image.parent] in (split, "all")]
 
     found = called(xml.stem)
     if len(found) == 1:
