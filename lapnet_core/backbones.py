@@ -13,8 +13,10 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lapnet_core.data.transforms import MEAN, STD
@@ -139,13 +141,44 @@ class Backbone(nn.Module):
 
 
 def _depthwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A depthwise convolution that learns, in float32 also under autocast on a processor: in bfloat16 the gradient of
-    its 5 x 5 weights takes oneDNN (3.12) longer than all the rest of a step takes."""
+    """A depthwise convolution, also where it learns under autocast on a processor. For some gradients in bfloat16
+    oneDNN (3.12) takes longer than for the rest of a step: with a stride it stays float32, and wide ones take
+    `_WideDepthwise`."""
     learns = torch.is_grad_enabled() and conv.weight.requires_grad
-    if learns and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
+    if not (learns and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+        return type(conv).forward(conv, x)
+    plain = type(conv) is nn.Conv2d and conv.stride == conv.dilation == (1, 1) and conv.bias is None
+    with torch.autocast("cpu", enabled=False):
+        if not plain or conv.out_channels > conv.groups or isinstance(conv.padding, str):
             return type(conv).forward(conv, x.float())
-    return type(conv).forward(conv, x)
+        x, weight = x.to(torch.bfloat16), conv.weight.to(torch.bfloat16)
+        if max(conv.kernel_size) <= 3:
+            return F.conv2d(x, weight, padding=conv.padding, groups=conv.groups)
+        return _WideDepthwise.apply(x, weight, conv.padding)  # pyright: ignore[reportReturnType]
+
+
+class _WideDepthwise(torch.autograd.Function):
+    """A depthwise convolution with stride 1. Its gradients are depthwise convolutions, too: by its input, of what comes
+    back with the weights turned round; by its weights, of each image's channels with what comes back for them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.padding = padding
+        return F.conv2d(x, weight, padding=padding, groups=len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        images, channels = x.shape[:2]
+        kernel = weight.shape[2:]
+        outside = [size - 1 - pad for size, pad in zip(kernel, ctx.padding, strict=True)]
+        by_input = F.conv2d(grad, weight.flip(2, 3), padding=outside, groups=channels)
+        each = images * channels
+        maps, back = x.reshape(1, each, *x.shape[2:]), grad.reshape(each, 1, *grad.shape[2:])
+        by_image = F.conv2d(maps, back, padding=ctx.padding, groups=each).view(images, channels, 1, *kernel)
+        return by_input, by_image.sum(0), None
 
 
 def _first_stages(encoder: nn.Module, count: int) -> list[nn.Parameter]:

@@ -176,6 +176,14 @@ def _kept(path: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
+def began_with(folder: Path) -> dict[str, Any]:
+    """The config that the log of a run names, as JSON has it; empty where there is none that can be read."""
+    try:
+        return dict(json.loads((folder / LOG).read_text(encoding="utf-8").split("\n", 1)[0])["config"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
 def write_beside(folder: Path, files: dict[str, Any], fresh: bool) -> None:
     """Write what a method wants to have in the run folder, `Method.files`.
 

@@ -14,8 +14,9 @@ from PIL import Image
 from toys import voc_folder
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
+from lapnet_core.checkpoint import began_with
 from lapnet_core.cli import doctor, main
-from lapnet_core.cli.train import bfloat16_hint
+from lapnet_core.cli.train import with_bfloat16
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import named
 from lapnet_core.detector import Detector
@@ -208,22 +209,49 @@ def test_the_whole_chain_on_coco(real_data, tmp_path, monkeypatch, capsys):
     assert "COCO" in capsys.readouterr().out
 
 
-def test_bfloat16_is_named_where_the_processor_has_it(monkeypatch):
-    long = TrainConfig(steps=2000, device="cpu")
-    for names in (["_is_avx512_bf16_supported"], ["_is_amx_tile_supported"], []):
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-            monkeypatch.setattr(torch.cpu, name, lambda has=name in names: has, raising=False)
-        assert ("--amp" in bfloat16_hint(long)) == bool(names)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
-    assert bfloat16_hint(long)
-    for other in ({"amp": True}, {"steps": 999}, {"device": "cuda"}, {"device": "cuda:1"}):
-        assert not bfloat16_hint(replace(long, **other))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert not bfloat16_hint(replace(long, device="auto"))
+def processor_with(monkeypatch, names, gain=1.5):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda has=name in names: has, raising=False)
+    monkeypatch.setattr("lapnet_core.timing.bfloat16_gain", lambda config, num_classes, repeats: gain)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert bfloat16_hint(replace(long, device="auto"))
-    monkeypatch.setenv("RANK", "1")
-    assert not bfloat16_hint(long)
+
+
+def test_bfloat16_is_taken_where_it_pays(monkeypatch):
+    long = TrainConfig(steps=2000)
+    for names in (["_is_avx512_bf16_supported"], ["_is_amx_tile_supported"], []):
+        processor_with(monkeypatch, names)
+        config, said = with_bfloat16(long)
+        assert config == replace(long, amp=bool(names))
+        assert ("1.5 times as fast" in said) == ("--no-amp" in said) == bool(names)
+    processor_with(monkeypatch, ["_is_amx_tile_supported"])
+    for other in ({"amp": True}, {"steps": 999}, {"device": "cuda"}, {"device": "cuda:1"}, {"method": "fcos"}):
+        assert with_bfloat16(replace(long, **other)) == (replace(long, **other), "")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert with_bfloat16(long) == (long, "")
+    monkeypatch.delenv("WORLD_SIZE")
+    processor_with(monkeypatch, ["_is_amx_tile_supported"], gain=1.1)
+    assert with_bfloat16(long) == (long, "")
+    processor_with(monkeypatch, ["_is_amx_tile_supported"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert with_bfloat16(long) == (long, "")
+
+
+def test_a_training_goes_on_as_it_began(monkeypatch, tmp_path, capsys):
+    """In bfloat16 or not, whatever this machine is good at now."""
+    monkeypatch.setattr("lapnet_core.cli.train.LONG", 2)
+    args = ["train", "--steps", "2", "--batch-size", "2", "--image-size", "64", "64", "--out"]
+    ran = {}
+    for name, gain, more in (("half", 1.5, []), ("plain", 1.5, ["--no-amp"]), ("slow", 1.0, [])):
+        processor_with(monkeypatch, ["_is_amx_tile_supported"], gain)
+        assert main([*args, str(tmp_path / name), *more]) == 0
+        ran[name] = began_with(tmp_path / name)["amp"]
+        assert ("in bfloat16, 1.5 times" in capsys.readouterr().out) == ran[name]
+        processor_with(monkeypatch, [] if ran[name] else ["_is_amx_tile_supported"])
+        assert main([*args, str(tmp_path / name), *more, "--resume"]) == 0
+        assert began_with(tmp_path / name)["amp"] == ran[name]
+    assert ran == {"half": True, "plain": False, "slow": False}
+    assert main([*args, str(tmp_path / "half"), "--no-amp", "--resume"]) == 1
+    assert "another amp (True, not False)" in capsys.readouterr().err
 
 
 def test_a_full_memory_is_told_in_a_line(tmp_path, monkeypatch, capsys):

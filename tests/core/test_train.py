@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import TINY, Squares
 
 from lapnet_core.anchors import AnchorFile
-from lapnet_core.backbones import Backbone
+from lapnet_core.backbones import Backbone, _WideDepthwise
 from lapnet_core.config import PRESETS, TrainConfig, preset_for
 from lapnet_core.data import DataError, Skipped
 from lapnet_core.detector import Detector, note_of
@@ -350,8 +352,8 @@ def test_two_processes_train_by_torchrun(tmp_path):
 
 
 @pytest.mark.parametrize("frozen", [0, 2])
-def test_depthwise_convolutions_that_learn_are_float32_under_autocast(frozen):
-    """On a processor their gradient in bfloat16 would take most of a step."""
+def test_depthwise_convolutions_with_a_stride_that_learn_are_float32_under_autocast(frozen):
+    """On a processor their gradients in bfloat16 would take most of a step."""
     network = Backbone("tf_efficientnet_lite0", frozen=frozen).train()
     seen = {}
     for name, conv in network.encoder.named_modules():
@@ -363,13 +365,35 @@ def test_depthwise_convolutions_that_learn_are_float32_under_autocast(frozen):
     assert all(torch.equal(a, b) for a, b in zip(copied(images), plain, strict=True))
     with torch.autocast("cpu", torch.bfloat16):
         half = network(images)
-    for conv, dtype in seen.values():
-        float32 = conv.groups > 1 and conv.weight.requires_grad
-        assert dtype == (torch.float32 if float32 else torch.bfloat16)
-    assert {dtype for _, dtype in seen.values()} == {torch.float32, torch.bfloat16}
-    assert len({conv.groups > 1 and conv.weight.requires_grad for conv, _ in seen.values()}) == 2
+    held = [conv.groups > 1 and conv.weight.requires_grad and conv.stride != (1, 1) for conv, _ in seen.values()]
+    assert [dtype for _, dtype in seen.values()] == [torch.float32 if x else torch.bfloat16 for x in held]
+    assert any(held)
     for a, b in zip(plain, half, strict=True):
         assert (a - b).norm() < 0.05 * a.norm()
+    sum(level.float().square().mean() for level in half).backward()
+    by_half = [p.grad for p in network.parameters() if p.requires_grad]
+    sum(level.square().mean() for level in copied(images)).backward()
+    for grad, plain_grad in zip(by_half, (p.grad for p in copied.parameters() if p.requires_grad), strict=True):
+        assert (grad - plain_grad).norm() <= 0.3 * plain_grad.norm() + 1e-6  # rounding; a wrong one is at 1 or more
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         network(images)
     assert {dtype for _, dtype in seen.values()} == {torch.bfloat16}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    images=st.integers(1, 3), channels=st.integers(1, 4), size=st.tuples(st.integers(5, 9), st.integers(5, 9)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)), data=st.data(),
+)  # fmt: skip
+def test_the_gradients_of_a_wide_depthwise_convolution_are_those_of_autograd(images, channels, size, kernel, data):
+    padding = tuple(data.draw(st.integers(0, side - 1)) for side in kernel)
+    draw = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    x = torch.randn(images, channels, *size, dtype=torch.float64, generator=draw).requires_grad_()
+    weight = torch.randn(channels, 1, *kernel, dtype=torch.float64, generator=draw).requires_grad_()
+    theirs = torch.nn.functional.conv2d(x, weight, padding=padding, groups=channels)
+    ours = _WideDepthwise.apply(x, weight, padding)
+    assert torch.equal(ours, theirs)
+    back = torch.randn(theirs.shape, dtype=torch.float64, generator=draw)
+    pairs = [torch.autograd.grad(out, (x, weight), back) for out in (ours, theirs)]
+    for one, other in zip(*pairs, strict=True):
+        torch.testing.assert_close(one, other)
