@@ -219,7 +219,7 @@ BUDGETS = {
     "the method and its training": 4180,
     "data": 3110,
     "cli": 1225,
-    "peers": 650,
+    "peers": 685,
     "deploy": 1200,
     "bench": 800,
 }

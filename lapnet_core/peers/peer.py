@@ -77,7 +77,7 @@ class Peer(Method):
     ) -> None:  # fmt: skip
         super().__init__()
         self.num_classes = num_classes
-        self.form = {"num_classes": num_classes, "backbone": backbone, "frozen": frozen, "width": width}
+        self.form: dict[str, Any] = {"num_classes": num_classes, "backbone": backbone, "frozen": frozen, "width": width}
         self.told: dict[str, Tensor] = {}
         """Losses of the last batch, without gradient."""
 

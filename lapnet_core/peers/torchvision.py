@@ -2,9 +2,9 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from torchvision.models.detection.ssd import SSD, SSDHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from lapnet_core.backbones import STRIDES, Backbone
+from lapnet_core.config import TrainConfig
+from lapnet_core.data.named import Images
 from lapnet_core.data.types import Detection
 from lapnet_core.peers.peer import PYRAMID_WIDTH, Peer, Pyramid
 
@@ -148,6 +150,34 @@ class FCOSMethod(TorchvisionMethod):
         return model
 
 
+class DefaultBoxes(DefaultBoxGenerator):
+    """The library's default boxes at the size that is trained at, and the same in pixels at any other.
+
+    The library's are shares of the image: in a larger one they grow, while a cell of the network still sees what it
+    saw in training, so that it puts the same offsets to other boxes, and next to no box fits.
+    """
+
+    trained: tuple[int, int] | None = None
+    """(height, width) in pixels; None leaves the boxes as shares of the image, as version 0.1 had them."""
+
+    def _grid_default_boxes(self, grid_sizes: Any, image_size: Any, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Of every cell of every level (cx, cy, w, h), as shares of `image_size` (height, width)."""
+        if self.trained is None:
+            return super()._grid_default_boxes(grid_sizes, image_size, dtype)
+        levels = []
+        share = [trained / now for trained, now in zip(self.trained, image_size, strict=True)]
+        for k, (stride, grid) in enumerate(zip(LEVELS, grid_sizes, strict=True)):
+            # The trained size has a cell for each whole or begun stride; the library spreads them evenly.
+            y, x = (
+                (torch.arange(cells) + 0.5) / math.ceil(trained / stride) * part
+                for cells, trained, part in zip(grid, self.trained, share, strict=True)
+            )
+            sides = self._wh_pairs[k].clamp(0, 1) * torch.tensor(share[::-1])
+            centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(-1, 1, 2).expand(-1, len(sides), -1)
+            levels.append(torch.cat((centres, sides.expand_as(centres)), -1).view(-1, 4))
+        return torch.cat(levels).to(dtype)
+
+
 class SSDMethod(TorchvisionMethod):
     """SSD (Liu et al., 2016): default boxes, IoU .5, cross entropy with three hard negatives to a positive, smooth L1.
 
@@ -162,10 +192,25 @@ class SSDMethod(TorchvisionMethod):
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         # Sides as shares of the image: SSD300's, for five levels. At 192 px they are 1.7 to 2 strides at P3 and P4,
         # at 320 px about 3, as they are in SSD300.
-        boxes = DefaultBoxGenerator([[2], [2, 3], [2, 3], [2, 3], [2]], scales=[0.07, 0.15, 0.33, 0.55, 0.8, 1.05])
+        boxes = DefaultBoxes([[2], [2, 3], [2, 3], [2, 3], [2]], scales=[0.07, 0.15, 0.33, 0.55, 0.8, 1.05])
         maps = [pyramid.out_channels] * len(LEVELS)
         head = SSDHead(maps, boxes.num_anchors_per_location(), num_classes + 1)
         return SSD(pyramid, boxes, (1, 1), num_classes + 1, head=head)  # the size is for the transform alone
+
+    @classmethod
+    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "SSDMethod":
+        return cast("SSDMethod", super().create(config, dataset, progress)).trained_at(config.image_size)
+
+    @classmethod
+    def restore(cls, about: dict[str, Any]) -> "SSDMethod":
+        return cast("SSDMethod", super().restore(about)).trained_at(about.get("image_size"))
+
+    def trained_at(self, size: Sequence[int] | None) -> "SSDMethod":
+        """Its default boxes have the places and sides, in pixels, that they have in an image of `size`."""
+        if size is not None:
+            height, width = size
+            self.form["image_size"] = self.model.anchor_generator.trained = (height, width)
+        return self
 
 
 class FasterRCNNMethod(TorchvisionMethod):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.ops import box_iou
 from toys import Squares
 
@@ -17,6 +18,7 @@ from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
 from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import METHODS, method_class
+from lapnet_core.peers.torchvision import LEVELS, DefaultBoxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import make_optimizer, train_step
 from lapnet_core.train import train
@@ -341,3 +343,39 @@ def test_the_commands_work_with_the_peer(tmp_path, capsys):
     assert (out / "a.jpg").exists()
     assert main(["train", *flags, "--log-every", "1", "--out", str(run), "--resume"]) == 0
     assert "trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [(192, 192), (64, 96), (160, 224), (300, 520)])
+def test_default_boxes_are_the_librarys_at_the_trained_size(size):
+    ratios, scales = [[2], [2, 3], [2, 3], [2, 3], [2]], [0.07, 0.15, 0.33, 0.55, 0.8, 1.05]
+    ours, theirs = DefaultBoxes(ratios, scales=scales), DefaultBoxGenerator(ratios, scales=scales)
+    grids = [[-(-side // stride) for side in size] for stride in LEVELS]
+    assert torch.equal(ours._grid_default_boxes(grids, size), theirs._grid_default_boxes(grids, size))
+    ours.trained = size
+    torch.testing.assert_close(ours._grid_default_boxes(grids, size), theirs._grid_default_boxes(grids, size))
+
+
+def test_default_boxes_stay_as_they_are_in_pixels():
+    """A cell has the boxes that it had in training: the same sides, at the same distance from the corner."""
+    boxes = DefaultBoxes([[2]] * 5, scales=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    boxes.trained, large = (64, 96), (128, 320)
+    found = {}
+    for size in (boxes.trained, large):
+        grids = [[-(-side // stride) for side in size] for stride in LEVELS]
+        pixels = boxes._grid_default_boxes(grids, size) * torch.tensor([size[1], size[0]] * 2)
+        ends = [4 * sum(h * w for h, w in grids[: k + 1]) for k in range(5)]
+        levels = [part.view(*grid, 4, 4) for part, grid in zip(pixels.tensor_split(ends[:-1]), grids, strict=True)]
+        found[size] = levels
+    for small, wide in zip(found[boxes.trained], found[large], strict=True):
+        torch.testing.assert_close(wide[: small.shape[0], : small.shape[1]], small)
+        assert (wide[..., 2:] == wide[0, 0, :, 2:]).all()
+
+
+def test_ssd_remembers_the_size_that_it_was_trained_at(tmp_path):
+    config = replace(CONFIG, method="ssd")
+    method = fresh(config)
+    Detector(method, SCENE_CLASSES, SIZE).save(tmp_path / "ssd.safetensors")
+    loaded = Detector.load(tmp_path / "ssd.safetensors").method
+    assert loaded.model.anchor_generator.trained == method.model.anchor_generator.trained == SIZE
+    old = {name: value for name, value in method.about().items() if name != "image_size"}
+    assert method_class("ssd").restore(old).model.anchor_generator.trained is None
