@@ -189,7 +189,7 @@ class Predict:
                 videos.append((given, Path(re.sub(r"\W+", "-", given))))
             elif path.is_dir():
                 # What an earlier run wrote into a folder within this one is no photograph.
-                ours = self.out.resolve() if self.out.resolve() != path.resolve() else None
+                ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
                 for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
                     known = file.suffix.lower() in ANY_IMAGE and ours not in file.resolve().parents
                     if known and not file.is_dir() and not is_video(str(file)):

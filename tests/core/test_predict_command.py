@@ -447,6 +447,13 @@ class TestPictures:
         predict(model, folder, "--no-pictures", out=folder / "flat")
         assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
 
+    @pytest.mark.parametrize("above", ["photos", "."])
+    def test_the_output_may_lie_above_the_pictures(self, model, folder, tmp_path, above):
+        """All were taken for the output of an earlier run: no image was found, or only those of other inputs."""
+        folder = (folder / "more").rename(folder / "b")
+        predict(model, folder, "--score-threshold", "0.005", out=tmp_path / above)
+        assert {r["file"] for r in detections(tmp_path / above)} == {str(folder / "a.jpg"), str(folder / "e.webp")}
+
     def test_a_photograph_that_is_not_read_is_not_passed_over(self, model, folder, tmp_path, capsys):
         (folder / "b2.jpg").rename(folder / "IMG_1.HEIC")
         noise(0, (50, 50)).save(folder / "scan.tif")
