@@ -178,6 +178,14 @@ class TestVideo:
             assert 15 < len(images) < 40
             assert f"0 detections in {len(images)} images" in said
 
+    def test_one_that_begins_late_is_whole(self, model, tmp_path, capsys):
+        """Matroska says when it ends: one cut out of a longer one was said to lack all that was before it."""
+        film(tmp_path / "a.mkv", 10, kind="matroska", seconds=[5 + n / 10 for n in range(10)])
+        predict(model, tmp_path / "a.mkv", "--score-threshold", "1", out=tmp_path / "out")
+        said = capsys.readouterr().out
+        assert "0 detections in 10 images" in said
+        assert "too early" not in said
+
     def test_a_damaged_part_is_passed_over(self, model, tmp_path, capsys):
         path = tmp_path / "a.mp4"
         film(path, 50, picture=noise)
@@ -446,6 +454,21 @@ class TestPictures:
             assert texts | {f"{labels}/classes.txt"} == {name for name in files if name.startswith(f"{labels}/")}
         predict(model, folder, "--no-pictures", out=folder / "flat")
         assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
+
+    def test_what_is_given_twice_is_looked_at_once(self, model, folder, tmp_path, monkeypatch):
+        """Its detections were there twice."""
+        monkeypatch.chdir(folder)
+        inputs = (
+            "a.jpg",
+            folder / "more",
+            "more/a.jpg",
+            "./a.jpg",
+            folder / "a.jpg",
+            *[film(tmp_path / "v.mp4", 1)] * 2,
+        )
+        predict(model, *inputs, "--score-threshold", "0.005", "--format", "json", "coco", out="out")
+        images = detections("out", "coco_images.json")["images"]
+        assert [one["file_name"] for one in images] == ["a.jpg", "a.jpg", "e.webp", "v.mp4"]
 
     @pytest.mark.parametrize("above", ["photos", "."])
     def test_the_output_may_lie_above_the_pictures(self, model, folder, tmp_path, above):
