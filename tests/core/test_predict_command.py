@@ -455,6 +455,18 @@ class TestPictures:
         predict(model, folder, "--no-pictures", out=folder / "flat")
         assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
 
+    def test_what_was_found_before_one_that_cannot_be_read_is_there(self, model, folder, tmp_path, capsys):
+        """The pictures were drawn, but of their detections nothing was written, though it had taken an hour."""
+        inputs = (folder / "a.jpg", folder / "b.png", folder / "b2.jpg", "--score-threshold", "0.005")
+        predict(model, *inputs, "--batch-size", "2", "--format", "json", "yolo", out=tmp_path / "out", status=1)
+        said = capsys.readouterr()
+        assert "b2.jpg: cannot read this image" in said.err
+        assert "detections in 2 images" in said.out
+        assert {r["picture"] for r in detections(tmp_path / "out")} == {"a.jpg", "b.png"}
+        assert {file.name for file in (tmp_path / "out" / "labels").iterdir()} == {"a.txt", "b.txt", "classes.txt"}
+        predict(model, *inputs, "--batch-size", "4", "--format", "json", "yolo", out=tmp_path / "none", status=1)
+        assert list((tmp_path / "none").iterdir()) == []
+
     def test_what_is_given_twice_is_looked_at_once(self, model, folder, tmp_path, monkeypatch):
         """Its detections were there twice."""
         monkeypatch.chdir(folder)
@@ -575,6 +587,7 @@ class TestFormats:
         args = ("--format", "coco", "--coco-images", self.instances(tmp_path))
         for inputs, said in (
             ((folder,), "does not list " + str(folder / "b.png")),
+            ((folder / "b.png",), "no usable image. It lists none that is asked for: a file_name is the image's path"),
             ((folder / "a.jpg", folder / "more" / "a.jpg"), "would be the same image"),
         ):
             predict(model, *inputs, *args, out=tmp_path / "out", status=1)
