@@ -154,6 +154,8 @@ class Detector:
     def predict(self, image: UInt8[Tensor, "3 h w"] | Image.Image, **options: float) -> Detection:
         """Detections of one image of any size, RGB, in that image's own pixels. `options` as in `predict.detect`."""
         if isinstance(image, Image.Image):
+            if image.mode in ("I", "F"):  # nothing tells which of their numbers are black and white
+                raise ValueError(f"image must have 8 bits a channel, not Pillow's mode {image.mode}: make it uint8")
             image = v2.functional.pil_to_tensor(to_rgb(image))
         (found,) = self.detect_images(self.prepare(image), **options)
         return _to_original(found, self.image_size, (image.shape[1], image.shape[2]))

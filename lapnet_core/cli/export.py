@@ -42,8 +42,9 @@ class Export:
             raise ValueError("--half is for --format onnx")
         model = self.model.resolve()
         out = self.out or Path(f"{model.name if model.is_dir() else model.stem}{suffix}")
-        if onnx and out.suffix.lower() != suffix:
-            raise ValueError(f"--out {out}: the name must end in {suffix}, by which lapnet knows such a file")
+        if onnx != (out.suffix.lower() == ".onnx"):
+            must = "must" if onnx else "of TorchScript must not"
+            raise ValueError(f"--out {out}: the name {must} end in .onnx, by which lapnet and others know such a file")
         detector = Detector.load(self.model)
         if self.image_size is not None:
             detector = replace(detector, image_size=self.image_size)

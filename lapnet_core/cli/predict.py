@@ -28,7 +28,7 @@ class Predict:
     """model.safetensors, best.safetensors, or the run folder that holds the first; or what `lapnet export` wrote (ONNX,
     on the processor)."""
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Image files, folders of them, video files, or camera:0."""
+    """Image files, folders of them, video files, or camera:0; what is given twice is looked at once."""
     out: Path = Path("predictions")
     """Folder to write to. Nothing in it is replaced: a name that is taken gets a number."""
     recursive: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -181,21 +181,21 @@ class Predict:
         from lapnet_core.data.pictures import ANY_IMAGE
         from lapnet_core.deploy.frames import CAMERA, is_video
 
-        pictures: list[tuple[str, Path]] = []
-        videos: list[tuple[str, Path]] = []
+        pictures: dict[Path, tuple[str, Path]] = {}
+        videos: dict[Path, tuple[str, Path]] = {}
         for given in self.inputs:
             path = Path(given)
             if given.startswith(CAMERA):
-                videos.append((given, Path(re.sub(r"\W+", "-", given))))
+                videos.setdefault(path, (given, Path(re.sub(r"\W+", "-", given))))
             elif path.is_dir():
                 # What an earlier run wrote into a folder within this one is no photograph.
-                ours = self.out.resolve() if self.out.resolve() != path.resolve() else None
+                ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
                 for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
                     known = file.suffix.lower() in ANY_IMAGE and ours not in file.resolve().parents
                     if known and not file.is_dir() and not is_video(str(file)):
-                        pictures.append((str(file), file.relative_to(path)))
+                        pictures.setdefault(file.absolute(), (str(file), file.relative_to(path)))
             elif not path.is_file():
                 raise FileNotFoundError(f"{path} does not exist" + "; a camera is camera:0" * given.isdecimal())
             else:
-                (videos if is_video(given) else pictures).append((given, Path(path.name)))
-        return pictures, videos
+                (videos if is_video(given) else pictures).setdefault(path.absolute(), (given, Path(path.name)))
+        return list(pictures.values()), list(videos.values())

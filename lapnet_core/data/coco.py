@@ -183,11 +183,11 @@ def _read_images(
             index_of[image_id] = LEFT_OUT
             report.fault("image", f"{path}: image {image_id}: {problem}")
             continue
-        known[found] = image_id
-        index_of[image_id] = len(images)
+        known[found], index_of[image_id] = image_id, len(images)
         images.append(ImageRecord(str(found), image_id, int(entry["height"]), int(entry["width"])))
     if not images:
-        raise DataError(f"{path}: no usable image. {report.summary()}")
+        none = "It lists none that is asked for: a file_name is the image's path below the folder that is given"
+        raise DataError(f"{path}: no usable image. {report.summary() if report.counts else none}")
     return images, index_of
 
 

@@ -63,7 +63,8 @@ class CocoIds:
 
 class Results:
     """Files of detections, one shot after the other, so that a long video needs no memory; a `with`, at whose end they
-    have their names, also where an OSError ends it after some were added. A name that is taken gets a number.
+    have their names, also where an OSError or a DataError ends it after some were added. A name that is taken gets a
+    number. Where nothing was added before an error, nothing is left.
 
     Args:
         folder: where to; it is there.
@@ -144,9 +145,14 @@ class Results:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None or (issubclass(kind, OSError) and self.images):
+            if kind is None or (issubclass(kind, OSError | DataError) and self.images):
                 self.written = [wrote(one.path, one.write()) for one in self._lists.values()]
                 self.written += [f"wrote {folder}" for folder in self._texts.values()]
+            elif not self.images:
+                for folder in self._texts.values():  # or the next run's labels were in labels-2, beside none
+                    (folder / "classes.txt").unlink(missing_ok=True)
+                    with suppress(OSError):
+                        folder.rmdir()
         finally:
             for one in self._lists.values():
                 one.file.close()

@@ -218,7 +218,7 @@ class Video:
             yield Shot(self.source, self.name, image, (image.height, image.width), None, number, seconds, self)
         if first is None:
             raise DataError(f"{self.source}: no frame of this video can be read")
-        if not self.live and (missing := self._missing(number + 1, seconds + float(1 / self.rate))):
+        if not self.live and (missing := self._missing(number + 1, seconds + float(1 / self.rate), first)):
             yield Shot(self.source, self.name, mended=f"{self.source}: {missing}")
 
     def _frames(self) -> Iterator[tuple[int, Any]]:
@@ -243,10 +243,12 @@ class Video:
                 yield number, frame
                 number += 1
 
-    def _missing(self, frames: int, seconds: float) -> str:
-        """What a sentence says of a file of which so much was read; empty where that is all."""
+    def _missing(self, frames: int, seconds: float, first: float) -> str:
+        """What a sentence says of a file of which so much was read, from `first` on; empty where that is all."""
         own = (self._stream.duration or 0) * _fraction(self._stream.time_base)
         told = float(own) or (self._container.duration or 0) / 1e6
+        if "matroska" in self._container.format.name:  # it says when it ends, and need not begin at 0
+            told -= max(0.0, first)
         # Not by their number in MOV and MP4, which may hide some of them.
         by_number = "mov" not in self._container.format.name and frames < 0.98 * self.length
         if by_number or seconds < told - max(0.5, 3 / float(self.rate)):

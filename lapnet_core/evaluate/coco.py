@@ -3,11 +3,10 @@
 import contextlib
 import io
 import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from lapnet_core.data.coco import are_shares
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
-from lapnet_core.inputs import check_list, shown
+from lapnet_core.inputs import FARTHEST, check_list, shown
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -155,7 +154,8 @@ def _truth(path: Path) -> COCO:
         for entry in content["annotations"]:
             usable = isinstance(entry, dict) and _has_ids(entry, "id", "image_id", "category_id")
             if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):
-                area = float(entry.get("area", entry["bbox"][2] * entry["bbox"][3]))
+                area = entry.get("area")  # pycocotools would stop at null, and pass over an object of less than none
+                area = area if _is_box([0, 0, 0, area]) else entry["bbox"][2] * entry["bbox"][3]
                 first.setdefault(entry["id"], {"iscrowd": 0, **entry, "area": area, "id": len(first) + 1})
         truth = _coco_of({**content, "annotations": list(first.values())})
         shares = are_shares(content["images"], content["annotations"])
@@ -171,8 +171,8 @@ def _has_ids(entry: Mapping[str, Any], *names: str) -> bool:
 
 
 def _is_box(box: Any) -> bool:
-    numbers = isinstance(box, Sequence) and len(box) == 4 and all(type(x) in (int, float) for x in box)
-    return numbers and all(map(math.isfinite, box)) and min(box[2:]) >= 0
+    four = isinstance(box, Sequence) and len(box) == 4 and not any(isinstance(x, bool) for x in box)
+    return four and all(isinstance(x, Real) and abs(x) <= FARTHEST for x in box) and min(box[2:]) >= 0  # pyright: ignore
 
 
 def coco_map_from_targets(
@@ -262,8 +262,9 @@ def _run_cocoeval(
             raise ValueError(f"{what} id {unknown[0]} is not in the annotations ({len(unknown)} such)")
     truth.dataset.setdefault("info", {})  # some releases' loadRes fails without
     with _quiet():
-        # loadRes writes into the records, hence the copies, and fails on an empty list.
-        found = truth.loadRes([dict(r) for r in records]) if records else _coco_of(truth.dataset | {"annotations": []})
+        # loadRes writes into the records, takes one with a caption for no box, and fails on an empty list.
+        plain = [{name: r[name] for name in ("image_id", "category_id", "bbox", "score")} for r in records]
+        found = truth.loadRes(plain) if plain else _coco_of(truth.dataset | {"annotations": []})
         run = COCOeval(truth, found, "bbox")
         run.params.imgIds, run.params.catIds = images, categories
         run.evaluate()

@@ -442,6 +442,29 @@ class TestCocoMap:
         instances.write_text(json.dumps(content))
         assert str(coco_map(self.found, instances, **IDS)) == str(usual)
 
+    @pytest.mark.parametrize("area", [None, math.nan, -400.0, "400", True, math.inf])
+    def test_an_area_that_is_none_is_that_of_the_box(self, instances, area):
+        """null ended the evaluation after the whole prediction; an object of area -400 did not count."""
+        usual = coco_map(self.found, instances, **IDS)
+        content = json.loads(instances.read_text())
+        for entry in content["annotations"]:
+            entry["area"] = area
+        instances.write_text(json.dumps(content))
+        assert str(coco_map(self.found, instances, **IDS)) == str(usual)
+
+    def test_a_box_beyond_all_numbers_is_passed_over(self, instances):
+        usual = coco_map(self.found, instances, **IDS)
+        content = json.loads(instances.read_text())
+        content["annotations"].append({"id": 9, "image_id": 10, "category_id": 7, "bbox": [0, 0, 10**400, 1]})
+        instances.write_text(json.dumps(content))
+        assert str(coco_map(self.found, instances, **IDS)) == str(usual)
+
+    def test_records_of_numpys_numbers_and_with_more_in_them(self, instances):
+        """pycocotools takes a record with a caption for one without a box."""
+        records = coco_results(self.found, **IDS)
+        more = [{**r, "score": np.float32(r["score"]), "caption": "a", "segmentation": None} for r in records]
+        assert str(coco_map(more, instances, **IDS)) == str(coco_map(records, instances, **IDS))
+
     def test_refusals(self, instances, tmp_path):
         record = {"image_id": 10, "category_id": 7, "bbox": [0, 0, 1, 1], "score": 0.5}
         for ids, message in (

@@ -327,6 +327,7 @@ def test_mistakes_in_the_flags_are_told(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for flags, why in (
         (["--out", "model.bin"], "must end in .onnx"),
+        (["--format", "torchscript", "--out", "model.onnx"], "of TorchScript must not end in .onnx"),
         (["--format", "torchscript", "--half"], "--half is for --format onnx"),
         (["--image-size", "100", "100"], "multiples of 32"),
     ):

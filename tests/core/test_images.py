@@ -176,6 +176,13 @@ def test_what_is_no_uint8_image_is_named(detector, case):
         Detector.prepare.__wrapped__(detector, BAD_TENSORS[case])
 
 
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_without_a_white_are_no_picture(detector, mode):
+    """Of 0 to 255, or 0 to 1, black was made without a word, and nothing was found in it."""
+    with pytest.raises(ValueError, match=f"8 bits a channel, not Pillow's mode {mode}"):
+        detector.predict(Image.new("L", (8, 8), 200).convert(mode))
+
+
 def jpeg(path, cut: int = 0, **options) -> bytes:
     """A JPEG of noise without its last bytes."""
     file = io.BytesIO()

@@ -178,6 +178,14 @@ class TestVideo:
             assert 15 < len(images) < 40
             assert f"0 detections in {len(images)} images" in said
 
+    def test_one_that_begins_late_is_whole(self, model, tmp_path, capsys):
+        """Matroska says when it ends: one cut out of a longer one was said to lack all that was before it."""
+        film(tmp_path / "a.mkv", 10, kind="matroska", seconds=[5 + n / 10 for n in range(10)])
+        predict(model, tmp_path / "a.mkv", "--score-threshold", "1", out=tmp_path / "out")
+        said = capsys.readouterr().out
+        assert "0 detections in 10 images" in said
+        assert "too early" not in said
+
     def test_a_damaged_part_is_passed_over(self, model, tmp_path, capsys):
         path = tmp_path / "a.mp4"
         film(path, 50, picture=noise)
@@ -447,6 +455,40 @@ class TestPictures:
         predict(model, folder, "--no-pictures", out=folder / "flat")
         assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
 
+    def test_what_was_found_before_one_that_cannot_be_read_is_there(self, model, folder, tmp_path, capsys):
+        """The pictures were drawn, but of their detections nothing was written, though it had taken an hour."""
+        inputs = (folder / "a.jpg", folder / "b.png", folder / "b2.jpg", "--score-threshold", "0.005")
+        predict(model, *inputs, "--batch-size", "2", "--format", "json", "yolo", out=tmp_path / "out", status=1)
+        said = capsys.readouterr()
+        assert "b2.jpg: cannot read this image" in said.err
+        assert "detections in 2 images" in said.out
+        assert {r["picture"] for r in detections(tmp_path / "out")} == {"a.jpg", "b.png"}
+        assert {file.name for file in (tmp_path / "out" / "labels").iterdir()} == {"a.txt", "b.txt", "classes.txt"}
+        predict(model, *inputs, "--batch-size", "4", "--format", "json", "yolo", out=tmp_path / "none", status=1)
+        assert list((tmp_path / "none").iterdir()) == []
+
+    def test_what_is_given_twice_is_looked_at_once(self, model, folder, tmp_path, monkeypatch):
+        """Its detections were there twice."""
+        monkeypatch.chdir(folder)
+        inputs = (
+            "a.jpg",
+            folder / "more",
+            "more/a.jpg",
+            "./a.jpg",
+            folder / "a.jpg",
+            *[film(tmp_path / "v.mp4", 1)] * 2,
+        )
+        predict(model, *inputs, "--score-threshold", "0.005", "--format", "json", "coco", out="out")
+        images = detections("out", "coco_images.json")["images"]
+        assert [one["file_name"] for one in images] == ["a.jpg", "a.jpg", "e.webp", "v.mp4"]
+
+    @pytest.mark.parametrize("above", ["photos", "."])
+    def test_the_output_may_lie_above_the_pictures(self, model, folder, tmp_path, above):
+        """All were taken for the output of an earlier run: no image was found, or only those of other inputs."""
+        folder = (folder / "more").rename(folder / "b")
+        predict(model, folder, "--score-threshold", "0.005", out=tmp_path / above)
+        assert {r["file"] for r in detections(tmp_path / above)} == {str(folder / "a.jpg"), str(folder / "e.webp")}
+
     def test_a_photograph_that_is_not_read_is_not_passed_over(self, model, folder, tmp_path, capsys):
         (folder / "b2.jpg").rename(folder / "IMG_1.HEIC")
         noise(0, (50, 50)).save(folder / "scan.tif")
@@ -545,6 +587,7 @@ class TestFormats:
         args = ("--format", "coco", "--coco-images", self.instances(tmp_path))
         for inputs, said in (
             ((folder,), "does not list " + str(folder / "b.png")),
+            ((folder / "b.png",), "no usable image. It lists none that is asked for: a file_name is the image's path"),
             ((folder / "a.jpg", folder / "more" / "a.jpg"), "would be the same image"),
         ):
             predict(model, *inputs, *args, out=tmp_path / "out", status=1)
