@@ -18,10 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from lapnet_core.data.types import DataError
 
 T = TypeVar("T")
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows has no SIGHUP
-"""Ctrl-C; what `timeout`, `kill` and clusters send; a terminal that is closed."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C; what `timeout`, `kill` and clusters send; a terminal that is closed, of which Windows knows nothing."""
 
 
 def pick_device(name: str) -> torch.device:
