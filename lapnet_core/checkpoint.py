@@ -83,11 +83,6 @@ _HELD: set[Path] = set()
 """Locks of this process. Another with its number is of an earlier process: in a container it is often the same."""
 
 
-def busy(folder: Path) -> bool:
-    """Whether another training is at work in a folder."""
-    return bool(_owner(folder))
-
-
 def _owner(folder: Path) -> str:
     """The process that is at work in a folder, as its lock names it; empty where there is none."""
     lock = folder / ".lock"

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Ablate:
     """Steps of each; 0: the preset's."""
     split: str = "train"
     """What is trained on; val is for choosing, test is reported."""
+    on_error: Literal["raise", "skip"] | None = None
+    """As in `lapnet train`; none: the preset's."""
     metric: str = "ap50"
     """What is shown: ap50 or ap75."""
     threads: int = 0
@@ -55,7 +57,8 @@ class Ablate:
         if self.threads:
             torch.set_num_threads(self.threads)
         start = PRESETS[self.preset]() if self.preset else preset_for(self.data)
-        base = replace(start, data=self.data, split=self.split, steps=self.steps or start.steps)
+        start = replace(start, data=self.data, split=self.split, on_error=self.on_error or start.on_error)
+        base = replace(start, steps=self.steps or start.steps)
         queue = jobs(self.tables, base, self.seeds, self.out)
         whole = self.show or ablate(queue, self.out)
         lines = results(self.out)
