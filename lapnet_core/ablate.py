@@ -317,21 +317,25 @@ def append(path: Path, line: dict[str, Any]) -> None:
 def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric: str = "ap50") -> list[dict[str, Any]]:
     """The rows of a table as far as they have run: mean over the `seeds` that have not `diverged`, the interval of 95 %
     (images and seeds drawn again), and the same of the difference to `against`, the last row that has a mean, paired by
-    image. nan where all have diverged. ValueError where they were not tested on as many images: nothing is paired."""
+    image; of ONLY_VAL the mean on val alone. nan where all have diverged. ValueError where they were tested on other
+    numbers of images."""
     seeds = sorted({line["seed"] for line in lines})
-    ended = [line for line in lines if "failed" in line or "replicates" in line.get("test", {})]
+    split, needed = ("val", metric) if name in ONLY_VAL else ("test", "replicates")
+    ended = [line for line in lines if "failed" in line or needed in line.get(split, {})]
     rows, last, nan, counts = [], None, float("nan"), set()
     for row, changes in reversed(TABLES[name].items()):
         found = [line for seed in seeds for line in fitting(ended, base.with_options(**changes, seed=seed))[:1]]
-        tested = [line["test"] for line in found if "failed" not in line]
-        counts |= {test["images"] for test in tested}
+        tested = [line[split] for line in found if "failed" not in line]
         about = {"row": row, "seeds": len(tested), "diverged": len(found) - len(tested)}
         about |= {metric: nan, "interval": (nan, nan), "deviation": None, "difference": None, "against": None}
         if tested:
             values = [test[metric] for test in tested]
-            sampled = of_seeds(np.array([test["replicates"][metric] for test in tested]), seed=len(rows))
-            about |= {metric: float(np.mean(values)), "interval": interval(sampled)}
+            about |= {metric: float(np.mean(values))}
             about |= {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+        if tested and split == "test":
+            counts |= {test["images"] for test in tested}
+            sampled = of_seeds(np.array([test["replicates"][metric] for test in tested]), seed=len(rows))
+            about |= {"interval": interval(sampled)}
             about |= {"difference": interval(sampled - last[1]), "against": last[0]} if last else {}
             last = last or (row, sampled)
         rows += [about] if found else []

@@ -23,13 +23,9 @@ sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an an
 
 
 def cluster_anchors(
-    sizes: Float[Tensor, "G 2"],
-    labels: Int[Tensor, " G"],
-    num_classes: int,
-    per_class: int = 10,
-    seed: int = 0,
+    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], num_classes: int, per_class: int = 10, seed: int = 0,
     class_names: Sequence[str] | None = None,
-) -> Float[Tensor, "C A 2"]:
+) -> Float[Tensor, "C A 2"]:  # fmt: skip
     """Cluster the (w, h) of each class's objects with YOLOv2's k-means: distance 1 - IoU of boxes with one centre.
 
     Args:

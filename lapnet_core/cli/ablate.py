@@ -44,7 +44,7 @@ class Ablate:
     def run(self, given: Sequence[str]) -> int:
         import torch
 
-        from lapnet_core.ablate import TABLES, ablate, jobs, results, table
+        from lapnet_core.ablate import ONLY_VAL, TABLES, ablate, jobs, results, table
 
         if not self.tables:
             for name, rows in TABLES.items():
@@ -63,12 +63,14 @@ class Ablate:
         whole = self.show or ablate(queue, self.out)
         lines = results(self.out)
         for name in self.tables:
-            print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on test in %, 95 % interval")
+            on = "val in %" if name in ONLY_VAL else "test in %, 95 % interval"
+            print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on {on}")
             for row in table(name, lines, base, self.metric):
                 low, high = row["interval"]
                 text = f"  {row['row']:28}"
                 if row["seeds"]:
-                    text += f" {100 * row[self.metric]:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
+                    text += f" {100 * row[self.metric]:5.1f}"
+                    text += f"  [{100 * low:.1f}, {100 * high:.1f}]" if name not in ONLY_VAL else ""
                 if row["difference"]:
                     ends = (100 * x for x in row["difference"])
                     text += "  {:+.1f} to {:+.1f} against {}".format(*ends, f'"{row["against"]}"')

@@ -372,6 +372,22 @@ def test_a_table_says_what_has_diverged_and_what_it_compares_with(tmp_path, caps
     assert pono_ams.split() == ["PONO,", "AMS", "(0", "seeds,", "2", "of", "2", "diverged)"]
 
 
+def test_what_is_chosen_on_val_is_shown_on_val(tmp_path, capsys):
+    """Also where the same training was tested for another table."""
+    tune = jobs(["tune"], preset_for("scenes"), 2, tmp_path)
+    for job in tune:
+        if job.row == "ssd, lr 0.01":
+            line = reached(job, 0.5) | {"val": {"ap50": 0.25 + 0.5 * job.config.seed}}
+            ablate.append(tmp_path / "results.jsonl", line)
+        if job.row == "ssd, lr 0.02":
+            ablate.append(tmp_path / "results.jsonl", ablate._line(job) | {"val": {"ap50": 0.75}})
+    assert main(["ablate", "tune", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "tune on scenes, 1500 steps: ap50 on val in %", f"  {'ssd, lr 0.01':28}  50.0  (2 seeds)",
+        f"  {'ssd, lr 0.02':28}  75.0  (2 seeds)",
+    ]  # fmt: skip
+
+
 def test_what_has_diverged_once_is_not_trained_again_for_another_table(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate, "train", lambda *_, **__: pytest.fail("it trains"))
     tune, ams = jobs(["tune"], BASE, 1, tmp_path), jobs(["ams"], BASE.with_options(lr=0.04), 1, tmp_path)

@@ -499,7 +499,7 @@ FLAGS = {
     "--steps": ["0", "-3"], "--batch-size": ["0"], "--workers": ["-1"], "--seed": ["-1", "4294967296"],
     "--val-every": ["-1"], "--patience": ["-1", "3"], "--ema": ["-0.1", "1", "nan"], "--accumulate": ["0", "3"],
     "--val-split": ["test"], "--save-every": ["0"], "--log-every": ["0"], "--anchors-per-class": ["0"],
-    "--device": ["cuda:7", "nonsense"],
+    "--device": ["cuda:7", "nonsense", "meta"],
 }  # fmt: skip
 
 
