@@ -1,6 +1,7 @@
 """Tables of trainings that differ in one thing, over seeds: a queue that can be stopped, gone on with, and shared by
 several processes. What is chosen is chosen on val; test is measured once a run, at its end."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,13 +17,13 @@ import numpy as np
 import torch
 
 from lapnet_core.backbones import FromScratch
-from lapnet_core.checkpoint import LAST, MAY_CHANGE, PREVIOUS, busy, run_folder
-from lapnet_core.config import TrainConfig
+from lapnet_core.checkpoint import LAST, MAY_CHANGE, PREVIOUS, run_folder
+from lapnet_core.config import TrainConfig, parts_of
 from lapnet_core.data import DataError
 from lapnet_core.data.named import NAMED, Images, open_dataset, splits_of
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
-from lapnet_core.files import write_whole
+from lapnet_core.files import naming, write_whole
 from lapnet_core.method import Method
 from lapnet_core.peers import METHODS
 from lapnet_core.processes import pick_device
@@ -35,7 +36,7 @@ LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
 """Tried for each method on one seed, on val: as many for LapNet as for the others."""
 TUNED = {"lapnet": 0.04, "yolov3": 0.005, "retinanet": 0.04, "fcos": 0.02, "faster_rcnn": 0.02, "ssd": 0.01}
 """The best of them, by AP50 on voc_animals' val, seed 0, 1,500 steps (data/runs). Not tried out to the end: Faster
-R-CNN has two tries, and the best of LapNet, YOLOv3 and RetinaNet lie at the edge."""
+R-CNN has two tries, and the best of LapNet, YOLOv3 and RetinaNet lie at the edge. Any other takes the preset's."""
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 """Areas of objects in px² of the image files, as COCO has them."""
 THRESHOLDS = tuple(0.5 + 0.05 * k for k in range(10))
@@ -73,7 +74,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "from the second half on": _row(balance="steady", ams_from=0.5),
     },
     "anchors": {f"{a} a class": OURS | {"anchors_per_class": a} for a in (3, 5, 10, 20)},
-    "peers": {method: {"method": method, "lr": TUNED[method]} for method in METHODS if method != "lapnet"},
+    "peers": {m: {"method": m} | ({"lr": TUNED[m]} if m in TUNED else {}) for m in METHODS if m != "lapnet"},
     "tune": {f"{method}, lr {lr}": OURS | {"method": method, "lr": lr} for method in METHODS for lr in LEARNING_RATES},
 }
 """What `lapnet ablate` runs: by table, by row, the changes to the config."""
@@ -100,7 +101,9 @@ class Job:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        return ("val",) if self.table in ONLY_VAL else ("val", "test")
+        """What it is measured on: nothing that it is trained on."""
+        wanted = ("val",) if self.table in ONLY_VAL else ("val", "test")
+        return tuple(split for split in wanted if split not in parts_of(self.config.split))
 
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
@@ -125,10 +128,13 @@ def jobs(tables: Sequence[str], base: TrainConfig, seeds: int, out: Path) -> lis
     """The queue: seed by seed, so that a table is complete with one seed before the next begins.
 
     Raises:
-        ValueError: a table has no such name.
+        ValueError: a table has no such name, or would be measured on what is trained on.
     """
     if unknown := set(tables) - set(TABLES):
         raise ValueError(f"no table is called {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    for table, needed in ((table, "val" if table in ONLY_VAL else "test") for table in tables):
+        if needed in parts_of(base.split):
+            raise ValueError(f"{table} is measured on {needed}, which split {base.split} trains on: take train")
     queue = []
     for seed in range(base.seed, base.seed + seeds):
         for table in tables:
@@ -153,16 +159,18 @@ def ablate(
             raise DataError(f"{data} has no split {', '.join(lacks)}, which is needed; it has {', '.join(has)}")
     for number, job in enumerate(queue, 1):
         claim = out / "jobs" / job.key
-        if done(job, out) or busy(claim):
+        about = f"{number} of {len(queue)}: {job.table}, {job.row}, seed {job.config.seed}"
+        if done(job, out):
             continue
         with ExitStack() as held:
             try:
                 held.enter_context(run_folder(claim, resume=True))
-            except FileExistsError:  # another process is at it
+            except FileExistsError as error:  # another process is at it, or was when its machine went down
+                told(f"{about}: passed over; {error}")
                 continue
             if done(job, out):  # another process was faster
                 continue
-            told(f"{number} of {len(queue)}: {job.table}, {job.row}, seed {job.config.seed}")
+            told(about)
             known = next((line for line in reversed(results(out)) if line["key"] == job.key), {})
             line = _run(job, known, open_images, progress)
             if line is None:
@@ -188,8 +196,8 @@ def fitting(lines: Sequence[dict[str, Any]], config: TrainConfig) -> list[dict[s
         told = {**line["config"], "seed": line["seed"]}
         switches, data = told.pop("lapnet", {}), told.pop("data", "")
         here = placed(data) == wanted["data"] if data else line["data"] == Path(config.data).name
-        same = here and all(wanted[name] == value for name, value in told.items())
-        return same and (not options or all(options[name] == value for name, value in switches.items()))
+        same = here and all(wanted.get(name) == value for name, value in told.items())
+        return same and (not options or all(options.get(name) == value for name, value in switches.items()))
 
     return [line for line in lines if fits(line)]
 
@@ -212,7 +220,6 @@ def _run(job: Job, known: dict[str, Any], open_images: Callable[..., Images], pr
     else:
         dataset = open_images(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
         watch = Watch(config.steps)
-        started = time.perf_counter()
         try:
             with warnings.catch_warnings():  # else its row would not be what it is called
                 warnings.simplefilter("error", FromScratch)
@@ -223,12 +230,12 @@ def _run(job: Job, known: dict[str, Any], open_images: Callable[..., Images], pr
             return _line(job) | {"failed": str(error)} | {split: {"ap50": 0.0, "ap75": 0.0} for split in job.splits}
         if trained.interrupted:
             return None
-        seconds, detector = time.perf_counter() - started, trained.detector
+        detector, seconds = trained.detector, trained.seconds  # of all its parts
         line = _line(job) | {"seconds": round(seconds, 1), "resumed": resume}
-        line["images_per_second"] = None if resume else round(config.steps * config.batch_size / seconds, 1)
+        line["images_per_second"] = round(config.steps * config.batch_size / seconds, 1)
         kept = trained.log[:: max(1, len(trained.log) // 60)]
         line["log"] = [{k: _short(v) for k, v in entry.items() if k != "lr"} for entry in kept]
-        if watch.told:
+        if "steps" in watch.told:
             text = json.dumps({"key": job.key, "class_names": detector.class_names, **watch.told})
             write_whole(folder / "weights.json", lambda part: part.write_text(text, encoding="utf-8"))
     names, size = detector.class_names, config.image_size
@@ -243,12 +250,13 @@ def measure(
 ) -> dict[str, Any]:  # fmt: skip
     """VOC AP (area) at IoU .5, .75, and on average over .5 to .95; at .5 by class and by size of the object; the draws
     of `bootstrap.draws` where `replicates`."""
-    detections, targets, _ = detector.predict_dataset(images, progress=progress)
+    detections, targets, skipped = detector.predict_dataset(images, progress=progress)
     classes, once = len(detector.class_names), np.ones((1, len(targets)))
     at = [verdicts(detections, targets, classes, iou_threshold=t) for t in THRESHOLDS]
     each = [float(v.mean_ap(once)[0]) for v in at]
-    line: dict[str, Any] = {"images": len(targets), "ap50": each[0], "ap75": each[5], "ap": float(np.mean(each))}
-    line["per_class"] = {name: float(at[0].of_class(c).mean_ap(once)[0]) for c, name in enumerate(detector.class_names)}
+    line: dict[str, Any] = {"images": len(targets), "skipped": len(skipped), "ap50": each[0], "ap75": each[5]}
+    line["ap"], of_class = float(np.mean(each)), at[0].of_class
+    line["per_class"] = {name: float(of_class(c).mean_ap(once)[0]) for c, name in enumerate(detector.class_names)}
     for size, area in SIZES.items():
         line[size] = float(verdicts(detections, targets, classes, area=area).mean_ap(once)[0])
     if replicates:
@@ -261,7 +269,7 @@ def measure(
 
 class Watch:
     """Writes down LapNet's balance weights as a training goes on, and in how many batches of its last quarter each grid
-    (c, a) had a positive."""
+    (c, a) had a positive; of a training that was gone on with, from there on."""
 
     def __init__(self, steps: int) -> None:
         self.every, self.last_quarter = max(1, steps // WATCHED), steps * 3 // 4
@@ -282,8 +290,7 @@ class Watch:
             at, size = terms.positives, loss.s_loc_anchor.shape
             count = (at.label * size[1] + at.anchor).bincount(minlength=size.numel())
             self.active = (count > 0).int().view(size) + self.active
-            if step % self.every == 0:
-                self.told["active_batches"] = self.active.tolist()
+            self.told |= {"active_batches": self.active.tolist(), "of_batches": self.told.get("of_batches", 0) + 1}
 
 
 def results(out: Path) -> list[dict[str, Any]]:
@@ -301,31 +308,39 @@ def append(path: Path, line: dict[str, Any]) -> None:
     text = json.dumps(line) + "\n"
     if path.is_file() and not path.read_bytes().endswith(b"\n"):
         text = "\n" + text  # after a line that was cut in half
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "wb", buffering=0) as file:
-        file.write(text.encode())
+    with naming(path), path.open("ab", buffering=0) as file:
+        if file.write(text.encode()) < len(text.encode()):  # a full disk takes what there is room for
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file.fileno())
 
 
 def table(name: str, lines: Sequence[dict[str, Any]], base: TrainConfig, metric: str = "ap50") -> list[dict[str, Any]]:
     """The rows of a table as far as they have run: mean over the `seeds` that have not `diverged`, the interval of 95 %
     (images and seeds drawn again), and the same of the difference to `against`, the last row that has a mean, paired by
-    image. nan where all have diverged."""
+    image; of ONLY_VAL the mean on val alone. nan where all have diverged. ValueError where they were tested on other
+    numbers of images."""
     seeds = sorted({line["seed"] for line in lines})
-    ended = [line for line in lines if "failed" in line or "replicates" in line.get("test", {})]
-    rows, last, nan = [], None, float("nan")
+    split, needed = ("val", metric) if name in ONLY_VAL else ("test", "replicates")
+    ended = [line for line in lines if "failed" in line or needed in line.get(split, {})]
+    rows, last, nan, counts = [], None, float("nan"), set()
     for row, changes in reversed(TABLES[name].items()):
         found = [line for seed in seeds for line in fitting(ended, base.with_options(**changes, seed=seed))[:1]]
-        tested = [line["test"] for line in found if "failed" not in line]
+        tested = [line[split] for line in found if "failed" not in line]
         about = {"row": row, "seeds": len(tested), "diverged": len(found) - len(tested)}
         about |= {metric: nan, "interval": (nan, nan), "deviation": None, "difference": None, "against": None}
         if tested:
             values = [test[metric] for test in tested]
-            sampled = of_seeds(np.array([test["replicates"][metric] for test in tested]), seed=len(rows))
-            about |= {metric: float(np.mean(values)), "interval": interval(sampled)}
+            about |= {metric: float(np.mean(values))}
             about |= {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+        if tested and split == "test":
+            counts |= {test["images"] for test in tested}
+            sampled = of_seeds(np.array([test["replicates"][metric] for test in tested]), seed=len(rows))
+            about |= {"interval": interval(sampled)}
             about |= {"difference": interval(sampled - last[1]), "against": last[0]} if last else {}
             last = last or (row, sampled)
         rows += [about] if found else []
+    if len(counts) > 1:
+        raise ValueError(f"{name} was tested on {counts} images, as the data has changed: --out takes another folder")
     return rows[::-1]
 
 

@@ -23,13 +23,9 @@ sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an an
 
 
 def cluster_anchors(
-    sizes: Float[Tensor, "G 2"],
-    labels: Int[Tensor, " G"],
-    num_classes: int,
-    per_class: int = 10,
-    seed: int = 0,
+    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], num_classes: int, per_class: int = 10, seed: int = 0,
     class_names: Sequence[str] | None = None,
-) -> Float[Tensor, "C A 2"]:
+) -> Float[Tensor, "C A 2"]:  # fmt: skip
     """Cluster the (w, h) of each class's objects with YOLOv2's k-means: distance 1 - IoU of boxes with one centre.
 
     Args:
@@ -43,8 +39,10 @@ def cluster_anchors(
         (w, h) of A anchors per class, sorted by area.
 
     Raises:
-        ValueError: a class without objects, a size that is not positive and finite, or a label out of range.
+        ValueError: a class without objects, a size that is not positive and finite, or a label out of range; no anchor.
     """
+    if per_class < 1:
+        raise ValueError(f"per_class must be at least 1, not {per_class}")
     if len(sizes) and not bool(((sizes > 0) & sizes.isfinite()).all()):
         n = int((~((sizes > 0) & sizes.isfinite()).all(-1)).nonzero()[0])
         raise ValueError(f"object {n} has size {sizes[n].tolist()}; both sides have to be positive and finite")
@@ -70,11 +68,9 @@ class KMeansState(NamedTuple):
 
 
 def kmeans_steps(
-    sizes: Float[Tensor, "n 2"],
-    k: int,
-    generator: torch.Generator,
+    sizes: Float[Tensor, "n 2"], k: int, generator: torch.Generator,
     similarity: Callable[[Tensor, Tensor], Tensor] = shape_iou,
-) -> Iterator[KMeansState]:
+) -> Iterator[KMeansState]:  # fmt: skip
     """k-means, one state after the other: the seeding as in k-means++, a centre more each time, then the iterations.
 
     Args:

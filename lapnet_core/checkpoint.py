@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from lapnet_core.config import TrainConfig
-from lapnet_core.files import alive, not_finite, write_new, write_whole
+from lapnet_core.files import alive, naming, not_finite, write_new, write_whole
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint, and the one before it: where the newest is damaged, a training goes on from there."""
@@ -50,7 +50,8 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
             f"{folder} holds a training ({', '.join(found)}): --resume goes on with it, --out takes another folder"
         )
     ours = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     lock, own = folder / ".lock", f"{os.getpid()} on {platform.node()}"
     while True:
         try:
@@ -80,11 +81,6 @@ def run_folder(folder: Path, resume: bool) -> Iterator[None]:
 
 _HELD: set[Path] = set()
 """Locks of this process. Another with its number is of an earlier process: in a container it is often the same."""
-
-
-def busy(folder: Path) -> bool:
-    """Whether another training is at work in a folder."""
-    return bool(_owner(folder))
 
 
 def _owner(folder: Path) -> str:
@@ -137,7 +133,7 @@ class RunLog:
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._draw(line)
 
@@ -288,8 +284,9 @@ def _of_this_training(path: Path, content: dict[str, Any], config: TrainConfig) 
     return _of_version_0_1(content, saved) if "trainee" in content else content
 
 
-def check_classes(content: dict[str, Any], class_names: tuple[str, ...]) -> None:
-    """ValueError where a checkpoint was trained on other classes, or on the same in another order."""
+def check_data(content: dict[str, Any], class_names: tuple[str, ...], images: int) -> None:
+    """ValueError where a checkpoint was trained on other classes, or on the same in another order; a warning where it
+    was on another number of images."""
     if "class_names" in content:
         saved = tuple(content["class_names"])
         same, told = saved == class_names, f"the classes {', '.join(saved)}"
@@ -298,6 +295,9 @@ def check_classes(content: dict[str, Any], class_names: tuple[str, ...]) -> None
         same, told = count == len(class_names), f"{count} classes"
     if not same:
         raise ValueError(f"{content['file']} was trained on {told}; the data has {', '.join(class_names)}")
+    if (before := content.get("images", images)) != images:
+        said = f"{content['file']} was trained on {before} images; the data has {images}"
+        warnings.warn(f"{said}: what follows is not the training that was begun", stacklevel=2)
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class TrainConfig:
                 "test"
             ),
             "split, val_split: validation needs images that are not trained on; train on --split train": not (
-                self.val_every and _parts(self.split) & _parts(self.val_split)
+                self.val_every and parts_of(self.split) & parts_of(self.val_split)
             ),
             "ema: 0 or more, below 1": 0 <= self.ema < 1,
             "scale: 0 < low <= high": 0 < self.scale[0] <= self.scale[1],
@@ -158,7 +158,8 @@ class TrainConfig:
         return cls(**given, lapnet=LapNetOptions(**nested))
 
 
-def _parts(split: str) -> set[str]:
+def parts_of(split: str) -> set[str]:
+    """The splits whose images a split has."""
     return {"train", "val"} if split == "trainval" else {split}
 
 
@@ -235,16 +236,10 @@ def paper_coco_darknet53_608() -> TrainConfig:
 PRESETS = {
     preset.__name__: preset
     for preset in (
-        tiny_scenes,
-        laptop_scenes,
-        laptop_bccd,
-        small_photos,
-        paper_voc_darknet53,
-        paper_voc_inception_resnet_v2,
-        paper_coco_darknet53,
-        paper_coco_darknet53_608,
+        tiny_scenes, laptop_scenes, laptop_bccd, small_photos, paper_voc_darknet53, paper_voc_inception_resnet_v2,
+        paper_coco_darknet53, paper_coco_darknet53_608,
     )
-}
+}  # fmt: skip
 
 
 def preset_for(data: str) -> TrainConfig:

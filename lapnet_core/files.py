@@ -53,10 +53,21 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever stands in the way of writing `path` in the `with` is told by its name: a full disk tells none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it tells its own story
+            raise
+        raise OSError(error.errno, f"cannot be written ({error.strerror}); give another place", str(path)) from error
+
+
+@contextmanager
 def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """A file beside `path`, on the disk, for the time of a `with`; then its folder is on the disk too."""
     partial = path.with_name(f".{path.name[:40]}.{os.getpid()}-{get_ident()}@{_HERE}.partial")
-    try:
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         try:
@@ -65,10 +76,6 @@ def _written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
             yield partial
         finally:
             partial.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno is None:  # it tells its own story
-            raise
-        raise OSError(error.errno, f"cannot be written ({error.strerror}); give another place", str(path)) from error
     with suppress(OSError):  # Windows, and some network file systems, have no such thing
         _to_disk(path.parent, os.O_RDONLY)
 

@@ -69,7 +69,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """What has to be saved beside the state: plain values, as JSON has them."""
+        """What has to be saved beside the state: plain values, as JSON has them; "num_classes" among them."""
 
     @abstractmethod
     def loss(self, images: Float[Tensor, "B 3 height width"], targets: Sequence[Target]) -> Losses:
@@ -147,12 +147,8 @@ class LapNetMethod(Method):
         model = LapNet(
             classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen
         )
-        criterion = LapNetLoss(
-            classes,
-            options.anchors_per_class,
-            **{name: getattr(options, name) for name in CRITERION},
-        )
-        return cls(model, shapes, criterion)
+        switches = {name: getattr(options, name) for name in CRITERION}
+        return cls(model, shapes, LapNetLoss(classes, options.anchors_per_class, **switches))
 
     @classmethod
     def restore(cls, about: dict[str, Any]) -> "Method":

@@ -18,10 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from lapnet_core.data.types import DataError
 
 T = TypeVar("T")
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows has no SIGHUP
-"""Ctrl-C; what `timeout`, `kill` and clusters send; a terminal that is closed."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C; what `timeout`, `kill` and clusters send; a terminal that is closed, of which Windows knows nothing."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -34,7 +32,7 @@ def pick_device(name: str) -> torch.device:
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # "meta" holds none
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f'device "{name}" cannot be used here ({reason}); auto or cpu always can') from error

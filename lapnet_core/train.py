@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from lapnet_core.checkpoint import (
     BEST,
     RunLog,
-    check_classes,
+    check_data,
     load_checkpoint,
     run_folder,
     save_checkpoint,
@@ -178,7 +178,7 @@ class Run:
                 print(dataset.report.summary())  # pyright: ignore[reportAttributeAccessIssue]
         names = tuple(dataset.class_names)
         if checkpoint is not None:
-            check_classes(checkpoint, names)
+            check_data(checkpoint, names, len(dataset))
         found: dict[str, Any] = checkpoint or {"step": 0}
         first, best, device = found["step"], Best(**found.get("best", {})), pick_device(config.device)
         validation = None
@@ -328,7 +328,7 @@ class Run:
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line to the log, with the time."""
-        line["seconds"] = round(time.perf_counter() - self.started, 3)
+        line["seconds"] = round(self.training.seconds + time.perf_counter() - self.started, 3)
         self.training.log.append(line)
         if self.log:
             self.log.write(line)
@@ -340,6 +340,7 @@ class Run:
         content = {
             "step": step,
             "class_names": self.training.detector.class_names,
+            "images": len(self.loader.dataset.dataset),  # pyright: ignore[reportAttributeAccessIssue]
             "about": self.method.about(),
             "state": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),

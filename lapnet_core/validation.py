@@ -127,17 +127,13 @@ class Validation:
         if wrong := not_finite(state):
             raise FloatingPointError(f"{wrong} is not finite, so that there is nothing to validate; try a smaller lr")
         for value in state.values() if self.world > 1 else ():
-            dist.broadcast(
-                value, 0
-            )  # BatchNorm's statistics are each process's own; DDP, too, goes on from the first's
+            dist.broadcast(value, 0)  # BatchNorm's statistics are each process's own; DDP goes on from the first's
         workers, own = min(self.config.workers, usable_cores()), list[Predicted]()
         rounds = -(-len(self.dataset) // (BATCH * self.world))  # as many for all, so that all ask for a signal together
-        on_gpu = [self.device] if self.device.type == "cuda" else []
+        on_gpu, hidden = [self.device] if self.device.type == "cuda" else [], None if self.progress else True
         with (
             torch.random.fork_rng(on_gpu),
-            tqdm(
-                total=rounds, desc="validate", unit="batch", leave=False, disable=None if self.progress else True
-            ) as bar,
+            tqdm(total=rounds, desc="validate", unit="batch", leave=False, disable=hidden) as bar,
         ):
             batches = detector.predict_batches(
                 self.dataset, batch_size=BATCH, workers=workers, rank=self.rank, world=self.world

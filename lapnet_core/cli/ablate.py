@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Ablate:
     """Steps of each; 0: the preset's."""
     split: str = "train"
     """What is trained on; val is for choosing, test is reported."""
+    on_error: Literal["raise", "skip"] | None = None
+    """As in `lapnet train`; none: the preset's."""
     metric: str = "ap50"
     """What is shown: ap50 or ap75."""
     threads: int = 0
@@ -42,7 +44,7 @@ class Ablate:
     def run(self, given: Sequence[str]) -> int:
         import torch
 
-        from lapnet_core.ablate import TABLES, ablate, jobs, results, table
+        from lapnet_core.ablate import ONLY_VAL, TABLES, ablate, jobs, results, table
 
         if not self.tables:
             for name, rows in TABLES.items():
@@ -55,17 +57,20 @@ class Ablate:
         if self.threads:
             torch.set_num_threads(self.threads)
         start = PRESETS[self.preset]() if self.preset else preset_for(self.data)
-        base = replace(start, data=self.data, split=self.split, steps=self.steps or start.steps)
+        start = replace(start, data=self.data, split=self.split, on_error=self.on_error or start.on_error)
+        base = replace(start, steps=self.steps or start.steps)
         queue = jobs(self.tables, base, self.seeds, self.out)
         whole = self.show or ablate(queue, self.out)
         lines = results(self.out)
         for name in self.tables:
-            print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on test in %, 95 % interval")
+            on = "val in %" if name in ONLY_VAL else "test in %, 95 % interval"
+            print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on {on}")
             for row in table(name, lines, base, self.metric):
                 low, high = row["interval"]
                 text = f"  {row['row']:28}"
                 if row["seeds"]:
-                    text += f" {100 * row[self.metric]:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
+                    text += f" {100 * row[self.metric]:5.1f}"
+                    text += f"  [{100 * low:.1f}, {100 * high:.1f}]" if name not in ONLY_VAL else ""
                 if row["difference"]:
                     ends = (100 * x for x in row["difference"])
                     text += "  {:+.1f} to {:+.1f} against {}".format(*ends, f'"{row["against"]}"')

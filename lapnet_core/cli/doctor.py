@@ -9,14 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lapnet_core.config import (
-    PRESETS,
-    TrainConfig,
-    laptop_bccd,
-    laptop_scenes,
-    paper_voc_darknet53,
-    small_photos,
-)
+from lapnet_core.config import PRESETS, TrainConfig, laptop_bccd, laptop_scenes, paper_voc_darknet53, small_photos
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LAB_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "plotly", "anywidget")

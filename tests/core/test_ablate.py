@@ -3,6 +3,8 @@
 import functools
 import itertools
 import json
+import resource
+import runpy
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +15,14 @@ from hypothesis import strategies as st
 
 from lapnet_core import ablate, backbones
 from lapnet_core.ablate import TABLES, Job, fitting, jobs, results, table
-from lapnet_core.checkpoint import run_folder
+from lapnet_core.checkpoint import LAST, run_folder
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig, preset_for, small_photos
-from lapnet_core.data import DataError
+from lapnet_core.data import DataError, Skipped
+from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
-from lapnet_core.peers import METHODS
+from lapnet_core.peers import METHODS, method_class
 from lapnet_core.scenes import Scenes
 
 BASE = TrainConfig(image_size=(64, 64), batch_size=2, steps=3, log_every=1, lr=0.01, clip_norm=5.0)
@@ -152,9 +155,11 @@ def test_a_queue_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert ablate.ablate(queue, tmp_path, open_images=open_images, progress=False, told=told.append)
     lines = results(tmp_path)
     assert [line["key"] for line in lines] == [job.key for job in queue]
-    assert told == [
-        f"{k} of 3: 2a, {row}, seed 0" for k, row in ((1, "AO"), (2, "AO, AMS"), (2, "AO, AMS"), (3, "PONO"))
-    ]
+    begun = [f"{k} of 3: 2a, {row}, seed 0" for k, row in ((1, "AO"), (2, "AO, AMS"), (2, "AO, AMS"), (3, "PONO"))]
+    passed = told.pop(3)  # who waits in vain for a process that has ended learns which, and what helps
+    assert passed.startswith(f"3 of 3: 2a, PONO, seed 0: passed over; {tmp_path / 'jobs' / queue[2].key}: process ")
+    assert passed.endswith(".lock if you know that it has ended")
+    assert told == begun
     line = lines[0]
     assert len(line["test"]["replicates"]["ap50"]) == 200
     assert "replicates" not in line["val"]
@@ -173,6 +178,83 @@ def test_a_queue_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert rows[0]["interval"][0] <= rows[0]["ap50"] + 0.5
     assert rows[-1]["difference"] is None
     assert main(["ablate", "2a", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+
+
+def test_a_detector_that_nobody_has_tuned_is_a_row_at_the_preset_s_rate(monkeypatch):
+    """A new peer is a file and a line in METHODS, and no more."""
+    monkeypatch.setitem(METHODS, "mine", "lapnet_core.peers.mine:Mine")
+    tables = runpy.run_path(ablate.__file__)["TABLES"]
+    assert tables["peers"] == TABLES["peers"] | {"mine": {"method": "mine"}}
+    assert "mine, lr 0.02" in tables["tune"]
+
+
+def test_nothing_is_measured_on_what_it_is_trained_on(tmp_path, capsys):
+    """What is chosen on val was not trained on it; a table whose training has seen val reports test alone."""
+    for name, split in (("2a", "test"), ("tune", "val"), ("tune", "trainval")):
+        with pytest.raises(ValueError, match=f"{name} is measured on .*, which split {split} trains on: take train"):
+            jobs([name], BASE.with_options(split=split), 1, tmp_path)
+    for split in ("trainval", "val"):
+        assert {job.splits for job in jobs(["2a"], BASE.with_options(split=split), 1, tmp_path)} == {("test",)}
+    assert main(["ablate", "2a", "--data", "scenes", "--split", "test", "--out", str(tmp_path)]) == 1
+    assert "2a is measured on test, which split test trains on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_training_that_was_gone_on_with_has_the_time_of_all_its_parts(tmp_path, monkeypatch):
+    """Stopped while it is measured: what is left is to measure, which says nothing of the training's time."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    (job,) = jobs(["2a"], BASE, 1, tmp_path)[:1]
+    run = functools.partial(ablate.ablate, [job], tmp_path, open_images=open_images, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(ablate, "measure", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    path = job.config.run_dir / LAST
+    saved = torch.load(path, weights_only=True)
+    torch.save(saved | {"seconds": 100.0}, path)
+    assert run()
+    (line,) = results(tmp_path)
+    assert line["resumed"]
+    assert 100 <= line["seconds"] < 110
+    assert line["images_per_second"] == pytest.approx(BASE.steps * BASE.batch_size / line["seconds"], abs=0.1)
+
+
+def test_images_that_cannot_be_read_are_counted_in_the_line():
+    class Faulty(Scenes):
+        def __getitem__(self, index):
+            return Skipped("2.jpg: cannot be read") if index == 2 else super().__getitem__(index)
+
+    images = Faulty(4, size=(64, 64), split="test")
+    method = method_class("ssd").create(BASE.with_options(method="ssd"), images, progress=False)
+    detector = Detector(method, images.class_names, (64, 64))
+    line = ablate.measure(detector, images)
+    assert (line["images"], line["skipped"]) == (3, 1)
+
+
+def test_a_table_of_different_test_images_is_refused(tmp_path):
+    """Differences are paired by image, and means would be of different tests."""
+    first, second, *_ = jobs(["2a"], BASE, 1, tmp_path)
+    lines = [reached(first, 0.5), reached(second, 0.5, images=5)]
+    with pytest.raises(ValueError, match=r"2a was tested on {4, 5} images, as the data has changed: --out takes an"):
+        table("2a", lines, BASE)
+
+
+def test_a_line_for_which_there_is_no_room_is_no_line(tmp_path):
+    """A full disk takes as much of a line as there is room for, and says nothing."""
+    path = tmp_path / "results.jsonl"
+    ablate.append(path, {"key": "first"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written.*results\.jsonl"):
+            ablate.append(path, {"key": "x" * 200})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    ablate.append(path, {"key": "last"})
+    assert results(tmp_path) == [{"key": "first"}, {"key": "last"}]
 
 
 def test_a_training_that_diverges_is_a_line_not_an_end(tmp_path, monkeypatch):
@@ -255,8 +337,8 @@ def test_a_split_that_is_missing_is_told_before_anything_is_trained(tmp_path, mo
     assert ablate.ablate(queue, tmp_path, told=told.append)
 
 
-def reached(job, ap50):
-    test = {"ap50": ap50, "ap75": ap50, "replicates": {"ap50": [ap50] * 4, "ap75": [ap50] * 4}}
+def reached(job, ap50, images=4):
+    test = {"images": images, "ap50": ap50, "ap75": ap50, "replicates": {"ap50": [ap50] * 4, "ap75": [ap50] * 4}}
     return ablate._line(job) | {"val": {"ap50": ap50}, "test": test}
 
 
@@ -288,6 +370,22 @@ def test_a_table_says_what_has_diverged_and_what_it_compares_with(tmp_path, caps
     assert ao_ams.endswith('against "PONO"  (1 seeds, 1 of 2 diverged)')
     assert pono.endswith("25.0  [25.0, 25.0]  (2 seeds)")
     assert pono_ams.split() == ["PONO,", "AMS", "(0", "seeds,", "2", "of", "2", "diverged)"]
+
+
+def test_what_is_chosen_on_val_is_shown_on_val(tmp_path, capsys):
+    """Also where the same training was tested for another table."""
+    tune = jobs(["tune"], preset_for("scenes"), 2, tmp_path)
+    for job in tune:
+        if job.row == "ssd, lr 0.01":
+            line = reached(job, 0.5) | {"val": {"ap50": 0.25 + 0.5 * job.config.seed}}
+            ablate.append(tmp_path / "results.jsonl", line)
+        if job.row == "ssd, lr 0.02":
+            ablate.append(tmp_path / "results.jsonl", ablate._line(job) | {"val": {"ap50": 0.75}})
+    assert main(["ablate", "tune", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "tune on scenes, 1500 steps: ap50 on val in %", f"  {'ssd, lr 0.01':28}  50.0  (2 seeds)",
+        f"  {'ssd, lr 0.02':28}  75.0  (2 seeds)",
+    ]  # fmt: skip
 
 
 def test_what_has_diverged_once_is_not_trained_again_for_another_table(tmp_path, monkeypatch):
@@ -340,6 +438,8 @@ def test_a_line_fits_the_config_that_it_tells():
         replace(job.config, data="bccd"), replace(job.config, method="ssd"),
     ):  # fmt: skip
         assert not fits(line, other)
+    for of_another_version in ({"since": 1}, {"lapnet": line["config"]["lapnet"] | {"since": 1}}):
+        assert not fits(line | {"config": line["config"] | of_another_version}, job.config)
     line["config"] = {"lr": 0.01, "lapnet": {"ams": False}}  # a shortened record
     assert fits(line, job.config)
     assert not fits(line, job.config.with_options(ams=True))
@@ -356,3 +456,12 @@ def test_the_command_lists_its_tables_and_refuses_what_makes_no_sense(capsys):
     ):
         assert main(["ablate", *flags]) == 1
         assert says in capsys.readouterr().err
+
+
+def test_data_with_faults_is_left_out_where_one_asks_for_it(tmp_path, monkeypatch):
+    """The message of a faulty annotation says so; bccd has two, which its preset leaves out."""
+    queues = []
+    monkeypatch.setattr(ablate, "ablate", lambda queue, out: queues.append(queue) or True)
+    for flags in ((), ("--on-error", "skip"), ("--data", "bccd"), ("--data", "bccd", "--on-error", "raise")):
+        assert main(["ablate", "2a", "--data", "scenes", "--out", str(tmp_path), *flags]) == 0
+    assert [queue[0].config.on_error for queue in queues] == ["raise", "skip", "skip", "raise"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from lapnet_core.ablate import Watch
 from lapnet_core.losses import Balance
 from lapnet_lab.charts import PLOTLY, Chart, rounded
 from lapnet_lab.lessons.weights import drift, exercises, figures, panels, study
@@ -40,6 +42,24 @@ def loop(
         s -= rate * (sum(pull) if balance == "steady" else 1 - sum(parts))
         s_anchor = [s_anchor[g] - rate * grids * ratio * pull[g] for g in range(grids)]
     return np.array(said), np.array(said_anchor), np.array(sums)
+
+
+def test_the_share_of_active_batches_is_of_those_that_were_watched() -> None:
+    """A training that was gone on with in its last quarter was watched from there on only."""
+    criterion = drift.toy_loss("learned")
+    shape = criterion.s_loc_anchor.shape
+    everywhere = torch.ones(shape).nonzero().unbind(1)
+    positives = SimpleNamespace(label=everywhere[0], anchor=everywhere[1])
+    method: Any = SimpleNamespace(
+        criterion=criterion, terms=SimpleNamespace(positives=positives), shapes=torch.ones(*shape, 2)
+    )
+    for first in (1, 90):
+        watch = Watch(100)
+        for step in range(first, 101):
+            Watch.__call__.__wrapped__(watch, step, method)
+        told = {"class_names": ["a"] * shape[0], **watch.told}
+        assert told["of_batches"] == min(25, 101 - first)
+        assert (study.run_of("mine", told).active == 1).all()
 
 
 # The toy and the laws

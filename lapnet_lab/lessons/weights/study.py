@@ -59,7 +59,7 @@ class Run:
 def run_of(name: str, told: Mapping[str, Any]) -> Run:
     """A run from a line of data/runs/weights_voc_animals.jsonl, or from what `ablate.Watch` told of one's own."""
     steps = np.array(told["steps"])
-    watched = steps[-1] - steps[-1] * 3 // 4
+    watched = told.get("of_batches", steps[-1] - steps[-1] * 3 // 4)
     return Run(
         name, tuple(told["class_names"]), np.array(told["shapes"]), steps,
         {which: np.array(told[f"s_{which}"]) for which in LOSSES},
