@@ -9,10 +9,10 @@ from typing import Any, TypeGuard
 
 from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
 from lapnet_core.data.download import data_dir as default_data_dir
+from lapnet_core.data.listed import all_shares
 from lapnet_core.data.paths import files_in, located, read_text
 from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
-from lapnet_core.data.yolo import BEYOND
 
 COCO_CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -273,9 +273,9 @@ def are_shares(images: Sequence[Any], annotations: Sequence[Any]) -> bool:
     """Whether all boxes of a file are shares of their images, as Azure writes them: in pixels, all would be within the
     first one. Where no image has more, it is the same."""
     boxes = (entry["bbox"] for entry in annotations if isinstance(entry, dict) and _is_box(entry.get("bbox")))
-    inside = (min(x, y) >= -BEYOND and max(x + w, y + h) <= 1 + BEYOND for x, y, w, h in boxes)
     sizes = ((image.get("width"), image.get("height")) for image in images if isinstance(image, dict))
-    return next(inside, False) and all(inside) and any(size != (1, 1) for size in sizes)
+    corners = ((x, y, x + w, y + h) for x, y, w, h in boxes)
+    return all_shares(corners) and any(size != (1, 1) for size in sizes)
 
 
 def coco2017(

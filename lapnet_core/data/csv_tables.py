@@ -6,16 +6,15 @@ Corners are continuous, 0 at the left edge of the first pixel, as the tools that
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lapnet_core.data.layouts import SPLITS, Layout, split_named
-from lapnet_core.data.listed import Drawn, Listed, below, layout, numbers
+from lapnet_core.data.layouts import SPLITS, Layout, below, layout, split_named
+from lapnet_core.data.listed import Drawn, Listed, all_shares, numbers
 from lapnet_core.data.paths import read_text
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
-from lapnet_core.data.yolo import BEYOND
 
 # What columns are called, in small letters and without what is neither letter nor digit; of several, the first counts.
 IMAGES = ("filename", "imagefilename", "imagename", "filepath", "imagepath", "path", "image", "imageid", "file", "img")
@@ -75,7 +74,7 @@ class Table:
             raise ValueError(
                 "does not say whether a bbox is x, y, width, height or two corners: make four columns of it"
             )
-        self.shares = self._are_shares()
+        self.shares = all_shares(self._boxes())
 
     def sides(self, row: Sequence[str]) -> list[str]:
         """The four coordinates of a row as they stand there, all blank where it has no box; ValueError where a field
@@ -93,15 +92,10 @@ class Table:
         crowd = self.crowd is not None and row[self.crowd].strip().lower() in ("1", "true")
         return Drawn("object" if self.label is None else row[self.label], box, difficult=crowd)
 
-    def _are_shares(self) -> bool:
-        """Whether all boxes are shares of the image: in pixels, all would be within the first one."""
-        found = False
+    def _boxes(self) -> Iterator[Sequence[float]]:
         for _, row in self.rows:
             with suppress(ValueError):
-                if not all(-BEYOND <= side <= 1 + BEYOND for side in numbers(self.sides(row), 4)):
-                    return False
-                found = True
-        return found
+                yield self.read(row).box
 
     def told(self) -> str:
         """How it was understood."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from lapnet_core.data.layouts import SPLITS, Layout, split_named, split_of
-from lapnet_core.data.listed import Drawn, Listed, around, below, called, layout, numbers, steps
+from lapnet_core.data.layouts import SPLITS, Layout, below, called, layout, split_named, split_of, steps
+from lapnet_core.data.listed import Drawn, Listed, around, numbers
 from lapnet_core.data.paths import read_text
 from lapnet_core.data.types import DataError
 from lapnet_core.data.voc import parse_xml
