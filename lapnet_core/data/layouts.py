@@ -147,10 +147,10 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     return Layout("COCO", parts) if parts else None
 
 
-def coco_names(file: Path) -> list[str]:
-    """The file names of the images in a COCO file; DataError where it is none."""
+def coco_names(file: Path, text: bytes = b"") -> list[str]:
+    """The file names of the images in a COCO file, whose text may be known; DataError where it is none."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(text or file.read_bytes())
         lacking = {"images", "annotations", "categories"} - set(content)
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
@@ -176,8 +176,8 @@ def split_named(file: Path) -> str:
 
 def _is_coco(file: Path) -> bool:
     try:
-        content = file.read_bytes()  # LabelMe's many files hold their photographs: they are not parsed for nothing
-        return (b"\0" in content[:8] or b'"categories"' in content) and bool(coco_names(file))
+        text = file.read_bytes()  # LabelMe's many files hold their photographs: they are not parsed for nothing
+        return (b"\0" in text[:8] or b'"categories"' in text) and bool(coco_names(file, text))
     except (OSError, DataError):
         return False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Object, usable
 from lapnet_core.data.pictures import read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
@@ -79,7 +79,7 @@ class ListedDetection(DetectionDataset):
         upright: as in `DetectionDataset`.
         known: the classes that the data may have. An object of one that is not in `class_names` is then counted as
             "other"; where it is empty, such an object is a fault.
-        min_area: as in `clip_boxes`.
+        min_area: as in `common.usable`.
         class_names: the labels in order. None takes the sorted names found.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
@@ -102,7 +102,8 @@ class ListedDetection(DetectionDataset):
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> None:
-        report, records, objects = SkipReport(on_error), [], Objects(what)
+        report, records = SkipReport(on_error), []
+        objects: list[Object] = []
         owner: dict[str, str] = {}
         for image in images:
             try:
@@ -138,12 +139,12 @@ class ListedDetection(DetectionDataset):
                     report.note(drawn.how, where)
                 if drawn.how != "line":
                     box = [side * by for side, by in zip(drawn.box, scale, strict=True)]
-                    objects.add(len(records), box, name, drawn.difficult, image.where, number)
+                    objects.append(Object(len(records), box, name, drawn.difficult, image.where, number))
             below = path.relative_to(root) if path.is_relative_to(root) else path
             records.append(ImageRecord(str(path), image.image_id or below.as_posix(), height, width))
         if not records:
             raise DataError(f"{root}: no usable image. {report.summary()}")
-        columns, names = objects.usable(records, class_names, report, min_area)
+        columns, names = usable(objects, what, records, class_names, report, min_area)
         if not names:
             raise DataError(f"{root}: no image has a usable object, so there are no classes. {report.summary()}")
         super().__init__(records, *columns, class_names=names, report=report, transform=transform)
