@@ -4,6 +4,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from lapnet_core.data.pictures import read_picture
+from lapnet_core.data.pictures import read_picture, read_size
 from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
 
 # COCO writes its boxes with two decimals, so that x + w may pass the border by a rounding error. Up to this many
@@ -25,6 +26,9 @@ EDGE_TOLERANCE = 0.02
 
 # Greater coordinates are no data: they would only overflow further on.
 FARTHEST = 1e9
+
+# Beyond a side by more than this share of it a box was not drawn on a picture of this size: no hand slips so far.
+SLIP = 0.02
 
 
 class ImageRecord(NamedTuple):
@@ -56,7 +60,7 @@ class Object(NamedTuple):
 def usable(
     objects: Sequence[Object],
     what: str,
-    images: Sequence[ImageRecord],
+    images: list[ImageRecord],
     class_names: Sequence[str] | None,
     report: SkipReport,
     min_area: float,
@@ -66,11 +70,12 @@ def usable(
 
     Boxes are cut at the border of their image. One that passes it by more than `EDGE_TOLERANCE` pixels is noted as
     "clipped"; one that has not more than `min_area` px² left (so also one outside, or turned inside out) is a fault of
-    kind "object". `what` is what an object is called in its file, such as "line".
+    kind "object". `what` is what an object is called in its file, such as "line". Sizes of images are mended (`_turn`).
     """
     index = np.array([one.image for one in objects], dtype=np.int64)
     boxes = np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4)
-    sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
+    _turn(images, index, boxes, report)
+    sizes = _sizes(images)[index]
     border = sizes[:, [1, 0, 1, 0]]
     clipped = boxes.clip(0, border).astype(np.float32)  # before the test: float32 decides whether an extent is left
     sides = clipped[:, 2:] - clipped[:, :2]
@@ -89,6 +94,38 @@ def usable(
     label_of = {name: label for label, name in enumerate(names)}
     labels = np.array([label_of[one.name] for one in kept], dtype=np.int64)
     return (index[use], clipped[use], labels, np.array([one.difficult for one in kept], dtype=bool)), names
+
+
+def _sizes(images: Sequence[ImageRecord]) -> Int64[np.ndarray, "N 2"]:
+    return np.array([(image.height, image.width) for image in images], dtype=np.int64).reshape(-1, 2)
+
+
+def _turn(images: list[ImageRecord], index: np.ndarray, boxes: np.ndarray, report: SkipReport) -> None:
+    """Turns stated sizes that are those of the stored pictures, though EXIF turns these by a quarter and their boxes
+    were drawn upright, as Label Studio's COCO has it. A box that is beyond the stated size and within the upright one
+    tells. It tells it of all images of the data, unless one is there whose boxes only fit as it is stored."""
+
+    def turned(which: Any) -> list[int]:
+        return [n for n in np.flatnonzero(which).tolist() if _is_turned(images[n])]
+
+    farthest = np.zeros((len(images), 2))
+    np.maximum.at(farthest, index, boxes[:, [3, 2]])
+    stored, upright = ((farthest <= sizes * (1 + SLIP)).all(1) for sizes in (_sizes(images), _sizes(images)[:, ::-1]))
+    found = turned(upright & ~stored)
+    if found and not turned(stored & ~upright):
+        found = turned(upright)
+    for n in found:
+        path, _, height, width = images[n]
+        images[n] = images[n]._replace(height=width, width=height)
+        report.note("upright", f"{path}: stored as {width} x {height} (width x height)")
+
+
+def _is_turned(image: ImageRecord) -> bool:
+    """Whether the size of an image is that of the stored picture and not of the upright one."""
+    with suppress(DataError):  # it is told when the image is read
+        stored, upright, _ = read_size(image.path)
+        return (image.height, image.width) == stored != upright
+    return False
 
 
 class DetectionDataset(Dataset[Sample | Skipped]):
