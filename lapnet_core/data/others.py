@@ -96,12 +96,9 @@ def createml(folder: Path, described: Path | None = None) -> Layout | None:
         for number, entry in enumerate(entries, 1):
             name, split = entry.get("image", entry.get("imagefilename")), split_named(file.relative_to(folder))
             objects = entry.get("annotations", entry.get("annotation"))
-            image = Listed(file, name, split, _of_createml, inside=called(name, number))
-            if isinstance(objects, list):
-                image.objects = list(enumerate(objects, 1))
-            else:
-                image.problem = "its annotations must be a list"
-            images.append(image)
+            problem = "" if isinstance(objects, list) else "its annotations must be a list"
+            found = list(enumerate(objects, 1)) if isinstance(objects, list) else []
+            images.append(Listed(file, name, split, _of_createml, found, problem=problem, inside=called(name, number)))
     if images and broken:
         raise DataError(f"{broken}: {UNREADABLE}: export it anew, or move it away")
     return layout("CreateML", folder, images, {"what": "annotation"}) if images else None
