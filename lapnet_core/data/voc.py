@@ -89,9 +89,10 @@ def _listed(pairs: Sequence[tuple[Place, str | Sequence[str]]]) -> Iterator[List
                 continue
             seen.add(annotation)
             image = _read(annotation, pictures, name, files, called)
-            free = (own for own in (name, f"{folder.name}/{name}", str(image.path)) if own not in ids)
-            image.image_id = next(free, "")
-            ids.add(image.image_id)
+            if not image.problem:
+                free = (own for own in (name, f"{folder.name}/{name}") if own not in ids)
+                image.image_id = next(free, str(image.path))
+                ids.add(image.image_id)
             yield image
 
 
