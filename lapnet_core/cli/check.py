@@ -39,15 +39,17 @@ class Check:
             ValueError: no split can be used, or the data is drawn and not read.
         """
         from lapnet_core.data import DataError, DetectionDataset
-        from lapnet_core.data.named import open_dataset, splits_of
+        from lapnet_core.data.named import NAMED, open_dataset, own_data
 
         size = self.image_size or preset_for(self.data).image_size
-        every = splits_of(self.data)
+        own = None if self.data in NAMED else own_data(self.data)  # once, as large tables and lists take long
+        every = own.splits if own else NAMED[self.data]
         parts: dict[str, DetectionDataset] = {}
         names, unusable = None, list[str]()  # the names of the first, which a training hands to the others
         for split in every if "train" not in every else [name for name in every if name != "trainval"]:
             try:
-                data = open_dataset(self.data, split, class_names=names, on_error="skip")
+                how: dict[str, Any] = {"class_names": names, "on_error": "skip"}
+                data = own.open(split, **how) if own else open_dataset(self.data, split, **how)
                 if not isinstance(data, DetectionDataset):
                     raise ValueError(f"{self.data}: these images are drawn by the code, there is nothing to check")
                 parts[split], names = data, data.class_names
@@ -120,10 +122,8 @@ class Check:
             f"{split}, objects without a positive anchor (overlap > .5); small: area under {SMALL} x {SMALL} px there"
         )
         print(f"{'':6}{f'of {len(boxes)}':>16}{f'of {few} small':>20}")
-        for name, missed, end in (
-            ("AO", ao == 0, ""),
-            ("PONO", pono == 0, f"  {int(rescued.sum())} saved by a rescue"),
-        ):
+        saved = f"  {int(rescued.sum())} saved by a rescue"
+        for name, missed, end in (("AO", ao == 0, ""), ("PONO", pono == 0, saved)):
             counts = (int(missed.sum()), len(boxes)), (int((missed & small).sum()), few)
             print(f"{name:6}{_share(*counts[0]):>16}{_share(*counts[1]):>20}{end}")
 

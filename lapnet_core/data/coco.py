@@ -2,17 +2,18 @@
 
 import json
 import reprlib
+from collections import defaultdict
 from collections.abc import Container, Sequence
-from operator import mul
+from operator import itemgetter, mul
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Object, usable
 from lapnet_core.data.download import data_dir as default_data_dir
+from lapnet_core.data.listed import all_shares
 from lapnet_core.data.paths import files_in, located, read_text
 from lapnet_core.data.pictures import safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
-from lapnet_core.data.yolo import BEYOND
 
 COCO_CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -79,14 +80,14 @@ class CocoDetection(DetectionDataset):
         content = _load(path, ("images", "categories", "annotations") if annotated else ("images", "categories"))
         all_names, names, category_ids = _read_categories(path, content, class_names, annotated, report)
         images, index_of = _read_images(path, content["images"], Path(image_dir), only, report)
-        found = _Annotations(path, index_of, all_names, names, report)
-        found.read(content["annotations"] if annotated else [])
-        if shares := annotated and are_shares(content["images"], content["annotations"]):
+        entries = content["annotations"] if annotated else []
+        objects = _read_annotations(path, entries, index_of, all_names, set(names), report)
+        if shares := are_shares(content["images"], entries):
             report.note("shares", f"{path}: all boxes lie within 0 and 1")
-            sides = [(images[index].width, images[index].height) * 2 for index in found.objects.image_index]
-            found.objects.boxes = [tuple(map(mul, *pair)) for pair in zip(found.objects.boxes, sides, strict=True)]
-        del content
-        columns, _ = found.objects.usable(images, names, report, MIN_AREA)
+            sides = [(images[one.image].width, images[one.image].height) * 2 for one in objects]
+            objects = [one._replace(box=tuple(map(mul, one.box, by))) for one, by in zip(objects, sides, strict=True)]
+        del content, entries
+        columns, _ = usable(objects, "annotation", images, names, report, MIN_AREA)
         super().__init__(images, *columns, class_names=names, report=report, transform=transform)
         self.category_ids: tuple[Any, ...] = category_ids
         self.annotation_file, self.shares = path, shares
@@ -123,10 +124,7 @@ def _read_categories(
     """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
     name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
     names: dict[int, str] = {}
-    ids: dict[str, int] = {}
-    entries = content["annotations"] if isinstance(content.get("annotations"), list) else []
-    found = (entry.get("category_id") for entry in entries if isinstance(entry, dict))
-    used = {category for category in found if _is_id(category)}
+    called: dict[str, list[int]] = defaultdict(list)
     for number, entry in enumerate(content["categories"], 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             needs = f"must have an integer id and a name, not {reprlib.repr(entry)}"
@@ -136,13 +134,19 @@ def _read_categories(
             raise DataError(f"{path}: the name of category {category} holds a line break: {name!r:.80}")
         if category in names:
             raise DataError(f"{path}: category {category} ({name}) is there twice")
-        if name in ids and {ids[name], category} <= used:
-            both = f"categories {ids[name]} and {category} are both called {name}, and both have annotations"
-            raise DataError(f"{path}: {both}: rename one of them, or merge them")
         names[category] = name
-        if ids.get(name) not in used:
-            ids[name] = category
-    ids = dict(sorted(ids.items(), key=lambda item: item[1]))
+        called[name].append(category)
+    if len(called) < len(names):
+        entries = content["annotations"] if isinstance(content.get("annotations"), list) else []
+        found = (entry.get("category_id") for entry in entries if isinstance(entry, dict))
+        used = {category for category in found if _is_id(category)}
+        for name, same in called.items():
+            drawn = [category for category in same if category in used]
+            if len(drawn) > 1:
+                both = f"categories {drawn[0]} and {drawn[1]} are both called {name}"
+                raise DataError(f"{path}: {both}, and both have annotations: rename one of them, or merge them")
+            called[name] = drawn or same
+    ids = dict(sorted(((name, same[-1]) for name, same in called.items()), key=itemgetter(1)))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
     if len(unknown) == len(wanted) or (unknown and not annotated):
@@ -205,63 +209,63 @@ def _image_problem(entry: dict[str, Any], folder: Path, found: Path | None) -> s
     return None if found else f"the file {reprlib.repr(name)} is missing in {folder}"
 
 
-class _Annotations:
-    """The annotations of a file: those of classes that are `wanted` become objects, what is wrong with the others is
-    told."""
+def _read_annotations(
+    path: Path,
+    entries: list[Any],
+    index_of: dict[int, int],
+    names: dict[int, str],
+    wanted: set[str],
+    report: SkipReport,
+) -> list[Object]:
+    """The annotations of classes that are `wanted`; what is wrong with others is told, as faults of kind "object"."""
+    objects: list[Object] = []
+    seen: set[int] = set()
+    for number, entry in enumerate(entries, 1):
+        image_id = entry.get("image_id") if isinstance(entry, dict) else None
+        if _is_id(image_id) and index_of.get(image_id) == ELSEWHERE:
+            continue
+        if problem := _problem(entry, seen, index_of, names):
+            report.fault("object", f"{path}: {_title(entry, number, names)}: {problem}")
+            continue
+        seen.add(entry["id"])
+        index, name = index_of[entry["image_id"]], names[entry["category_id"]]
+        if index < 0 or name not in wanted:
+            kind, why = ("lost", "its image is left out") if index < 0 else ("other", "a class not asked for")
+            report.note(kind, f"{path}: {_title(entry, number, names)}: {why}")
+            continue
+        x, y, width, height = entry["bbox"]
+        box, crowd = (x, y, x + width, y + height), bool(entry.get("iscrowd", 0))
+        objects.append(Object(index, box, name, crowd, path, entry["id"]))
+    return objects
 
-    def __init__(
-        self, path: Path, index_of: dict[int, int], names: dict[int, str], wanted: Sequence[str], report: SkipReport
-    ) -> None:
-        self.path, self.index_of, self.names, self.wanted, self.report = path, index_of, names, set(wanted), report
-        self.objects = Objects("annotation")
 
-    def read(self, entries: list[Any]) -> None:
-        """Appends the usable annotations; the others are faults of kind "object"."""
-        seen: set[int] = set()
-        for number, entry in enumerate(entries, 1):
-            image_id = entry.get("image_id") if isinstance(entry, dict) else None
-            if _is_id(image_id) and self.index_of.get(image_id) == ELSEWHERE:
-                continue
-            problem = self._problem(entry, seen)
-            if problem:
-                self.report.fault("object", f"{self.path}: {self._title(entry, number)}: {problem}")
-                continue
-            seen.add(entry["id"])
-            index, name = self.index_of[entry["image_id"]], self.names[entry["category_id"]]
-            if index < 0 or name not in self.wanted:
-                kind, why = ("lost", "its image is left out") if index < 0 else ("other", "a class not asked for")
-                self.report.note(kind, f"{self.path}: {self._title(entry, number)}: {why}")
-                continue
-            x, y, width, height = entry["bbox"]
-            box, crowd = (x, y, x + width, y + height), bool(entry.get("iscrowd", 0))
-            self.objects.add(index, box, name, crowd, self.path, entry["id"])
+def _title(entry: Any, number: int, names: dict[int, str]) -> str:
+    if not isinstance(entry, dict) or not _is_id(entry.get("id")):
+        return f"annotation number {number} of the file"
+    category = entry.get("category_id")
+    name = names.get(category) if _is_id(category) else None
+    return f"annotation {entry['id']} ({name or 'no known class'}, number {number} of the file)"
 
-    def _title(self, entry: Any, number: int) -> str:
-        if not isinstance(entry, dict) or not _is_id(entry.get("id")):
-            return f"annotation number {number} of the file"
-        category = entry.get("category_id")
-        name = self.names.get(category) if _is_id(category) else None
-        return f"annotation {entry['id']} ({name or 'no known class'}, number {number} of the file)"
 
-    def _problem(self, entry: Any, seen: set[int]) -> str | None:
-        if not isinstance(entry, dict):
-            return "must be an object"
-        image_id, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-        if not _is_id(entry.get("id")):
-            return "id must be an integer"
-        if entry["id"] in seen:
-            return "this id is there twice"
-        if not _is_id(image_id) or image_id not in self.index_of:
-            return f"there is no image {reprlib.repr(image_id)}"
-        if not _is_id(category) or category not in self.names:
-            return f"there is no category {reprlib.repr(category)}"
-        if entry.get("iscrowd", 0) not in (0, 1):
-            return "iscrowd must be 0 or 1"
-        if not _is_box(box):
-            return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"
-        if box[2] <= 0 or box[3] <= 0:
-            return f"bbox {box} (x, y, w, h) has no extent"
-        return None
+def _problem(entry: Any, seen: set[int], index_of: dict[int, int], names: dict[int, str]) -> str | None:
+    if not isinstance(entry, dict):
+        return "must be an object"
+    image_id, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+    if not _is_id(entry.get("id")):
+        return "id must be an integer"
+    if entry["id"] in seen:
+        return "this id is there twice"
+    if not _is_id(image_id) or image_id not in index_of:
+        return f"there is no image {reprlib.repr(image_id)}"
+    if not _is_id(category) or category not in names:
+        return f"there is no category {reprlib.repr(category)}"
+    if entry.get("iscrowd", 0) not in (0, 1):
+        return "iscrowd must be 0 or 1"
+    if not _is_box(box):
+        return f"bbox must be four finite numbers (x, y, w, h), not {reprlib.repr(box)}"
+    if box[2] <= 0 or box[3] <= 0:
+        return f"bbox {box} (x, y, w, h) has no extent"
+    return None
 
 
 def _is_box(box: Any) -> TypeGuard[list[float]]:
@@ -273,9 +277,9 @@ def are_shares(images: Sequence[Any], annotations: Sequence[Any]) -> bool:
     """Whether all boxes of a file are shares of their images, as Azure writes them: in pixels, all would be within the
     first one. Where no image has more, it is the same."""
     boxes = (entry["bbox"] for entry in annotations if isinstance(entry, dict) and _is_box(entry.get("bbox")))
-    inside = (min(x, y) >= -BEYOND and max(x + w, y + h) <= 1 + BEYOND for x, y, w, h in boxes)
     sizes = ((image.get("width"), image.get("height")) for image in images if isinstance(image, dict))
-    return next(inside, False) and all(inside) and any(size != (1, 1) for size in sizes)
+    corners = ((x, y, x + w, y + h) for x, y, w, h in boxes)
+    return all_shares(corners) and any(size != (1, 1) for size in sizes)
 
 
 def coco2017(

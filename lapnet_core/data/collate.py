@@ -94,17 +94,8 @@ def collate(samples: Sequence[Sample | Skipped]) -> Batch:
             f" it got {sorted(str(kind) for kind in kinds)}"
         )
     images = torch.stack([image.as_subclass(Tensor) for image, _ in usable]) if usable else torch.zeros(0, 3, 0, 0)
-    return Batch(images, [_plain(target) for _, target in usable], skipped)
-
-
-def _plain(target: Target) -> Target:
-    return Target(
-        boxes=target["boxes"].as_subclass(Tensor).float(),
-        labels=target["labels"],
-        difficult=target["difficult"],
-        image_id=target["image_id"],
-        original_size=target["original_size"],
-    )
+    targets: list[Target] = [{**target, "boxes": target["boxes"].as_subclass(Tensor).float()} for _, target in usable]
+    return Batch(images, targets, skipped)
 
 
 def flatten_targets(

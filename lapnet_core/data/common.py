@@ -3,20 +3,21 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from lapnet_core.data.pictures import read_picture
+from lapnet_core.data.pictures import read_picture, read_size
 from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
 
 # COCO writes its boxes with two decimals, so that x + w may pass the border by a rounding error. Up to this many
@@ -25,6 +26,9 @@ EDGE_TOLERANCE = 0.02
 
 # Greater coordinates are no data: they would only overflow further on.
 FARTHEST = 1e9
+
+# Beyond a side by more than this share of it a box was not drawn on a picture of this size: no hand slips so far.
+SLIP = 0.02
 
 
 class ImageRecord(NamedTuple):
@@ -41,84 +45,87 @@ def as_boxes(boxes: Float32[Tensor, "G 4"], size: tuple[int, int]) -> Float32[tv
     return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)  # pyright: ignore[reportCallIssue]
 
 
-def clip_boxes(
-    boxes: Float64[np.ndarray, "G 4"],
-    sizes: Int64[np.ndarray, "G 2"],
+class Object(NamedTuple):
+    """An object as it was read: the index of its image, its box (xyxy, continuous px, finite) and class, and the file
+    and number that name it in messages."""
+
+    image: int
+    box: Sequence[float]
+    name: str
+    difficult: bool
+    file: Path | str
+    number: int
+
+
+def usable(
+    objects: Sequence[Object],
+    what: str,
+    images: list[ImageRecord],
+    class_names: Sequence[str] | None,
     report: SkipReport,
-    describe: Callable[[int], str],
-    *,
     min_area: float,
-) -> tuple[Float32[np.ndarray, "G 4"], Bool[np.ndarray, " G"]]:
-    """Cuts boxes at the border of their image and finds those that are unusable.
+) -> tuple[tuple[Any, Any, Any, Any], Sequence[str]]:
+    """Image index, box, label and difficulty of the objects that can be used, as columns; and the class names: where
+    none are given, those that are found, sorted.
 
-    A box that passes the border by more than `EDGE_TOLERANCE` pixels is noted as "clipped"; one that has not more than
-    `min_area` left (so also one outside, or turned inside out) is a fault of kind "object".
-
-    Args:
-        boxes: (G, 4) xyxy in continuous pixels, finite.
-        sizes: (G, 2) height and width of each box's image.
-        report: takes the faults and the notes, and raises under the policy "raise".
-        describe: names the file and the object of a row, for messages.
-        min_area: in square pixels.
-
-    Returns:
-        (G, 4) the clipped boxes, and (G,) which of them are usable.
+    Boxes are cut at the border of their image. One that passes it by more than `EDGE_TOLERANCE` pixels is noted as
+    "clipped"; one that has not more than `min_area` px² left (so also one outside, or turned inside out) is a fault of
+    kind "object". `what` is what an object is called in its file, such as "line". Sizes of images are mended (`_turn`).
     """
+    index = np.array([one.image for one in objects], dtype=np.int64)
+    boxes = np.array([one.box for one in objects], dtype=np.float64).reshape(-1, 4)
+    _turn(images, index, boxes, report)
+    sizes = _sizes(images)[index]
     border = sizes[:, [1, 0, 1, 0]]
     clipped = boxes.clip(0, border).astype(np.float32)  # before the test: float32 decides whether an extent is left
     sides = clipped[:, 2:] - clipped[:, :2]
-    usable = (sides > 0).all(axis=1) & (sides.prod(axis=1) > min_area)
+    use = (sides > 0).all(axis=1) & (sides.prod(axis=1) > min_area)
     beyond = np.maximum(-boxes, boxes - border).max(axis=1, initial=0) > EDGE_TOLERANCE
-    for row in map(int, np.flatnonzero(~usable | beyond)):
-        numbers = ", ".join(f"{value:g}" for value in boxes[row])
+    for row in map(int, np.flatnonzero(~use | beyond)):
+        one, numbers = objects[row], ", ".join(f"{value:g}" for value in boxes[row])
         box = f"box ({numbers}) (x1, y1, x2, y2; continuous) of the {sizes[row, 1]} x {sizes[row, 0]} image"
-        if usable[row]:
-            report.note("clipped", f"{describe(row)}: {box} reaches beyond it")
+        where = f"{one.file}: {what} {one.number} ({one.name}): {box}"
+        if use[row]:
+            report.note("clipped", f"{where} reaches beyond it")
         else:
-            report.fault("object", f"{describe(row)}: {box} must cover more than {min_area:g} px² inside it")
-    return clipped, usable
+            report.fault("object", f"{where} must cover more than {min_area:g} px² inside it")
+    kept = [one for one, usable in zip(objects, use, strict=True) if usable]
+    names = class_names or sorted({one.name for one in kept})
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = np.array([label_of[one.name] for one in kept], dtype=np.int64)
+    return (index[use], clipped[use], labels, np.array([one.difficult for one in kept], dtype=bool)), names
 
 
-class Objects:
-    """The objects of all images of a data set as columns, with what names each one in a message.
+def _sizes(images: Sequence[ImageRecord]) -> Int64[np.ndarray, "N 2"]:
+    return np.array([(image.height, image.width) for image in images], dtype=np.int64).reshape(-1, 2)
 
-    Args:
-        what: what an object is called in its file, such as "line".
-    """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.image_index: list[int] = []
-        self.boxes: list[Sequence[float]] = []
-        self.names: list[str] = []
-        self.difficult: list[bool] = []
-        self.origin: list[tuple[Path | str, int]] = []
+def _turn(images: list[ImageRecord], index: np.ndarray, boxes: np.ndarray, report: SkipReport) -> None:
+    """Turns stated sizes that are those of the stored pictures, though EXIF turns these by a quarter and their boxes
+    were drawn upright, as Label Studio's COCO has it. A box that is beyond the stated size and within the upright one
+    tells. It tells it of all images of the data, unless one is there whose boxes only fit as it is stored."""
 
-    def add(self, index: int, box: Sequence[float], name: str, difficult: bool, file: Path | str, number: int) -> None:
-        """Appends one: its image, box (xyxy, continuous px, finite), class, and where it stands."""
-        self.image_index.append(index)
-        self.boxes.append(box)
-        self.names.append(name)
-        self.difficult.append(difficult)
-        self.origin.append((file, number))
+    def turned(which: Any) -> list[int]:
+        return [n for n in np.flatnonzero(which).tolist() if _is_turned(images[n])]
 
-    def describe(self, row: int) -> str:
-        """Names an object."""
-        return f"{self.origin[row][0]}: {self.what} {self.origin[row][1]} ({self.names[row]})"
+    farthest = np.zeros((len(images), 2))
+    np.maximum.at(farthest, index, boxes[:, [3, 2]])
+    stored, upright = ((farthest <= sizes * (1 + SLIP)).all(1) for sizes in (_sizes(images), _sizes(images)[:, ::-1]))
+    found = turned(upright & ~stored)
+    if found and not turned(stored & ~upright):
+        found = turned(upright)
+    for n in found:
+        path, _, height, width = images[n]
+        images[n] = images[n]._replace(height=width, width=height)
+        report.note("upright", f"{path}: stored as {width} x {height} (width x height)")
 
-    def usable(
-        self, images: Sequence[ImageRecord], class_names: Sequence[str] | None, report: SkipReport, min_area: float
-    ) -> tuple[tuple[Any, Any, Any, Any], Sequence[str]]:
-        """Image index, box, label and difficulty of what `clip_boxes` leaves, and the class names: where none are
-        given, those that are found, sorted."""
-        index, boxes = np.array(self.image_index, dtype=np.int64), np.array(self.boxes, dtype=np.float64)
-        sizes = np.array([(image.height, image.width) for image in images], dtype=np.int64)[index]
-        boxes, use = clip_boxes(boxes.reshape(-1, 4), sizes, report, self.describe, min_area=min_area)
-        found = [name for name, usable in zip(self.names, use, strict=True) if usable]
-        names = class_names or sorted(set(found))
-        label_of = {name: label for label, name in enumerate(names)}
-        labels = np.array([label_of[name] for name in found], dtype=np.int64)
-        return (index[use], boxes[use], labels, np.array(self.difficult, dtype=bool)[use]), names
+
+def _is_turned(image: ImageRecord) -> bool:
+    """Whether the size of an image is that of the stored picture and not of the upright one."""
+    with suppress(DataError):  # it is told when the image is read
+        stored, upright, _ = read_size(image.path)
+        return (image.height, image.width) == stored != upright
+    return False
 
 
 class DetectionDataset(Dataset[Sample | Skipped]):

@@ -6,16 +6,16 @@ Corners are continuous, 0 at the left edge of the first pixel, as the tools that
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lapnet_core.data.layouts import SPLITS, Layout, split_named
-from lapnet_core.data.listed import Drawn, Listed, below, layout, numbers
+from lapnet_core.data.layouts import SPLITS, Layout, below, layout, split_named
+from lapnet_core.data.listed import Drawn, Listed, all_shares, numbers
 from lapnet_core.data.paths import read_text
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
-from lapnet_core.data.yolo import BEYOND
 
 # What columns are called, in small letters and without what is neither letter nor digit; of several, the first counts.
 IMAGES = ("filename", "imagefilename", "imagename", "filepath", "imagepath", "path", "image", "imageid", "file", "img")
@@ -31,25 +31,28 @@ HEADLESS = ("path", "x1", "y1", "x2", "y2", "class")
 """The columns of keras-retinanet's tables, which do not name them."""
 
 
+DESCRIPTIONS = "class-descriptions"
+"""In the name of OpenImages' tables of class names."""
+
+
 class Table:
-    """A table and which of its columns are what.
+    """A table and which of its columns are what; `names` of classes are given by what stands there.
 
     Raises:
         ValueError: that is not certain: a sentence without its subject, the table.
         DataError: it cannot be read.
     """
 
-    def __init__(self, file: Path) -> None:
-        text = read_text(file, "this table")
-        delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
-        try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-        except csv.Error as error:
-            raise DataError(f"{file}: cannot read this table ({error})") from error
+    def __init__(self, file: Path, names: Mapping[str, str]) -> None:
+        rows, delimiter = _rows(file)
         if not rows:
             raise ValueError("is empty")
-        self.file, self.rows, header = file, rows[1:], [" ".join(name.split()) for name in rows[0][1]]
+        self.file, self.names, self.rows, header = (
+            file,
+            names,
+            rows[1:],
+            [" ".join(name.split()) for name in rows[0][1]],
+        )
         self.headless = Path(header[0]).suffix.lower() in ANY_IMAGE
         if self.headless:
             if len(header) != 6 or not all(re.fullmatch(r"-?[\d.]*", side) for side in header[1:5]):
@@ -75,7 +78,7 @@ class Table:
             raise ValueError(
                 "does not say whether a bbox is x, y, width, height or two corners: make four columns of it"
             )
-        self.shares = self._are_shares()
+        self.shares = all_shares(self._boxes())
 
     def sides(self, row: Sequence[str]) -> list[str]:
         """The four coordinates of a row as they stand there, all blank where it has no box; ValueError where a field
@@ -91,17 +94,13 @@ class Table:
         x, y, *far = numbers(self.sides(row), 4)
         box = (x, y, *far) if self.corners else (x, y, x + far[0], y + far[1])
         crowd = self.crowd is not None and row[self.crowd].strip().lower() in ("1", "true")
-        return Drawn("object" if self.label is None else row[self.label], box, difficult=crowd)
+        name = "object" if self.label is None else row[self.label]
+        return Drawn(self.names.get(name, name), box, difficult=crowd)
 
-    def _are_shares(self) -> bool:
-        """Whether all boxes are shares of the image: in pixels, all would be within the first one."""
-        found = False
+    def _boxes(self) -> Iterator[Sequence[float]]:
         for _, row in self.rows:
             with suppress(ValueError):
-                if not all(-BEYOND <= side <= 1 + BEYOND for side in numbers(self.sides(row), 4)):
-                    return False
-                found = True
-        return found
+                yield self.read(row).box
 
     def told(self) -> str:
         """How it was understood."""
@@ -135,6 +134,26 @@ class Table:
         return list(images.values())
 
 
+def _rows(file: Path) -> tuple[list[tuple[int, list[str]]], str]:
+    """The rows of a table that are not blank, each with the number of its line, and what divides the fields."""
+    text = read_text(file, "this table")
+    delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)], delimiter
+    except csv.Error as error:
+        raise DataError(f"{file}: cannot read this table ({error})") from error
+
+
+def _descriptions(files: Sequence[Path]) -> dict[str, str]:
+    """The names of OpenImages' classes by their codes, such as /m/01yrx. A name that two codes have is no name: both
+    stay codes."""
+    rows = [row for file in files for _, row in _rows(file)[0]]
+    names = {row[0]: row[1].strip() for row in rows if len(row) == 2 and row[0].startswith("/")}
+    counts = Counter(names.values())
+    return {code: name for code, name in names.items() if name and counts[name] == 1}
+
+
 def tables(folder: Path, described: Path | None = None) -> Layout | None:
     """CSV files anywhere below a folder, one for each split or one for all; also with semicolons or tabs. A table whose
     columns are not known is left out, and told.
@@ -144,10 +163,12 @@ def tables(folder: Path, described: Path | None = None) -> Layout | None:
     """
     images: list[Listed] = []
     left, notes = [], []
-    for file in [described] if described else below(folder, ".csv"):
+    every = below(folder, ".csv")
+    names = _descriptions([file for file in every if DESCRIPTIONS in file.name])
+    for file in [described] if described else [file for file in every if DESCRIPTIONS not in file.name]:
         place = file.relative_to(folder)
         try:
-            table = Table(file)
+            table = Table(file, names)
         except DataError:
             raise
         except ValueError as error:

@@ -1,16 +1,19 @@
-"""Which layout a folder of images and annotations has: VOC's and COCO's; the others are in `yolo_folders`, `others` and
-`csv_tables`."""
+"""Which layout a folder has: VOC's and COCO's, and what the others, which are in `yolo_folders`, `others` and
+`csv_tables`, have in common."""
 
 import json
 import os
 import re
+import reprlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
+from lapnet_core.data.listed import Listed
 from lapnet_core.data.paths import ends, folders_below, located
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
@@ -144,10 +147,10 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     return Layout("COCO", parts) if parts else None
 
 
-def coco_names(file: Path) -> list[str]:
-    """The file names of the images in a COCO file; DataError where it is none."""
+def coco_names(file: Path, text: bytes = b"") -> list[str]:
+    """The file names of the images in a COCO file, whose text may be known; DataError where it is none."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(text or file.read_bytes())
         lacking = {"images", "annotations", "categories"} - set(content)
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
@@ -173,8 +176,8 @@ def split_named(file: Path) -> str:
 
 def _is_coco(file: Path) -> bool:
     try:
-        content = file.read_bytes()  # LabelMe's many files hold their photographs: they are not parsed for nothing
-        return (b"\0" in content[:8] or b'"categories"' in content) and bool(coco_names(file))
+        text = file.read_bytes()  # LabelMe's many files hold their photographs: they are not parsed for nothing
+        return (b"\0" in text[:8] or b'"categories"' in text) and bool(coco_names(file, text))
     except (OSError, DataError):
         return False
 
@@ -193,3 +196,95 @@ def _coco_images(folder: Path, places: Sequence[Path], file: Path, split: str) -
         return sum(located(name, place) is not None for name in names), split_of(place.relative_to(folder)) == split
 
     return max([file.parent, *places], key=suits)
+
+
+def called(name: Any, number: int) -> str:
+    """An image of a file in messages, which are of one line."""
+    return f"image {name:.200}" if isinstance(name, str) and name and name.isprintable() else f"image {number}"
+
+
+def below(folder: Path, *suffixes: str) -> list[Path]:
+    """The files below a folder with these suffixes, in small letters; regular ones alone, as a pipe would block."""
+    found = ((place, name) for place, names in folders_below(folder) for name in names)
+    files = [place / name for place, name in found if os.path.splitext(name)[1].lower() in suffixes]
+    return [file for file in files if os.path.isfile(file)]
+
+
+class Pictures:
+    """All images below a folder, by what a path of another disk may call them. As only these are ever taken, no name
+    leads out of the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.inside = {path: steps(str(path.relative_to(folder))) for path in below(folder, *ANY_IMAGE)}
+        self.places = {inside[-2:-1] for inside in self.inside.values()}
+        stems, names = defaultdict(list), defaultdict(list)
+        for path, inside in self.inside.items():
+            stems[Path(inside[-1]).stem].append(path)  # some tables have no suffixes
+            names[inside[-1]].append(path)
+        self.called = {**stems, **names}
+
+    def find(self, image: Listed) -> int:
+        """Sets the path of an image, or else its problem: the one of this name; of several that whose folders are
+        called alike, or beside the file, or in the folder of this split. It is never one in the folder of another
+        split, nor in another folder than the named one if that is there. Returns how many folders are called alike."""
+        stated = steps(image.name) if isinstance(image.name, str) else ()
+        if image.problem or not stated:
+            image.problem = image.problem or f"must name its image, not {reprlib.repr(image.name)}"
+            return 0
+        splits = {image.split, split_of(Path(*stated[:-1]))} - {"all", "trainval"}
+        named = stated[-2:-1] if stated[-2:-1] in self.places else ()
+        every, found = self.called.get(stated[-1], []), defaultdict(list)
+        for path in every:
+            *folders, _ = self.inside[path]
+            split = split_of(Path(*folders))
+            if (not splits or split == "all" or {split} == splits) and (not named or folders[-1:] == [*named]):
+                pairs = list(zip(folders[::-1], stated[-2::-1], strict=False))
+                alike = next((n for n, (own, theirs) in enumerate(pairs) if own != theirs), len(pairs))
+                found[alike, path.parent == image.file.parent, split in splits].append(path)
+        rank, paths = max(found.items(), default=((0, False, False), []))
+        if len(paths) == 1:
+            image.path = paths[0]
+        elif paths:
+            image.problem = f"its image {image.name!r:.200} may be {paths[0]} or {paths[1]}: name its folder, too"
+        else:
+            other = f"; {every[0]} is in another folder" if every else ""
+            image.problem = f"its image {reprlib.repr(image.name)} is missing in {self.folder}{other}{image.hint}"
+        return rank[0]
+
+
+def steps(name: str) -> tuple[str, ...]:
+    """The folders and the name of a path of any disk, whichever way Unicode writes their accents."""
+    return tuple(normalize("NFC", end).split("/")) if (end := next(iter(ends(name)), "")) else ()
+
+
+def layout(
+    kind: str, folder: Path, images: Sequence[Listed], about: Mapping[str, Any], notes: Iterable[str] = ()
+) -> Layout:
+    """The splits of images that were listed. Where no file says one, the folder of an image tells it."""
+    pictures, told = Pictures(folder), list(notes)
+    ranks = [pictures.find(image) for image in images]
+    if all(image.split == "all" for image in images):
+        for image in images:
+            image.split = split_of(image.path.relative_to(folder).parent) if image.path else "all"
+        # one that is missing has no folder that would tell: so that it is a fault, it goes with the first
+        first = next((image.split for image in images if image.split != "all"), "all")
+        for image in images:
+            image.split = first if image.problem else image.split
+    owner: dict[tuple[str, Path], Listed] = {}
+    # whose folders are named as they are owns a picture, if another one leads to it, too
+    for n in sorted(range(len(images)), key=lambda n: -ranks[n]):
+        image = images[n]
+        if image.path and (one := owner.setdefault((image.split, image.path), image)) is not image:
+            image.problem = f"its image {image.path} is that of {one.where}, too"
+    parts: dict[str, dict[str, Listed]] = {}
+    for n, image in enumerate(images):
+        parts.setdefault(image.split, {})[f"{image.name}#{n}" if image.problem else str(image.path)] = image
+    if outside := outside_of(parts):
+        files = ", ".join({image.file.name: None for image in outside.values()})
+        told.append(f"{len(outside)} images in {files:.200} that are in no split are left out")
+    named = {path for _, path in owner}
+    if left := [path.name for path in pictures.inside if path not in named]:
+        told.append(f"{len(left)} images that no annotation names are left out, such as {left[0]}")
+    sources: dict[str, list[Source]] = {split: [(place, list(place))] for split, place in parts.items()}
+    return Layout(kind, sources, about, tuple(told))

@@ -1,22 +1,20 @@
-"""Images and boxes as other tools list them: what CVAT's XML, CreateML, LabelMe and tables have in common."""
+"""Images and boxes as files list them: what the readers of VOC, YOLO, CVAT, CreateML, LabelMe and tables share."""
 
-import os
 import reprlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
-from tqdm.auto import tqdm
-
-from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Objects
-from lapnet_core.data.layouts import Layout, Source, outside_of, split_of
-from lapnet_core.data.paths import ends, folders_below
-from lapnet_core.data.pictures import ANY_IMAGE, read_size, safe_size
+from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Object, usable
+from lapnet_core.data.pictures import read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
-from lapnet_core.data.voc import MIN_AREA
+
+# A box of a single pixel is a click without a drag. BCCD has two such "red blood cells"; no VOC object is that small.
+MIN_AREA = 1.0
+
+# Shares lie in 0..1. What rounding or a polygon drawn over the border adds is cut; more is no share.
+BEYOND = 0.01
 
 
 class Drawn(NamedTuple):
@@ -28,6 +26,8 @@ class Drawn(NamedTuple):
     how: str = ""
     """A kind of the report: "outline" where this is the box around another shape; "line" where there is no box."""
     difficult: bool = False
+    problem: str = ""
+    """Why it cannot be used, where its name can be read and belongs into the message."""
 
 
 @dataclass
@@ -49,10 +49,14 @@ class Listed:
     problem: str = ""
     """Why the image cannot be used."""
     path: Path | None = None
+    image_id: str = ""
+    """Of the target, where it is not the path below the folder of all."""
     inside: str = ""
     """Names the image in a file of several, for messages."""
     hint: str = ""
     """What else to say where the image is missing."""
+    note: tuple[str, str] | None = None
+    """A kind of the report and a message, told where the image is used."""
 
     @property
     def where(self) -> str:
@@ -63,76 +67,102 @@ class Listed:
 class ListedDetection(DetectionDataset):
     """Images and boxes of any `Listed`, read and checked at once; images are decoded when asked for.
 
-    As in VOC a box of at most 1 px² is a fault, as what is drawn by hand never is that small: so boxes that are shares
-    where pixels are wanted do not pass. An image without a stated size has that of its file; if its EXIF turns it, it
-    is a fault, unless it is `upright`: nothing else tells which way it was annotated.
+    A box of at most `min_area` is a fault, by default 1 px², as what is drawn by hand never is that small: so boxes
+    that are shares where pixels are wanted do not pass. An image without a stated size has that of its file; if its
+    EXIF turns it, it is a fault, unless it is `upright`: nothing else tells which way it was annotated.
 
     Args:
         images: what was read of each.
-        root: a target's `image_id` is its image's path below this folder.
+        root: a target's `image_id` is its image's path below this folder; also names the data in messages.
         what: what an object is called in the file, such as "row".
+        sized: what the size of an image is called there.
         upright: as in `DetectionDataset`.
-        class_names: the labels in order; an object of another class is a fault. None takes the sorted names found.
+        known: the classes that the data may have. An object of one that is not in `class_names` is then counted as
+            "other"; where it is empty, such an object is a fault.
+        min_area: as in `common.usable`.
+        class_names: the labels in order. None takes the sorted names found.
         on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
         transform: called as transform(image, target).
 
     Raises:
-        DataError: a fault under "raise"; under either policy no usable image.
+        DataError: a fault under "raise"; under either policy no usable image, or no class.
     """
 
     def __init__(
         self,
-        images: Sequence[Listed],
+        images: Iterable[Listed],
         root: str | Path,
         *,
         what: str = "object",
+        sized: str = "",
         upright: bool = False,
+        known: Collection[str] = (),
+        min_area: float = MIN_AREA,
         class_names: Sequence[str] | None = None,
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> None:
-        report, records, objects = SkipReport(on_error), [], Objects(what)
-        for image in tqdm(images, desc="images", unit="image", disable=None):
+        report, records = SkipReport(on_error), []
+        objects: list[Object] = []
+        owner: dict[str, str] = {}
+        for image in images:
             try:
-                height, width = _size(image, report, upright)
+                height, width = _size(image, report, upright, sized)
+                path = Path(str(image.path))
+                if str(path) in owner:
+                    raise DataError(f"{image.where}: its image {path} is that of {owner[str(path)]}, too")
             except DataError as error:
                 report.fault("image", str(error))
                 report.note("lost", str(error), len(image.objects))
                 continue
+            owner[str(path)] = image.where
+            if image.note:
+                report.note(*image.note)
+            scale = (width, height, width, height) if image.shares else (1, 1, 1, 1)
             for number, entry in image.objects:
                 where = f"{image.where}: {what} {number}"
                 try:
                     drawn = image.read(entry)
-                    name = _class_name(drawn.name, None if drawn.how == "line" else class_names)
+                    name = _class_name(drawn.name)
+                    where = f"{where} ({name})"
+                    asked = class_names is None or name in class_names or drawn.how == "line"
+                    if drawn.problem or not (asked or known):
+                        others = f"the class is none of the training's: {', '.join(class_names or ())}"
+                        raise ValueError(drawn.problem or others)
                 except ValueError as error:
                     report.fault("object", f"{where}: {error}")
                     continue
+                if not asked:
+                    report.note("other", f"{where}: a class not asked for")
+                    continue
                 if drawn.how:
-                    report.note(drawn.how, f"{where} ({name})")
+                    report.note(drawn.how, where)
                 if drawn.how != "line":
-                    scale = (width, height, width, height) if image.shares else (1, 1, 1, 1)
                     box = [side * by for side, by in zip(drawn.box, scale, strict=True)]
-                    objects.add(len(records), box, name, drawn.difficult, image.where, number)
-            path = Path(str(image.path))
-            records.append(ImageRecord(str(path), path.relative_to(root).as_posix(), height, width))
+                    objects.append(Object(len(records), box, name, drawn.difficult, image.where, number))
+            below = path.relative_to(root) if path.is_relative_to(root) else path
+            records.append(ImageRecord(str(path), image.image_id or below.as_posix(), height, width))
         if not records:
             raise DataError(f"{root}: no usable image. {report.summary()}")
-        columns, names = objects.usable(records, class_names, report, MIN_AREA)
+        columns, names = usable(objects, what, records, class_names, report, min_area)
+        if not names:
+            raise DataError(f"{root}: no image has a usable object, so there are no classes. {report.summary()}")
         super().__init__(records, *columns, class_names=names, report=report, transform=transform)
         self.upright = upright
 
 
-def _size(image: Listed, report: SkipReport, upright: bool) -> tuple[int, int]:
+def _size(image: Listed, report: SkipReport, upright: bool, sized: str) -> tuple[int, int]:
     """(height, width) of an image that can be used, as it is stated, or else as it is."""
     if image.problem or image.path is None:
         raise DataError(f"{image.where}: {image.problem}")
     if all(side in (None, "", 0, "0") for side in image.size or ()):
         _, size, turned = read_size(image.path)
         if turned and not upright:
-            said = "gives no size, which would tell whether it was annotated upright: add its width and height"
-            raise DataError(f"{image.where}: its image {image.path} is turned by its EXIF, and the file {said}")
+            said = f"which would tell whether {image.path.name} was annotated upright: add its width and height"
+            turns = f"{image.path} is turned by its EXIF, and the file gives no size"
+            raise DataError(f"{image.where}: has no {sized or 'size'}, {said} ({turns})")
         if image.size:
-            report.note("unsized", f"{image.where}: has no size of {image.path.name}")
+            report.note("unsized", f"{image.where}: has no {sized or f'size of {image.path.name}'}")
         return size
     try:
         height, width = map(float, image.size or ())
@@ -140,16 +170,22 @@ def _size(image: Listed, report: SkipReport, upright: bool) -> tuple[int, int]:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         said = f"must be a height and width in pixels that an image can have, not {reprlib.repr(image.size)}"
-        raise DataError(f"{image.where}: the size of its image {said}") from None
+        raise DataError(f"{image.where}: {sized or 'the size of its image'} {said}") from None
     return int(height), int(width)
 
 
-def _class_name(name: Any, known: Sequence[str] | None) -> str:
-    if not isinstance(name, str) or not name.strip() or not name.strip().isprintable():
+def _class_name(name: Any) -> str:
+    name = name.strip() if isinstance(name, str) else name
+    if not isinstance(name, str) or not name or not name.isprintable():
         raise ValueError(f"its class must be a name, not {reprlib.repr(name)}")
-    if known is not None and name.strip() not in known:
-        raise ValueError(f"the class {name.strip():.80} is none of the training's: {', '.join(known)}")
-    return name.strip()
+    return name
+
+
+def all_shares(boxes: Iterable[Sequence[float]]) -> bool:
+    """Whether all boxes (x1, y1, x2, y2), and there are some, are shares of their images: in pixels, all would be
+    within the first one."""
+    inside = (min(x1, y1) >= -BEYOND and max(x2, y2) <= 1 + BEYOND for x1, y1, x2, y2 in boxes)
+    return next(inside, False) and all(inside)
 
 
 def numbers(values: Iterable[Any], count: int | None = None) -> list[float]:
@@ -173,95 +209,3 @@ def around(sides: Sequence[float]) -> list[float]:
     if len(sides) < 4 or len(sides) % 2:
         raise ValueError(f"has {len(sides)} coordinates: they must be points x, y, and two at least")
     return [min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2])]
-
-
-def called(name: Any, number: int) -> str:
-    """An image of a file in messages, which are of one line."""
-    return f"image {name:.200}" if isinstance(name, str) and name and name.isprintable() else f"image {number}"
-
-
-def below(folder: Path, *suffixes: str) -> list[Path]:
-    """The files below a folder with these suffixes, in small letters; regular ones alone, as a pipe would block."""
-    found = ((place, name) for place, names in folders_below(folder) for name in names)
-    files = [place / name for place, name in found if os.path.splitext(name)[1].lower() in suffixes]
-    return [file for file in files if os.path.isfile(file)]
-
-
-class Pictures:
-    """All images below a folder, by what a path of another disk may call them. As only these are ever taken, no name
-    leads out of the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.inside = {path: steps(str(path.relative_to(folder))) for path in below(folder, *ANY_IMAGE)}
-        self.places = {inside[-2:-1] for inside in self.inside.values()}
-        stems, names = defaultdict(list), defaultdict(list)
-        for path, inside in self.inside.items():
-            stems[Path(inside[-1]).stem].append(path)  # some tables have no suffixes
-            names[inside[-1]].append(path)
-        self.called = {**stems, **names}
-
-    def find(self, image: Listed) -> int:
-        """Sets the path of an image, or else its problem: the one of this name; of several that whose folders are
-        called alike, or beside the file, or in the folder of this split. It is never one in the folder of another
-        split, nor in another folder than the named one if that is there. Returns how many folders are called alike."""
-        stated = steps(image.name) if isinstance(image.name, str) else ()
-        if image.problem or not stated:
-            image.problem = image.problem or f"must name its image, not {reprlib.repr(image.name)}"
-            return 0
-        splits = {image.split, split_of(Path(*stated[:-1]))} - {"all", "trainval"}
-        named = stated[-2:-1] if stated[-2:-1] in self.places else ()
-        every, found = self.called.get(stated[-1], []), defaultdict(list)
-        for path in every:
-            *folders, _ = self.inside[path]
-            split = split_of(Path(*folders))
-            if (not splits or split == "all" or {split} == splits) and (not named or folders[-1:] == [*named]):
-                pairs = list(zip(folders[::-1], stated[-2::-1], strict=False))
-                alike = next((n for n, (own, theirs) in enumerate(pairs) if own != theirs), len(pairs))
-                found[alike, path.parent == image.file.parent, split in splits].append(path)
-        rank, paths = max(found.items(), default=((0, False, False), []))
-        if len(paths) == 1:
-            image.path = paths[0]
-        elif paths:
-            image.problem = f"its image {image.name!r:.200} may be {paths[0]} or {paths[1]}: name its folder, too"
-        else:
-            other = f"; {every[0]} is in another folder" if every else ""
-            image.problem = f"its image {reprlib.repr(image.name)} is missing in {self.folder}{other}{image.hint}"
-        return rank[0]
-
-
-def steps(name: str) -> tuple[str, ...]:
-    """The folders and the name of a path of any disk, whichever way Unicode writes their accents."""
-    return tuple(normalize("NFC", end).split("/")) if (end := next(iter(ends(name)), "")) else ()
-
-
-def layout(
-    kind: str, folder: Path, images: Sequence[Listed], about: Mapping[str, Any], notes: Iterable[str] = ()
-) -> Layout:
-    """The splits of images that were listed. Where no file says one, the folder of an image tells it."""
-    pictures, told = Pictures(folder), list(notes)
-    ranks = [pictures.find(image) for image in images]
-    if all(image.split == "all" for image in images):
-        for image in images:
-            image.split = split_of(image.path.relative_to(folder).parent) if image.path else "all"
-        # one that is missing has no folder that would tell: so that it is a fault, it goes with the first
-        first = next((image.split for image in images if image.split != "all"), "all")
-        for image in images:
-            image.split = first if image.problem else image.split
-    owner: dict[tuple[str, Path], Listed] = {}
-    # whose folders are named as they are owns a picture, if another one leads to it, too
-    for n in sorted(range(len(images)), key=lambda n: -ranks[n]):
-        image = images[n]
-        if image.path and (one := owner.setdefault((image.split, image.path), image)) is not image:
-            image.problem = f"its image {image.path} is that of {one.where}, too"
-    parts: dict[str, dict[str, Listed]] = {}
-    for n, image in enumerate(images):
-        parts.setdefault(image.split, {})[f"{image.name}#{n}" if image.problem else str(image.path)] = image
-    if outside := outside_of(parts):
-        files = ", ".join({image.file.name: None for image in outside.values()})
-        told.append(f"{len(outside)} images in {files:.200} that are in no split are left out")
-    named = {path for _, path in owner}
-    if left := [path.name for path in pictures.inside if path not in named]:
-        told.append(f"{len(left)} images that no annotation names are left out, such as {left[0]}")
-    sources: dict[str, list[Source]] = {split: [(place, list(place))] for split, place in parts.items()}
-    return Layout(kind, sources, about, tuple(told))

@@ -84,15 +84,16 @@ def open_dataset(
         return voc0712(split, folder, on_error=on_error, transform=transform)
     if name == "coco":
         return coco2017(split, folder, on_error=on_error, transform=transform)
-    return _own(name).open(split, class_names=class_names, on_error=on_error, transform=transform)
+    return own_data(name).open(split, class_names=class_names, on_error=on_error, transform=transform)
 
 
 def splits_of(name: str) -> tuple[str, ...]:
     """The splits that a data set has, as `open_dataset` takes them. DataError where there is no such data."""
-    return NAMED[name] if name in NAMED else _own(name).splits
+    return NAMED[name] if name in NAMED else own_data(name).splits
 
 
-def _own(name: str) -> OwnData:
+def own_data(name: str) -> OwnData:
+    """What the folder of this path, or of this name under `download.data_dir()`, holds; DataError where it is none."""
     own = Path(name).expanduser()
     root = own if own.exists() else data_dir() / name
     if not root.exists():

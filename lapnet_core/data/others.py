@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from lapnet_core.data.layouts import SPLITS, Layout, split_named, split_of
-from lapnet_core.data.listed import Drawn, Listed, around, below, called, layout, numbers, steps
+from lapnet_core.data.layouts import SPLITS, Layout, below, called, layout, split_named, split_of, steps
+from lapnet_core.data.listed import Drawn, Listed, around, numbers
 from lapnet_core.data.paths import read_text
 from lapnet_core.data.types import DataError
 from lapnet_core.data.voc import parse_xml
@@ -96,12 +96,9 @@ def createml(folder: Path, described: Path | None = None) -> Layout | None:
         for number, entry in enumerate(entries, 1):
             name, split = entry.get("image", entry.get("imagefilename")), split_named(file.relative_to(folder))
             objects = entry.get("annotations", entry.get("annotation"))
-            image = Listed(file, name, split, _of_createml, inside=called(name, number))
-            if isinstance(objects, list):
-                image.objects = list(enumerate(objects, 1))
-            else:
-                image.problem = "its annotations must be a list"
-            images.append(image)
+            problem = "" if isinstance(objects, list) else "its annotations must be a list"
+            found = list(enumerate(objects, 1)) if isinstance(objects, list) else []
+            images.append(Listed(file, name, split, _of_createml, found, problem=problem, inside=called(name, number)))
     if images and broken:
         raise DataError(f"{broken}: {UNREADABLE}: export it anew, or move it away")
     return layout("CreateML", folder, images, {"what": "annotation"}) if images else None

@@ -12,7 +12,7 @@ from lapnet_core.data.csv_tables import tables
 from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
 from lapnet_core.data.listed import ListedDetection
 from lapnet_core.data.others import createml, cvat, labelme
-from lapnet_core.data.paths import folders_below, read_lines
+from lapnet_core.data.paths import HIDDEN, folders_below, read_lines
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
 from lapnet_core.data.types import DataError, OnError, Transform
 from lapnet_core.data.voc import VOCDetection
@@ -41,10 +41,11 @@ class OwnData:
 
     def line(self) -> str:
         """How many images each split has, and what is noteworthy."""
-        counted = []
+        counted, kind = [], self.layout.kind
         for split, sources in self.layout.parts.items():
-            numbers = [_count(self.layout.kind, source) for source in sources]
-            counted.append(split if None in numbers else f"{split} {sum(filter(None, numbers))}")
+            files = [place[0] for place, names in sources if kind == "COCO" and names is None]
+            slow = any(file.stat().st_size > MAX_COUNTED for file in files)
+            counted.append(split if slow else f"{split} {sum(len(_names(kind, source)) for source in sources)}")
         return "; ".join((f"{' / '.join(counted)} images", *self.layout.notes))
 
     def open(
@@ -81,7 +82,7 @@ class OwnData:
             listed = [place[name] for place, names in parts[split] for name in names or ()]
             data = ListedDetection(listed, self.folder, **self.layout.about, **options)
         every = len(data.class_names)
-        if class_names is None and kind != "VOC":  # VOC's are those that it finds
+        if class_names is None:
             kept = data.drop_unused()
             if not kept:
                 raise DataError(f"{self.folder}, {split}: no image has a usable object. {data.report.summary()}")
@@ -135,7 +136,7 @@ def find(path: Path) -> OwnData:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith((".", "__MACOSX"))]
+    return [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(HIDDEN)]
 
 
 def _with_all_splits(folder: Path, found: Layout) -> OwnData:
@@ -181,10 +182,3 @@ def _names(kind: str, source: Source) -> list[str]:
     if kind == "COCO":
         return coco_names(place[0])
     return list(dict.fromkeys(read_lines(place / "ImageSets" / "Main" / f"{names}.txt", "this image set")))
-
-
-def _count(kind: str, source: Source) -> int | None:
-    """How many images a source has; None where to count them takes long."""
-    if kind == "COCO" and source[1] is None and source[0][0].stat().st_size > MAX_COUNTED:
-        return None
-    return len(_names(kind, source))

@@ -9,6 +9,9 @@ from unicodedata import normalize
 
 from lapnet_core.data.types import DataError
 
+HIDDEN = (".", "__MACOSX")
+"""How the names of folders begin that nobody means: hidden ones, and what macOS puts into archives."""
+
 
 def safe_name(name: str) -> bool:
     """Whether a file name taken from the data stays inside the folder that it is joined to."""
@@ -41,7 +44,7 @@ def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         real = Path(os.path.realpath(base))
         new = real not in seen
         seen.add(real)
-        folders[:] = sorted(name for name in folders if new and not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(name for name in folders if new and not name.startswith(HIDDEN))
         if new:
             yield Path(base), sorted(name for name in names if not name.startswith("."))
 

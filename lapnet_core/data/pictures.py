@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -63,37 +65,26 @@ def read_picture(
     Raises:
         DataError: the file is missing, is no such image, is damaged, has no or too many pixels, or another size.
     """
-    if not os.path.isfile(path):
-        raise DataError(f"{path}: cannot read this image (it is missing, or no regular file)")
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            found = (image.height, image.width)
-            fits = safe_size(*found) and size in (None, found, found[::-1])
-            upright, turns = upright_size(image) if fits else (found, False)
-            turn = turns and size in (None, upright)
-            shown = upright if turn else found
-            fits &= size in (None, shown)
-            reduced = (
-                _reduction(found, (least[1], least[0]) if shown != found else least, turn) if least and fits else 1
-            )
-            if reduced > 1:
-                image.draft(None, (found[1] // reduced, found[0] // reduced))
-            loaded, told = _loaded(path, image) if fits else (image, "")
-            picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded) if fits else None
-    except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, others
-        raise DataError(f"{path}: cannot read this image ({_why(error)})") from error
-    if picture is None:
-        said = "which no image can have"
-        if size is not None:
+    with _opened(path) as image:
+        stored = (image.height, image.width)
+        upright, turns = upright_size(image) if size in (None, stored, stored[::-1]) else (stored, False)
+        turn = turns and size in (None, upright)
+        shown = upright if turn else stored
+        if size not in (None, shown):
             said = f"its annotation says {size[1]} x {size[0]}, so that its boxes cannot be trusted"
-        raise DataError(f"{path}: the image is {found[1]} x {found[0]} (width x height), {said}")
+            raise DataError(f"{path}: the image is {stored[1]} x {stored[0]} (width x height), {said}")
+        reduced = _reduction(stored, (least[1], least[0]) if shown != stored else least, turn) if least else 1
+        if reduced > 1:
+            image.draft(None, (stored[1] // reduced, stored[0] // reduced))
+        loaded, told = _loaded(path, image)
+        picture = to_rgb(ImageOps.exif_transpose(loaded) if turn else loaded)
     for key in ("reduced", "truncated", "turned"):  # a PNG may hold texts of any name
         picture.info.pop(key, None)
-    if picture.size[0] * picture.size[1] < found[0] * found[1]:  # no other format than JPEG has this
+    if picture.size[0] * picture.size[1] < stored[0] * stored[1]:  # no other format than JPEG has this
         picture.info["reduced"] = reduced
     if told:
         picture.info["truncated"] = f"{path}: {told}"
-    if turn and size == found:
+    if turn and size == stored:
         said = "taken upright, as its EXIF says, though nothing tells whether it was annotated so"
         picture.info["turned"] = f"{path}: {said}"
     return picture
@@ -105,16 +96,25 @@ def read_size(path: str | Path) -> tuple[tuple[int, int], tuple[int, int], bool]
     Raises:
         DataError: as in `read_picture`, as far as that is seen.
     """
+    with _opened(path) as image:
+        return (image.height, image.width), *upright_size(image)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """An image of a size that images can have; what then goes wrong with it is a DataError, too."""
     try:
         if not os.path.isfile(path):  # a pipe would block
             raise OSError("it is missing, or no regular file")
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            stored = (image.height, image.width)
-            if safe_size(*stored):
-                return stored, *upright_size(image)
-    except Exception as error:  # as in `read_picture`
+            if not safe_size(image.height, image.width):
+                said = f"the image is {image.width} x {image.height} (width x height), which no image can have"
+                raise DataError(f"{path}: {said}")
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error, others
         raise DataError(f"{path}: cannot read this image ({_why(error)})") from error
-    raise DataError(f"{path}: the image is {stored[1]} x {stored[0]} (width x height), which no image can have")
 
 
 def _why(error: Exception) -> str:

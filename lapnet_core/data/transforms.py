@@ -54,13 +54,12 @@ class TrainTransform:
             window, (x1, y1, x2, y2) = window.flip(-1), boxes.unbind(-1)
             boxes = torch.stack((width - x2, y1, width - x1, y2), -1)
         keep = (_areas(boxes) > 0) & (_areas(boxes) >= MIN_KEPT_AREA * whole)
-        kept = Target(
-            boxes=as_boxes(boxes[keep], self.size),
-            labels=target["labels"][keep],
-            difficult=target["difficult"][keep],
-            image_id=target["image_id"],
-            original_size=target["original_size"],
-        )
+        kept: Target = {
+            **target,
+            "boxes": as_boxes(boxes[keep], self.size),
+            "labels": target["labels"][keep],
+            "difficult": target["difficult"][keep],
+        }
         return _to_input(self.jitter(window) if self.jitter else window), kept
 
 

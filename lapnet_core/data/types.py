@@ -80,6 +80,7 @@ class SkipReport:
         "clipped": "boxes clipped to their image",
         "truncated": "JPEGs that end too early, used as far as they go",
         "turned": "images taken upright, as their EXIF says; nothing tells whether they were annotated so",
+        "upright": "images drawn upright, as boxes show, whose size is stated as stored; they are taken upright",
         "unlabelled": "images without a label file, taken as without objects",
         "unsized": "annotations without an image size; that of the image is taken",
         "outline": "outlines and rotated boxes, taken as the boxes around them",

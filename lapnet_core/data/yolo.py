@@ -1,23 +1,16 @@
 """YOLO's labels: beside each image a text file, a line an object: its class, then the box in shares of the image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from lapnet_core.data.common import DetectionDataset, ImageRecord, Objects
+from lapnet_core.data.listed import BEYOND, Drawn, Listed, ListedDetection, around
 from lapnet_core.data.paths import read_text
-from lapnet_core.data.pictures import read_size
-from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
-
-# As in COCO, any box of some area is taken.
-MIN_AREA = 0.0
-
-# Shares lie in 0..1. What rounding or a polygon drawn over the border adds is cut; more is no share.
-BEYOND = 0.01
+from lapnet_core.data.types import DataError, OnError, Transform
 
 
-class YoloDetection(DetectionDataset):
+class YoloDetection(ListedDetection):
     """Images with YOLO's labels, read and checked at once; images are decoded when asked for, upright.
 
     A line is `class x_center y_center width height`, or `class x1 y1 x2 y2 x3 y3 ...`, a polygon of which the bounding
@@ -30,15 +23,11 @@ class YoloDetection(DetectionDataset):
         root: a target's `image_id` is its image's path below this folder.
         keypoints: further numbers after the box are keypoints and not a polygon.
         class_names: the classes to read, in the order of their labels; objects of others are counted as "other". None
-            takes all, in the order of their numbers.
-        on_error: "raise" stops at the first fault; "skip" leaves out the faulty object or image and counts it.
-        transform: called as transform(image, target).
+            takes all, in the order of their numbers. This and the others as in `ListedDetection`.
 
     Raises:
-        DataError: a fault under "raise"; under either policy no image that can be read, or no label file at all.
+        DataError: as there; under either policy no label file at all.
     """
-
-    upright = True
 
     def __init__(
         self,
@@ -51,53 +40,43 @@ class YoloDetection(DetectionDataset):
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> None:
-        report, known = SkipReport(on_error), [names[number] for number in sorted(names)]
-        wanted = known if class_names is None else class_names
-        records: list[ImageRecord] = []
-        objects = Objects("line")
-        seen: set[Path] = set()
-        for path in tqdm(list(map(Path, images)), desc="labels", unit="image", disable=None):
-            source = label_file(path)
-            lines: list[str] = []
-            try:
-                if path in seen:
-                    raise DataError(f"{path}: this image is listed twice")
-                seen.add(path)
-                lines = read_text(source, "these labels").splitlines() if source else []
-                height, width = read_size(path)[1]
-            except DataError as error:
-                report.fault("image", str(error))
-                report.note("lost", str(error), sum(bool(line.strip()) for line in lines))
-                continue
-            if source is None:
-                report.note("unlabelled", f"{path}: there is no {path.stem}.txt in labels/ or beside it")
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                where = f"{source}: line {number}"
-                try:
-                    name, box = read_line(line, names, keypoints)
-                except ValueError as error:
-                    report.fault("object", f"{where}: {error}")
-                    continue
-                if name not in wanted:
-                    report.note("other", f"{where} ({name}): a class not asked for")
-                    continue
-                corners = [share * side for share, side in zip(box, (width, height) * 2, strict=True)]
-                objects.add(len(records), corners, name, False, Path(source or path), number)
-            records.append(ImageRecord(str(path), _below(path, root), height, width))
-        if not records:
-            raise DataError(f"{root}: no usable image. {report.summary()}")
-        if report.counts["unlabelled"] == len(records):
+        names = {number: names[number].strip() for number in sorted(names)}
+        known = list(names.values())
+        how = {"what": "line", "upright": True, "known": known, "min_area": 0.0}
+        how |= {"class_names": known if class_names is None else class_names, "on_error": on_error}
+        super().__init__(_listed(images, names, keypoints), root, transform=transform, **how)
+        if self.report.counts["unlabelled"] == len(self):
             raise DataError(
-                f"{root}: none of {len(records)} images has a label file; for {records[0].path} there should be "
-                f"{label_places(Path(records[0].path))[0]}"
+                f"{root}: none of {len(self)} images has a label file; for {self.file(0)} there should be "
+                f"{label_places(Path(self.file(0)))[0]}"
             )
-        columns, found = objects.usable(records, wanted, report, MIN_AREA)
-        super().__init__(records, *columns, class_names=found, report=report, transform=transform)
 
 
-def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> tuple[str, list[float]]:
+def _listed(images: Sequence[str | Path], names: Mapping[int, str], keypoints: bool) -> Iterator[Listed]:
+    """What the label file of each image says."""
+
+    def drawn(line: str) -> Drawn:
+        return read_line(line, names, keypoints)
+
+    seen: set[Path] = set()
+    for path in tqdm(list(map(Path, images)), desc="labels", unit="image", disable=None):
+        labels = label_file(path)
+        image = Listed(labels or path, path.name, "", drawn, shares=True, path=path)
+        if path in seen:
+            image = Listed(path, path.name, "", drawn, problem="this image is listed twice")
+        elif labels is None:
+            image.note = "unlabelled", f"{path}: there is no {path.stem}.txt in labels/ or beside it"
+        else:
+            try:
+                lines = read_text(labels, "these labels").splitlines()
+                image.objects = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+            except DataError as error:
+                image.problem = str(error).removeprefix(f"{labels}: ")
+        seen.add(path)
+        yield image
+
+
+def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> Drawn:
     """The class and the box (x1, y1, x2, y2), in shares of the image, of one line of a label file.
 
     Raises:
@@ -117,9 +96,9 @@ def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> t
     if wrong := [value for value in numbers if not -BEYOND <= value <= 1 + BEYOND]:  # so it is with NaN
         raise ValueError(f"the numbers must be shares of the image, 0 to 1, not pixels; {wrong[0]:g} is none")
     if len(numbers) > 4:
-        return names[int(number)], [min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])]
+        return Drawn(names[int(number)], around(numbers))
     x, y, width, height = numbers
-    return names[int(number)], [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    return Drawn(names[int(number)], (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
 
 
 def label_places(image: Path) -> list[Path]:
@@ -134,7 +113,3 @@ def label_places(image: Path) -> list[Path]:
 def label_file(image: Path) -> Path | None:
     """The label file of an image, or None."""
     return next((place for place in label_places(image) if place.is_file()), None)
-
-
-def _below(path: Path, root: str | Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

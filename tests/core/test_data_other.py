@@ -188,6 +188,19 @@ def test_open_images_are_in_shares(tmp_path):
     assert open_dataset(str(tmp_path), "train").target(0)["difficult"].tolist() == [False, True]
 
 
+@pytest.mark.parametrize("head", ["", "LabelName,DisplayName\n"])
+def test_classes_of_openimages_get_their_names(tmp_path, head):
+    photo(tmp_path / "a.jpg")
+    rows = "".join(f"a,{code},0.1,0.5,0.2,0.6\n" for code in ("/m/01yrx", "/m/0bt9lr", "/m/1", "/m/2", "/m/3"))
+    write(tmp_path / "train.csv", f"ImageID,LabelName,XMin,XMax,YMin,YMax\n{rows}")
+    names = '/m/01yrx,Cat\n/m/0bt9lr,"Dog, of any kind"\n/m/1,Apple\n/m/2,Apple\n'
+    write(tmp_path / "metadata" / "oidv7-class-descriptions-boxable.csv", head + names)
+    for path in (tmp_path, tmp_path / "train.csv"):
+        data = open_dataset(str(path), "trainval")
+        assert data.class_names == ("/m/1", "/m/2", "/m/3", "Cat", "Dog, of any kind")
+    assert "left out" not in data.source
+
+
 def test_shares_among_pixels_are_faults(tmp_path):
     photo(tmp_path / "a.jpg", tmp_path / "b.jpg")
     write(tmp_path / "train.csv", "image,class,xmin,ymin,xmax,ymax\na.jpg,cat,5,6,25,26\na.jpg,cat,.1,.1,.9,.9\n")

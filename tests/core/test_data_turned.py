@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from lapnet_core.cli import main
-from lapnet_core.data import DataError
+from lapnet_core.data import CocoDetection, DataError
 from lapnet_core.data.named import open_dataset
 from lapnet_core.data.own import find
 from lapnet_core.data.pictures import read_picture, read_size
@@ -134,6 +134,46 @@ def test_a_size_of_the_stored_picture_alone_tells_that_it_was_annotated_as_store
     stored, box = photo(tmp_path / "train" / "a.jpg", orientation, size, quality=95)
     kind(tmp_path, stored, box)
     assert read(tmp_path, box).report.counts == {}
+
+
+def sized_as_stored(root, boxes: dict, orientation=6):
+    """Label Studio's COCO: the size is that of the stored picture, the boxes are those of the upright one."""
+    content = {"images": [], "categories": [{"id": 1, "name": "cat"}], "annotations": []}
+    for n, (name, (x1, y1, x2, y2)) in enumerate(boxes.items(), 1):
+        (width, height), _ = photo(root / "images" / name, orientation if "turned" in name else 1)
+        content["images"].append({"id": n, "file_name": f"images/{name}", "width": width, "height": height})
+        one = {"id": n, "image_id": n, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        content["annotations"].append(one)
+    write(root / "result.json", json.dumps(content))
+    return CocoDetection(root, root / "result.json")
+
+
+def test_boxes_beyond_the_stored_picture_tell_that_they_were_drawn_on_the_upright_one(tmp_path):
+    far = (45, 6, 58, 24)  # the stored picture is 40 wide, the upright one 60
+    data = sized_as_stored(tmp_path, {"turned0.jpg": far, "turned1.jpg": BOX, "b.jpg": BOX})
+    assert data.report.counts == {"upright": 2}
+    assert "turned1.jpg: stored as 40 x 60 (width x height)" in data.report.summary()
+    for n, box in enumerate((far, BOX, BOX)):
+        image, target = data[n]
+        assert image.shape[1:] == target["original_size"] == (40, 60)
+        assert target["boxes"].tolist() == [list(box)]
+    x1, y1, x2, y2 = BOX
+    assert data[1][0][:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].min() > 128  # the box lies on what is bright
+    other = tmp_path / "other"  # of which one image only fits as it is stored: each has to tell it of itself
+    data = sized_as_stored(other, {"turned0.jpg": far, "turned1.jpg": BOX, "turned2.jpg": (5, 6, 25, 55)})
+    assert [data.target(n)["original_size"] for n in range(3)] == [(40, 60), (60, 40), (60, 40)]
+    assert data.report.counts == {"upright": 1}
+
+
+@pytest.mark.parametrize("far", [(10, 6, 40.5, 24), (45, 6, 70, 24)])
+def test_a_slip_of_the_hand_or_a_box_beyond_both_turns_nothing(tmp_path, far):
+    if far[0] > 40:
+        with pytest.raises(DataError, match=r"box \(45, 6, 70, 24\) .* of the 40 x 60 image must cover"):
+            sized_as_stored(tmp_path, {"turned0.jpg": far, "turned1.jpg": BOX})
+    else:
+        data = sized_as_stored(tmp_path, {"turned0.jpg": far, "turned1.jpg": BOX})
+        assert data.report.counts == {"clipped": 1}
+        assert data.target(1)["original_size"] == (60, 40)
 
 
 @pytest.mark.parametrize(("orientation", "size"), FEW)
