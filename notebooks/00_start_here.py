@@ -55,14 +55,14 @@ lab = setup()
 
 # %% tags=["nbval-ignore-output"]
 trained = models.shipped("scenes")
-image, target = Scenes(100, size=(256, 256), split="test")[17]
-found = trained.predict(image, score_threshold=0.5)
-pictures.draw_boxes(image, found["boxes"], found["labels"], SCENE_CLASSES, found["scores"])
+street, annotated = Scenes(100, size=(256, 256), split="test")[17]
+found = trained.predict(street, score_threshold=0.5)
+pictures.draw_boxes(street, found["boxes"], found["labels"], SCENE_CLASSES, found["scores"])
 
 # %%
-here, labels, _ = flatten_targets([target])  # the truth: boxes (G, 4) and classes (G,)
+_, classes, _ = flatten_targets([annotated])  # boxes (G, 4), classes (G,), and the image that each is in
 print("found    ", listed(study.counts(found["labels"], SCENE_CLASSES)))
-print("annotated", listed(study.counts(labels, SCENE_CLASSES)))
+print("annotated", listed(study.counts(classes, SCENE_CLASSES)))
 
 # %% [markdown]
 # **Notice** that it finds all that is annotated. (Somebody is hidden behind the car; that is marked as too difficult.)
@@ -192,9 +192,9 @@ figures.missed_by_area(edges, total, lost)
 
 # %%
 crowd, target = scenes[23]
-people, labels, _ = flatten_targets([target])
-people, labels = people[labels == 0], labels[labels == 0]
-alone, pono = (assign.assign(shapes, (32, 32), people, labels, overlap=kind) for kind in ("ao", "pono"))
+people, classes, _ = flatten_targets([target])
+people, classes = people[classes == 0], classes[classes == 0]
+alone, pono = (assign.assign(shapes, (32, 32), people, classes, overlap=kind) for kind in ("ao", "pono"))
 print(f"{len(people)} people; largest overlap of each:", [round(peak, 2) for peak in alone.peaks.tolist()])
 print("largest PONO of each:", pono.peaks.tolist())
 some = anchors.anchor_boxes(shapes, (32, 32))[0, [2, 6], 4::8, 4::8]  # two of the ten shapes, on every eighth cell
@@ -226,8 +226,8 @@ print(f"objects whose cluster was empty: {int(normalised.rescued.sum())}")
 
 # %%
 hug, target = render_situation("two_people_hugging", seed=1)
-pair, labels, _ = flatten_targets([target])
-at = assign.assign(shapes, (32, 32), pair, labels).positives()
+pair, classes, _ = flatten_targets([target])
+at = assign.assign(shapes, (32, 32), pair, classes).positives()
 everyone = at.overlap > 0.5  # that is what `positives` are
 print(f"the two boxes have an IoU of {mine.iou(pair[:1], pair[1:]).item():.2f}")
 print(f"anchors with O > 0.5: {len(everyone)}; of each person {at.object_index.bincount().tolist()}")

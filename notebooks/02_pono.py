@@ -357,14 +357,14 @@ person = flatten_targets([target])[0][1:]
 titles, pairs, rescues = study.corner_cases(person)
 equal = boxes.grid_iou(shapes[0].expand(2, 10, 2), pairs[1], (32, 32)).flatten(1)  # the person, listed twice
 owners = mine.rescue(equal, mine.clusters(equal))
-found = [assign.assign(shapes[:1], (32, 32), pairs[k], person_class[:2], rescue=rescues[k]) for k in range(4)]
-assert torch.equal(owners, found[1].object_index.flatten())  # the library's
+results = [assign.assign(shapes[:1], (32, 32), pairs[k], person_class[:2], rescue=rescues[k]) for k in range(4)]
+assert torch.equal(owners, results[1].object_index.flatten())  # the library's
 
 # %%
-for title, result in zip(titles, found, strict=True):
+for title, result in zip(titles, results, strict=True):
     members, positives = study.clusters_and_positives(result)
     print(f"{title:26} clusters {members}, positives {positives}, rescued {result.rescued.tolist()}")
-figures.cluster_row(scene, study.best_owners(found), pairs, titles, study.all_peaks(found))
+figures.cluster_row(scene, study.best_owners(results), pairs, titles, study.all_peaks(results))
 
 # %% [markdown]
 # - **Equal boxes.** A tie goes to the object that is listed first, so the second has an empty cluster, and eq. 1 as it

@@ -218,8 +218,8 @@ Predict(
 )
 
 # %%
-criterion = losses.LapNetLoss(3, 4, ams=False)
-path = study.settle(criterion, toy, steps=200, lr=0.1, multiplier=12)  # steps on the weights alone
+fresh = losses.LapNetLoss(3, 4, ams=False)
+path = study.settle(fresh, toy, steps=200, lr=0.1, multiplier=12)  # steps on the weights alone
 part, weight = path.part[-1], path.lam_anchor[-1]
 print(f"parts of Lcls, times C·A, within 1 % of 1: {bool((part - 1).abs().max() < 0.01)}; Lcls {part.mean():.2f}")
 print(f"λ[rare, 16 px] is {weight[2, 0] / weight[0, 3]:.0f} times λ[frequent, 128 px];", end=" ")

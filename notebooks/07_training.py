@@ -276,7 +276,7 @@ for k in (250, 1000, 2200):
 grown
 
 # %% [markdown]
-# Go through the states, *first look*, *halfway*, *after training*. Then set the threshold to its least: many boxes come
+# Go through the states, *first look*, *halfway*, *after training*. Then set *score from* to its least: many boxes come
 # back, at *every* step.
 #
 # ## 7. The best model, and when to stop
@@ -422,7 +422,8 @@ known, unknown = (study.column(by_heart, name) for name in ("train_map", "val_ma
 figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others": unknown})
 
 # %% [markdown]
-# **Notice** the gap. Had we looked at the training pictures alone, we would be proud. All four in one table:
+# **Notice** the gap. Had we looked at the training pictures alone, we would be proud. All four in one table, and
+# a training that is merely slow:
 #
 # | symptom | probable cause | what helps |
 # | --- | --- | --- |

@@ -57,8 +57,8 @@ Predict(
     "A weight is about one over its loss. How large does λ_cls become in 1,500 steps of the paper's method?",
     ["about 20", "about 2,000", "about 20 million"],
     answer=2,
-    because="one over a loss it is not, then: with a rule of ours, steady, it is 7. Something carries it up, and "
-    "we shall find out what.",
+    because="one over a loss it is not, then: under steady, a rule of ours, it is 5, and 13 after three times as "
+    "many steps. Something carries it up, and we shall find out what.",
 )
 
 # %%

@@ -283,11 +283,12 @@ check("mended_update", mended_update)
 # object: their scores and their predicted IoU are free, and gradient descent may do with them what the loss likes.
 
 # %%
-found = {"E": study.small_training(patients.loss_e), "label of eq. 3": study.small_training(patients.healthy_loss)}
-for name, course in found.items():
+losses = {"E": patients.loss_e, "label of eq. 3": patients.healthy_loss}
+trainings = {name: study.small_training(loss) for name, loss in losses.items()}
+for name, course in trainings.items():
     loss, fit = course.loss, course.fit
     print(f"{name:15} loss {loss[0]:.1f} to {loss[-1]:.1f}, Ô {fit[0]:.2f} to {fit[-1]:.2f}")
-figures.trainings(found)
+figures.trainings(trainings)
 
 # %% [markdown]
 # **Notice** that both losses end lower than they began (the jump is where labels turn from 0 to 1). Only the predicted
@@ -372,7 +373,8 @@ print(study.source("D"))
 # - The loss falls in all of them. Look at what it is made of, and at something that it does not contain.
 # - Compare with a healthy one on the *same* input; subtract; the difference has a shape.
 # - Test at values that are nobody's default: another threshold, a second class, a slot without a positive.
-# - Every check in this series has tried such inputs on your functions. Yours have none of these six faults.
+# - Every check in this series has tried such inputs on your functions. Those that it called correct
+#   have none of these six faults.
 #
 # | what the paper says | what we saw |
 # | --- | --- |

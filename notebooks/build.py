@@ -35,6 +35,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))  # the repository's packages, installed or not
 
 sys.path.insert(0, str(FOLDER))
+import order
 import prose
 import solutions
 
@@ -117,9 +118,11 @@ def lead(notebook: Any, name: str, solved: bool) -> None:
     other = f"[without solutions](../{name}.ipynb)" if solved else f"[with solutions]({SOLVED}/{name}.ipynb)"
     read, do = prose.minutes(notebook)
     time_ = f"{read} minutes to read and run" + (f", {do} with all exercises" if do > read else "")
+    if any(word in cell.source for cell in code_cells(notebook) for word in ("lab.choose(", "lab.tier")):
+        time_ += ". Larger runs: set `LAPNET_TIER=laptop` before `make lab`"
     way = " · ".join(filter(None, (before, after, other)))
     # A comment at the beginning of a line would make the rest of it HTML, its stars and backticks included.
-    line = f"{way}\n\n*<!--given-->{time_}. Larger runs: set `LAPNET_TIER=laptop` before `make lab`.<!--/given-->*"
+    line = f"{way}\n\n*<!--given-->{time_}.<!--/given-->*"
     title, _, rest = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"{title}\n\n{line}\n{rest}"
     notebook.cells[-1].source += f"\n\n---\n{way}"
@@ -286,6 +289,7 @@ def check(name: str) -> list[str]:
     if not found and learners(name, solved) != built:
         found.append(f"it is not what {SOLVED}/{name}.ipynb gives: run `make notebooks`")
     found += solutions.used_elsewhere(source)
+    found += order.not_run_again(source)
     found += map(str, prose.unheld(solved))
     if (count := prose.words(built)) > MOST_WORDS:
         found.append(f"{count} words to read; {MOST_WORDS} is the most")

@@ -58,6 +58,11 @@ MEASURE = """(k) => {
            right: Math.max(...[...panel.querySelectorAll('*')].map((el) => box(el).right)) - box(panel).left,
            named: image.title, loaded: image.complete };
 }"""
+CUT = """(k) => { const pen = document.createElement('canvas').getContext('2d');
+  return [...panelOf(k).querySelectorAll('select')].flatMap((menu) => {
+    const style = getComputedStyle(menu); pen.font = style.font;
+    const room = menu.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return [...menu.options].map((entry) => entry.text).filter((text) => pen.measureText(text).width > room); }); }"""
 TEXTS = """(k) => [...panelOf(k).querySelectorAll('*')]
   .filter((el) => el.tagName !== 'STYLE' && el.offsetParent !== null
                   && [...el.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
@@ -101,6 +106,7 @@ def go_to(page: Any, number: int) -> None:
 def test_a_panel_fits_the_screen_in_each_of_its_states(lab: Any, name: str) -> None:
     number = list(PANELS).index(name) + 1
     go_to(lab, number)
+    assert lab.evaluate(CUT, number) == [], "entries that their menu cuts"
     buttons = lab.locator(f".jp-Cell[data-windowed-list-index='{number}'] .lapnet-panel button:has(.fa-check)")
     states = buttons.count()
     assert states >= 2 or name == "photograph_panel"

@@ -1,9 +1,12 @@
 """Each patient has its fault and no other, and is told apart; the mended functions are judged by what they do."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from exercises import check_solutions
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
@@ -218,6 +221,17 @@ def test_the_figures_draw():
         figures.trainings(found),
     ):
         assert isinstance(figure, Figure)
+
+
+def test_the_names_of_all_detections_can_be_read():
+    figure = figures.suppressed(study.rider(), SCENE_CLASSES)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for ax, count in zip(figure.axes, (5, 2, 3), strict=True):
+        shown = [text.get_window_extent(canvas.get_renderer()) for text in ax.texts]
+        assert len(shown) == count
+        assert not [pair for pair in combinations(shown, 2) if pair[0].overlaps(pair[1])]
+        assert all(ax.bbox.y1 >= name.y1 for name in shown), "below the title"
 
 
 def test_a_name_that_is_missing_is_named():

@@ -520,6 +520,19 @@ def test_the_panel_at_the_ends_of_its_controls() -> None:
         assert panel.state == state
 
 
+def test_the_machine_is_in_the_menu_where_there_are_two() -> None:
+    """Its name is long, and would be cut there."""
+    menu = panels.plane_panel(LINES).controls["place"]
+    assert [name for name, _ in menu._options_full] == ["voc_animals"]
+    assert menu.value == "voc_animals; a machine, 2 threads"
+    other = [line | {"machine": "fast"} for line in LINES if line["kind"] == "speed"]
+    menu = panels.plane_panel([*LINES, *other]).controls["place"]
+    assert [name for name, _ in menu._options_full] == [
+        "voc_animals; a machine, 2 threads",
+        "voc_animals; fast, 2 threads",
+    ]
+
+
 # Exercises
 
 

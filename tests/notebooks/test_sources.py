@@ -5,6 +5,7 @@ import copy
 import build
 import jupytext
 import nbformat
+import order
 import prose
 import pytest
 import solutions
@@ -100,6 +101,48 @@ def test_an_answer_is_read_nowhere_else():
     assert "mine.pono" in solutions.used_elsewhere(later)[0]
 
 
+def code(*sources):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "print(found)",
+        "other = [found[k] for k in (0, 1)]",
+        "found += 1",
+        "found = found + 1",
+        "for k in found:\n    found = k",
+        "def g(x):\n    return found",
+        "g = lambda x: found",
+    ],
+)
+def test_a_cell_that_is_run_again_sees_what_it_saw(read):
+    (told,) = order.not_run_again(code("found = 1", read, "found = 2"))
+    assert told.startswith("cell 1 reads found, which cell ")
+
+
+@pytest.mark.parametrize(
+    ("first", "read"),
+    [
+        ("found = 1", "found = 3\nprint(found)"),  # it binds the name itself
+        ("other = 1", "print(found)"),  # it could not have been run before
+        ("found = 1", "other = [found for found in range(3)]"),
+        ("found = 1", "other = {k: [found for found in k] for k in ()}"),
+        ("found = 1", "g = lambda found: found"),
+        ("found = 1", "def g(found):\n    return found"),
+        ("found = 1", "def g():\n    found = 3\n    return found"),
+    ],
+)
+def test_a_name_of_its_own_may_be_bound_by_others(first, read):
+    assert list(order.not_run_again(code(first, read, "for found in (): pass"))) == []
+
+
+@pytest.mark.parametrize("name", build.NOTEBOOKS)
+def test_learners_may_run_any_cell_again(name):
+    assert list(order.not_run_again(build.source_of(name, solved=True))) == []
+
+
 @pytest.mark.parametrize("name", build.NOTEBOOKS)
 def test_every_exercise_of_a_lesson_is_in_its_notebook(name):
     cells = [solutions.asked(cell) for cell in build.source_of(name, solved=True).cells]
@@ -121,6 +164,10 @@ def test_neighbours_and_time_stand_under_the_title():
     assert "(solved/02_pono.ipynb)" in first[2]
     assert "LAPNET_TIER=laptop" in first[4]
     assert first[2] == cells[-1].source.splitlines()[-1]
+    for same_in_every_tier in ("06_detections", "11_bug_hunt"):
+        fourth = build.source_of(same_in_every_tier).cells[0].source.splitlines()[4]
+        assert "minutes to read and run" in fourth
+        assert "LAPNET_TIER" not in fourth
     assert "(../02_pono.ipynb)" in build.source_of("02_pono", solved=True).cells[0].source
 
 

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lapnet_lab.lessons.bug_hunt.study import Course, Maps, Suppressed
-from lapnet_lab.style import color, draw_box, panel_row, picture, styled
+from lapnet_lab.style import color, draw_box, ink, panel_row, picture, styled
 
 COLORS = "viridis"
+LINE = 11
+"""Pixels of the picture with detections that a name takes."""
 
 
 @styled
@@ -34,16 +36,25 @@ def beside(maps: Maps, letter: str) -> Figure:
 
 @styled
 def suppressed(found: Suppressed, names: Sequence[str]) -> Figure:
-    """All detections, those that B keeps, and those that the library keeps."""
+    """All detections, those that B keeps, and those that the library keeps. Boxes that nearly coincide have their
+    names one above the other."""
     figure, axes = panel_row(3, 3.0, 3.0)
     every = list(range(len(found.boxes)))
     for ax, title, rows in zip(
         axes, ("detections", "kept by B", "kept by the library"), (every, found.patient, found.library), strict=True
     ):
         ax.set(xlim=(60, 210), ylim=(190, 20), aspect="equal", title=title, xticks=[], yticks=[])
-        for k in rows:
-            label = int(found.labels[k])
-            draw_box(ax, found.boxes[k], color(label), f"{names[label]} {found.scores[k]:.2f}", dashed=label > 0)
+        told: list[tuple[float, float]] = []  # where the names begin
+        for k in sorted(rows, key=lambda k: -float(found.boxes[k, 1])):
+            label, (x, y, *_) = int(found.labels[k]), found.boxes[k].tolist()
+            draw_box(ax, found.boxes[k], color(label), dashed=label > 0)
+            while any(abs(x - left) < 50 and abs(y - low) < LINE for left, low in told):
+                y -= 1
+            told.append((x, y))
+            ax.text(
+                x, y - 2, f"{names[label]} {found.scores[k]:.2f}", fontsize=8, color=ink(color(label)),
+                bbox={"facecolor": color(label), "edgecolor": "none", "pad": 1.2},
+            )  # fmt: skip
     return figure
 
 

@@ -19,7 +19,10 @@ def examination(shapes: Float[Tensor, "A 2"]) -> FigurePanel:
     """
     controls = {
         "letter": ipywidgets.ToggleButtons(
-            options=list(study.ASSIGNERS), description="patient", style={"button_width": "50px"}
+            options=list(study.ASSIGNERS),
+            description="patient",
+            style={"button_width": "50px"},
+            layout={"width": "260px"},  # else the buttons stand beneath their name
         ),
         "situation": ipywidgets.Dropdown(options=SITUATIONS, value="crowd", description="picture"),
         "threshold": ipywidgets.FloatSlider(

@@ -41,19 +41,18 @@ class Picked:
 
 
 def plane_panel(among: Sequence[Mapping[str, Any]]) -> FigurePanel:
-    """Data set, machine, metric, what it is drawn against, and which detectors; the first two where there is a choice.
+    """Data set, metric, what it is drawn against, and which detectors; the machine, too, where there is a choice.
 
     Args:
         among: recorded lines.
     """
-    offered = {
-        f"{data}; {machine}": study.points(among, data, machine)
-        for data in study.datasets(among)
-        for machine in study.machines(among, data)
-    }
+    pairs = [(data, machine) for data in study.datasets(among) for machine in study.machines(among, data)]
+    offered = {f"{data}; {machine}": study.points(among, data, machine) for data, machine in pairs}
     offered = {name: found for name, found in offered.items() if found}
+    one = len({machine for _, machine in pairs}) == 1  # its name, which the words beside tell, would be cut in the menu
+    places = [(name.split("; ")[0] if one else name, name) for name in offered]
     controls = {
-        "place": ipywidgets.Dropdown(options=list(offered), description="data; machine", **WIDE),
+        "place": ipywidgets.Dropdown(options=places, description="data" if one else "data; machine", **WIDE),
         "metric": ipywidgets.Dropdown(options=[(name, key) for key, name in METRICS.items()], description="metric",
                                       **WIDE),
         "against": ipywidgets.Dropdown(options=[(name, key) for key, name in AGAINST.items()], description="against",
