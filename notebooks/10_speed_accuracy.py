@@ -292,8 +292,7 @@ figures.clock(points)
 #
 # The cheapest way to a faster detector is a smaller image. All networks here were trained at 192 px, with images at
 # random scales of <!--given-->.5 to 1.5<!--/given-->, so that they have seen objects as large as
-# at <!--given-->96 or at 288 px<!--/given-->. (Anchors stay as they are in pixels. SSD's are shares of the image,
-# and grow along.)
+# at <!--given-->96 or at 288 px<!--/given-->. Anchors, and SSD's default boxes, stay as they are in pixels.
 
 # %%
 figures.over_sizes(points)
@@ -301,8 +300,8 @@ figures.over_sizes(points)
 # %% [markdown]
 # **Notice** where each curve is highest, and what the *last* step brings. A figure with one point for each detector
 # hides all that: two methods can change places with the size. And SSD falls on *both* sides: its large boxes come from
-# maps of two and three cells, and what these say belongs to the one size that they learned at. Boxes of as many pixels
-# as then do not mend it; we tried. Its paper trains a network for each size. So only its point at 192 px is fair.
+# maps of two and three cells, and what these say belongs to the one size that they learned at. (Blood cells are small,
+# and there it rises up to 256 px.) Its paper trains a network for each size. So only its point at 192 px is fair.
 
 # %%
 for name in study.NAMES.values():

@@ -62,6 +62,10 @@ def test_the_runs_on_blood_cells_are_whole_and_in_the_order_of_the_paper() -> No
     order = ["PONO, AMS", "PONO", "AO", "AO, AMS"]
     for seed in range(3):
         assert sorted(found, key=lambda name: -found[name].values()[seed]) == order
+    for steps in study.BLOOD_SCHEDULES:
+        shorter = study.blood("2a", steps)
+        assert [shorter[name].seeds for name in order[:2]] == [(0, 1, 2)] * 2
+        assert {run["config"]["steps"] for row in shorter.values() for run in row.runs} == {steps}
 
 
 @pytest.mark.parametrize("name", ["2a", "2b", "ams"])
@@ -192,7 +196,8 @@ def test_the_record_is_what_the_runs_say() -> None:
 def test_the_closing_table_has_a_verdict_for_each_claim() -> None:
     table = records.load("ablations")[1]["verdicts"]
     known = {*stated.differences("ap50", stated.rows())}
-    known |= {stated.CELLS + name for name in stated.differences("ap50", stated.blood_rows())}
+    for prefix, steps in stated.CELLS.items():
+        known |= {prefix + name for name in stated.differences("ap50", stated.blood_rows(steps))}
     wanted = [claim for claim, _, name, _ in stated.claims() if name in known]
     assert [row[0] for row in table[1:]] == wanted
     said = {row[0]: row[3] for row in table[1:]}
@@ -200,8 +205,9 @@ def test_the_closing_table_has_a_verdict_for_each_claim() -> None:
     assert said["PONO is above AO (2a)"] == "reproduced"
     assert said["AMS gains with PONO (2a)"] == "refuted"
     assert said["but not at AP50 (3)"] == "reproduced", "the paper itself has YOLOv3 above"
-    assert said["PONO is above AO, on blood cells"] == "undecided here"
-    assert said["the same at AP75"] == "reproduced"
+    assert said["PONO is above AO, on blood cells, 23 epochs"] == "undecided here"
+    assert said["AMS gains with PONO there, 4.5 epochs"] == "refuted"
+    assert said["12 epochs"] == said["23 epochs, at AP75"] == "reproduced"
 
 
 def test_a_peer_that_was_not_tuned_gets_no_verdict() -> None:
@@ -308,7 +314,7 @@ def test_the_panel_says_where_it_shows_something_else() -> None:
     assert panel.numbers.rows["PONO"].mean(objects="sheep") == pytest.approx(
         np.mean([line["test"]["per_class"]["sheep"] for line in panel.numbers.rows["PONO"].runs])
     )
-    panel.controls["table"].value = "2a on blood cells"
+    panel.controls["table"].value = f"2a on blood cells, {study.BLOOD_STEPS} steps"
     assert panel.error == ""
     assert "(sheep: not in these images; this is all objects.)" in panel.describe(panel.numbers)
     panel.controls["objects"].value = "Platelets"

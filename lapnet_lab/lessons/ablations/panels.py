@@ -37,7 +37,8 @@ def tables() -> dict[str, Mapping[str, Row]]:
         "2b: balance": study.table("2b"),
         "rules of AMS": study.table("ams"),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
-        "2a on blood cells": study.blood("2a"),
+        **{f"2a on blood cells, {steps} steps": study.blood("2a", steps) for steps in study.BLOOD_SCHEDULES},
+        f"2b on blood cells, {study.BLOOD_STEPS} steps": study.blood("2b"),
         "LapNet and the peers": study.peers(),
     }
 
