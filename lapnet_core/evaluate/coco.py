@@ -140,7 +140,8 @@ def _load(path: str | Path) -> Any:
 
 
 def _truth(path: Path) -> COCO:
-    """What a file annotates, without entries that `data.CocoDetection` passes over too.
+    """What a file annotates, without entries that nothing can be told of. An object without extent, which training with
+    on_error "skip" leaves out, is one that is missed, as pycocotools has it.
 
     Numbered anew from 1, as COCOeval takes a match with the annotation of id 0 for no match.
     """
