@@ -203,7 +203,7 @@ for metric, title in study.METRICS.items():
 figures.plane(cells, title="blood cells")
 
 # %% [markdown]
-# **Notice** that the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed and
+# **Notice** that at AP50 the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed and
 # rates that were chosen elsewhere, and RetinaNet has hardly begun to learn.
 #
 # ## 4. What a clock says

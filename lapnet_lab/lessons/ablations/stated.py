@@ -54,6 +54,10 @@ CELLS = dict(zip(("blood_short_", "blood_middle_", "blood_"), study.BLOOD_SCHEDU
 the photographs."""
 
 
+SMALLEST = "Platelets"
+"""The class of BCCD whose objects are by far the smallest: 39 px in the middle, as against 103 and 189."""
+
+
 def blood_rows(steps: int) -> dict[str, Row]:
     """Every row that has run on BCCD for so many steps, by its key."""
     return {KEYS[name][label]: row for name in ("2a", "2b") for label, row in study.blood(name, steps).items()
@@ -181,6 +185,12 @@ def updated(file: Mapping[str, Any]) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for prefix, steps in CELLS.items():
         cells |= _numbers(blood_rows(steps), prefix)
+    smallest = {key: round(100 * row.mean(objects=SMALLEST), 1) for key, row in blood_rows(study.BLOOD_STEPS).items()}
+    cells["blood_smallest"] = {
+        "value": smallest,
+        "unit": f"%, AP50 of {SMALLEST}, mean over the seeds",
+        "format": ".0f",
+    }
     new["measured"]["blood cells"] |= _of_runs(runs(BLOOD)) | {"values": cells}
     new["tables"]["verdicts"]["rows"] = verdict_rows()
     return new
