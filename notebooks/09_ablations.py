@@ -403,8 +403,8 @@ cells = study.blood("2b")
 figures.by_objects(cells, cells["R"].class_names, "table 2b on blood cells: AP50 by class")
 
 # %% [markdown]
-# **Notice** that this is what anchor weights are for: the other rows do as well on red and white cells, and **find no
-# platelet**, with any seed.
+# **Notice** that this is what anchor weights are for: the other rows do as well on red and white cells, and **find
+# next to no platelet**, with any seed.
 #
 # ## 7. The peers
 #

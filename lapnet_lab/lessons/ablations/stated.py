@@ -186,11 +186,8 @@ def updated(file: Mapping[str, Any]) -> dict[str, Any]:
     for prefix, steps in CELLS.items():
         cells |= _numbers(blood_rows(steps), prefix)
     smallest = {key: round(100 * row.mean(objects=SMALLEST), 1) for key, row in blood_rows(study.BLOOD_STEPS).items()}
-    cells["blood_smallest"] = {
-        "value": smallest,
-        "unit": f"%, AP50 of {SMALLEST}, mean over the seeds",
-        "format": ".0f",
-    }
+    unit = f"%, AP50 of {SMALLEST}, mean over the seeds"
+    cells["blood_smallest"] = {"value": smallest, "unit": unit, "format": ".1f"}
     new["measured"]["blood cells"] |= _of_runs(runs(BLOOD)) | {"values": cells}
     new["tables"]["verdicts"]["rows"] = verdict_rows()
     return new
