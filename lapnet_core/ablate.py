@@ -305,11 +305,11 @@ def results(out: Path) -> list[dict[str, Any]]:
 def append(path: Path, line: dict[str, Any]) -> None:
     """One line more, in one write, so that processes that share a queue do not mix theirs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(line) + "\n"
+    text = (json.dumps(line) + "\n").encode()
     if path.is_file() and not path.read_bytes().endswith(b"\n"):
-        text = "\n" + text  # after a line that was cut in half
+        text = b"\n" + text  # after a line that was cut in half
     with naming(path), path.open("ab", buffering=0) as file:
-        if file.write(text.encode()) < len(text.encode()):  # a full disk takes what there is room for
+        if file.write(text) < len(text):  # a full disk takes what there is room for
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file.fileno())
 

@@ -175,7 +175,8 @@ def _kept(path: Path) -> Iterator[dict[str, Any]]:
 def began_with(folder: Path) -> dict[str, Any]:
     """The config that the log of a run names, as JSON has it; empty where there is none that can be read."""
     try:
-        return dict(json.loads((folder / LOG).read_text(encoding="utf-8").split("\n", 1)[0])["config"])
+        with (folder / LOG).open(encoding="utf-8") as file:
+            return dict(json.loads(file.readline())["config"])
     except (OSError, ValueError, LookupError, TypeError):
         return {}
 

@@ -125,11 +125,16 @@ def draw_box(ax: Axes, box: ArrayLike, edge: str, label: str = "", dashed: bool 
         (low, high), (top, bottom) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
         late = x1 > low + 0.75 * (high - low)  # a name that began there would be cut at the picture's edge
         above = y1 > top + 0.06 * (bottom - top)  # one that ended above the picture would not be seen
-        ax.text(
-            min(x2, high) if late else max(x1, low), y1 - 2 if above else max(y1, top), label, fontsize=8,
-            va="bottom" if above else "top", color=ink(edge), ha="right" if late else "left", clip_on=True,
-            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.2},
+        tag(
+            ax, min(x2, high) if late else max(x1, low), y1 - 2 if above else max(y1, top), label, edge,
+            va="bottom" if above else "top", ha="right" if late else "left", clip_on=True,
         )  # fmt: skip
+
+
+def tag(ax: Axes, x: float, y: float, label: str, edge: str, **where: Any) -> None:
+    """The name of a box in the colour of its edge; `where` as in matplotlib's `text`."""
+    ground = {"facecolor": edge, "edgecolor": "none", "pad": 1.2}
+    ax.text(x, y, label, fontsize=8, color=ink(edge), bbox=ground, **where)
 
 
 def add_boxes(

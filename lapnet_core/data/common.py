@@ -108,9 +108,9 @@ def _turn(images: list[ImageRecord], index: np.ndarray, boxes: np.ndarray, repor
     def turned(which: Any) -> list[int]:
         return [n for n in np.flatnonzero(which).tolist() if _is_turned(images[n])]
 
-    farthest = np.zeros((len(images), 2))
+    sizes, farthest = _sizes(images), np.zeros((len(images), 2))
     np.maximum.at(farthest, index, boxes[:, [3, 2]])
-    stored, upright = ((farthest <= sizes * (1 + SLIP)).all(1) for sizes in (_sizes(images), _sizes(images)[:, ::-1]))
+    stored, upright = ((farthest <= sides * (1 + SLIP)).all(1) for sides in (sizes, sizes[:, ::-1]))
     found = turned(upright & ~stored)
     if found and not turned(stored & ~upright):
         found = turned(upright)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lapnet_lab.lessons.bug_hunt.study import Course, Maps, Suppressed
-from lapnet_lab.style import color, draw_box, ink, panel_row, picture, styled
+from lapnet_lab.style import color, draw_box, panel_row, picture, styled, tag
 
 COLORS = "viridis"
 LINE = 11
@@ -51,10 +51,7 @@ def suppressed(found: Suppressed, names: Sequence[str]) -> Figure:
             while any(abs(x - left) < 50 and abs(y - low) < LINE for left, low in told):
                 y -= 1
             told.append((x, y))
-            ax.text(
-                x, y - 2, f"{names[label]} {found.scores[k]:.2f}", fontsize=8, color=ink(color(label)),
-                bbox={"facecolor": color(label), "edgecolor": "none", "pad": 1.2},
-            )  # fmt: skip
+            tag(ax, x, y - 2, f"{names[label]} {found.scores[k]:.2f}", color(label))
     return figure
 
 
