@@ -321,8 +321,8 @@ figures.over_schedules(tables)
 #
 # ### On blood cells
 #
-# Here longer trainings are cheap: <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 1,200 steps,
-# so 4.5 to 47 epochs<!--/given-->, three seeds each.
+# Here longer trainings are cheap: <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 600 steps, so 4.5
+# to 23 epochs<!--/given-->, three seeds each.
 
 # %%
 lengths = {steps: study.blood("2a", steps) for steps in study.BLOOD_SCHEDULES}

@@ -63,7 +63,7 @@ class Predict:
             raise ValueError("--coco-images is for --format coco")
         with processes(self.device) as (rank, world), stop_signal() as stopped:
             detector, stop = Detector.load(self.model, pick_device(self.device)), partial(stopped, None)
-            pictures, videos = self._sources()
+            pictures, videos = self._sources(told=rank == 0)
             if not pictures and not videos:
                 raise ValueError(f"no image in {', '.join(self.inputs) or 'the arguments'}")
             if videos and (world > 1 or self.coco_images):
@@ -176,13 +176,14 @@ class Predict:
             else:
                 results.add(first)
 
-    def _sources(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
+    def _sources(self, told: bool) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
         """Pictures, and videos and cameras: each with what its outputs are called below --out."""
         from lapnet_core.data.pictures import ANY_IMAGE
         from lapnet_core.deploy.frames import CAMERA, is_video
 
         pictures: dict[Path, tuple[str, Path]] = {}
         videos: dict[Path, tuple[str, Path]] = {}
+        passed_over: list[Path] = []
         for given in self.inputs:
             path = Path(given)
             if given.startswith(CAMERA):
@@ -191,11 +192,16 @@ class Predict:
                 # What an earlier run wrote into a folder within this one is no photograph.
                 ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
                 for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
-                    known = file.suffix.lower() in ANY_IMAGE and ours not in file.resolve().parents
-                    if known and not file.is_dir() and not is_video(str(file)):
+                    if file.is_dir() or ours in file.resolve().parents:
+                        continue
+                    if is_video(str(file)):
+                        passed_over.append(file)
+                    elif file.suffix.lower() in ANY_IMAGE:
                         pictures.setdefault(file.absolute(), (str(file), file.relative_to(path)))
             elif not path.is_file():
                 raise FileNotFoundError(f"{path} does not exist" + "; a camera is camera:0" * given.isdecimal())
             else:
                 (videos if is_video(given) else pictures).setdefault(path.absolute(), (given, Path(path.name)))
+        if told and (left := [file for file in passed_over if file.absolute() not in videos]):
+            print(f"{len(left)} videos or GIFs in folders are not looked at: name them, as {left[0]}")
         return list(pictures.values()), list(videos.values())

@@ -68,8 +68,10 @@ def with_bfloat16(config: TrainConfig, resume: bool = False) -> tuple[TrainConfi
     together = os.environ.get("WORLD_SIZE", "1") != "1"
     if config.amp or on_gpu or not has_it or together or config.steps < LONG or config.method != "lapnet":
         return config, ""
+    from lapnet_core.data.named import splits_of
     from lapnet_core.timing import bfloat16_gain
 
+    splits_of(config.data)  # data that is not there is told before, not some seconds later
     fit = 8 * 192**2 // (config.image_size[0] * config.image_size[1])  # a few seconds, whatever is trained
     tried = replace(config, weights="none", batch_size=max(1, min(config.batch_size, fit)), accumulate=1)
     gain = bfloat16_gain(tried, num_classes=20, repeats=3)

@@ -98,8 +98,8 @@ def own_data(name: str) -> OwnData:
     root = own if own.exists() else data_dir() / name
     if not root.exists():
         raise DataError(
-            f'data "{name}": neither {own} nor {root} exists. Give --data the path of a folder with images and their '
-            "annotations (VOC, COCO, YOLO or others), fetch public data with `lapnet data get`, or set LAPNET_DATA to "
-            "the folder that holds it. `--data scenes` needs no files"
+            f'data "{name}": there is no {own}{f" and no {root}" * (root != own)}. Give --data the path of a folder '
+            "with images and their annotations (VOC, COCO, YOLO or others), fetch public data with `lapnet data get`, "
+            "or set LAPNET_DATA to the folder that holds it. `--data scenes` needs no files"
         )
     return find(root)

@@ -19,6 +19,7 @@ from lapnet_core.cli import doctor, main
 from lapnet_core.cli.train import with_bfloat16
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import named
+from lapnet_core.data.types import DataError
 from lapnet_core.detector import Detector
 from lapnet_core.files import write_new, write_whole
 from lapnet_core.method import LapNetMethod
@@ -232,6 +233,9 @@ def test_bfloat16_is_taken_where_it_pays(monkeypatch):
     processor_with(monkeypatch, ["_is_amx_tile_supported"], gain=1.1)
     assert with_bfloat16(long) == (long, "")
     processor_with(monkeypatch, ["_is_amx_tile_supported"])
+    monkeypatch.setattr("lapnet_core.timing.bfloat16_gain", pytest.fail)  # what takes seconds comes after
+    with pytest.raises(DataError, match="there is no nothing"):
+        with_bfloat16(replace(long, data="nothing"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert with_bfloat16(long) == (long, "")
 

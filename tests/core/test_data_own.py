@@ -654,7 +654,7 @@ def test_a_file_can_be_named_too(tmp_path):
         DataError, match=r"takes a folder, a \.yaml of YOLO, a \.json of COCO, CreateML or LabelMe, an \.xml"
     ):
         open_dataset(str(tmp_path / "photo04.jpg"), "train")
-    with pytest.raises(DataError, match=r'data "nothing": neither nothing nor .* exists\. Give --data the path'):
+    with pytest.raises(DataError, match=r'data "nothing": there is no nothing and no .*nothing\. Give --data the path'):
         open_dataset("nothing", "train")
 
 

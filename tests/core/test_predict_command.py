@@ -496,7 +496,9 @@ class TestPictures:
         assert main(["predict", str(model), str(folder), "--out", str(tmp_path / "out")]) == 1
         assert "IMG_1.HEIC: cannot read this image (it holds no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
         assert main(["predict", str(model), str(folder), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 0
-        assert "2 files skipped, first: " in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "2 files skipped, first: " in told
+        assert f"1 videos or GIFs in folders are not looked at: name them, as {folder / 'clip.gif'}" in told
 
     def test_only_numbers(self, model, folder, tmp_path):
         args = ("--no-pictures", "--on-error", "skip", "--score-threshold", "0.005", "--format", "yolo_scores")
