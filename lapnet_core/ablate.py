@@ -30,7 +30,8 @@ from lapnet_core.processes import pick_device
 from lapnet_core.timing import machine_name
 from lapnet_core.train import train
 
-PAPER = {"overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned", "rescue": True}
+PAPER = {"overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned", "rescue": True,
+         "cls_weight": 1.0}  # fmt: skip
 """The complete LapNet of the paper; each row of a table says how it differs."""
 LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
 """Tried for each method on one seed, on val: as many for LapNet as for the others."""

@@ -115,6 +115,9 @@ class LapNetLoss(nn.Module):
             ours, "steady": learned weights that do not drift (below).
         ams: let the network reject anchors that it cannot fit (`assign.ams_labels`). Without, P = [O > 0.5].
         ams_rule, ams_from: how, and after which share of the training.
+        cls_weight: factor on the classification and on the regularisation of its weights. Learned weights bring both
+            losses to the same size, whatever factor stands before either; so it acts on what they have balanced, and
+            their own optimum, lambda * L = share of the grid, stays. Ours; 1 is the paper.
         overlap, rescue, stride: as in `assign.assign`.
 
     The trainable variables are s = log(1/lambda), so lambda = exp(-s), and start at 1. They act in training only.
@@ -136,7 +139,7 @@ class LapNetLoss(nn.Module):
     def __init__(
         self, num_classes: int, per_class: int, *, balance: Balance = "learned", ams: bool = True,
         ams_rule: AmsRule = "paper", ams_from: float = 0.0, overlap: Overlap = "pono", rescue: bool = True,
-        stride: int = STRIDE,
+        cls_weight: float = 1.0, stride: int = STRIDE,
     ) -> None:  # fmt: skip
         super().__init__()
         for name, count in (("num_classes", num_classes), ("per_class", per_class), ("stride", stride)):
@@ -146,11 +149,13 @@ class LapNetLoss(nn.Module):
         check_choice("ams", ams, (True, False))
         check_choice("ams_rule", ams_rule, get_args(AmsRule))
         check_number("ams_from", ams_from, 0, 1)
+        check_number("cls_weight", cls_weight, 0)
         check_choice("rescue", rescue, (True, False))
         self.balance: Balance = balance
         self.overlap: Overlap = overlap
         self.ams_rule: AmsRule = ams_rule
         self.ams, self.ams_from, self.rescue, self.stride = ams, ams_from, rescue, stride
+        self.cls_weight = cls_weight
         grid = (num_classes, per_class)
         learns_loss, learns_anchor = balance in ("learned", "loss", "steady"), balance in ("learned", "steady")
         # s = 0, that is lambda = 1, where a weight is not learned.
@@ -229,8 +234,10 @@ class LapNetLoss(nn.Module):
             weighted_cls = torch.where(has_cls, weighted_cls, weighted_cls * constant)
         processes = _world_size()
         loc = (-self.s_loc).exp() * processes / n_loc * ((-s_loc).exp() * per_grid_loc).sum()  # eq. 5
-        cls = lam_cls * processes / n_all * weighted_cls.sum()  # eq. 6
-        reg = active_loc * self.s_loc + active_cls * self.s_cls + (s_loc + s_cls).sum() / (classes * anchors)  # eq. 7
+        w = self.cls_weight
+        cls = w * lam_cls * processes / n_all * weighted_cls.sum()  # eq. 6
+        # eq. 7
+        reg = active_loc * self.s_loc + w * active_cls * self.s_cls + (s_loc + w * s_cls).sum() / (classes * anchors)
         return LossTerms(
             loc + cls + reg, loc, cls, reg, positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )

@@ -21,7 +21,7 @@ from lapnet_core.losses import LapNetLoss, LossTerms
 from lapnet_core.model import LapNet
 from lapnet_core.predict import detect
 
-CRITERION = ("balance", "ams", "ams_rule", "ams_from", "overlap", "rescue")
+CRITERION = ("balance", "ams", "ams_rule", "ams_from", "overlap", "rescue", "cls_weight")
 """Switches that `LapNetLoss` has from `LapNetOptions`."""
 BALANCE_SETTLING = 0.01
 """Share of the steps in which a balance weight should settle; see `balance_multipliers`."""

@@ -32,6 +32,8 @@ class LapNetOptions:
     """AMS begins after this share of the training. The paper's begins at once."""
     balance: Balance = "learned"
     """Rows of Table 2b: learned, loss, focal, retina, ones; and ours: steady, learned weights that do not drift."""
+    cls_weight: float = 1.0
+    """How much more the classification counts than the localisation, whatever the balance; the paper's is 1."""
     balance_lr: float | None = None
     """Multiplier on the learning rate of the anchor weights; none derives it from the schedule."""
     loss_weight_lr: float | None = None
@@ -43,6 +45,7 @@ class LapNetOptions:
             f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
             f"ams_rule: one of {get_args(AmsRule)}": self.ams_rule in get_args(AmsRule),
             "ams_from: 0 to 1": 0 <= self.ams_from <= 1,
+            "cls_weight: finite and above 0": 0 < self.cls_weight < math.inf,
             "balance_lr, loss_weight_lr: finite and not below 0": all(
                 x is None or 0 <= x < math.inf for x in (self.balance_lr, self.loss_weight_lr)
             ),

@@ -3,7 +3,7 @@ compared: means over seeds, intervals, differences, verdicts."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from lapnet_core.ablate import SIZES
 from lapnet_core.evaluate.bootstrap import interval, of_seeds
+from lapnet_core.options import LapNetOptions
 from lapnet_lab.records import DATA
 
 RUNS = DATA / "runs" / "ablations_voc_animals.jsonl"
@@ -34,9 +35,10 @@ def runs(path: Path = RUNS) -> list[dict[str, Any]]:
 
 
 def options(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's config tells, LapNet's own beside the rest."""
+    """What a run's config tells, LapNet's own beside the rest: what it does not name is as it is by default."""
     config = dict(run["config"])
-    return config | (config.pop("lapnet", None) or {} if config["method"] == "lapnet" else {})
+    own = config.pop("lapnet", None) or {}
+    return config | (asdict(LapNetOptions()) | own if config["method"] == "lapnet" else {})
 
 
 def matching(wanted: Mapping[str, Any], among: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

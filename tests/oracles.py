@@ -117,8 +117,9 @@ def ams(overlap, fit, owner, rule="paper", share=1.0):
 
 
 def losses(
-    scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, rule="paper", share=1.0, **how
-):
+    scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, rule="paper", share=1.0,
+    cls_weight=1.0, **how,
+):  # fmt: skip
     """Eqs. 2 to 7 by loops. s = (s_loc, s_cls, s_loc_anchor [C, A], s_cls_anchor [C, A]), lambda = exp(-s).
 
     Returns a dict: loc, cls, reg, total, P (numpy bool map), n_loc.
@@ -146,12 +147,13 @@ def losses(
     n_all, n_loc = scores.size, max(positives, 1)
     lam_cls = n_all / n_loc if balance in ("retina", "focal") else math.exp(-s_cls)
     loc = math.exp(-s_loc) / n_loc * sum_loc
-    cls = lam_cls / n_all * sum_cls
+    cls = cls_weight * lam_cls / n_all * sum_cls
     grids = size[1] * size[2]
     active_loc, active_cls = 1, 1
     if balance == "steady":  # shares of the grids that have a positive
         active_loc, active_cls = len({k[1:3] for k in found}) / grids, chosen.any((0, 3, 4)).sum() / grids
-    reg = active_loc * s_loc + active_cls * s_cls + (np.sum(s_loc_anchor) + np.sum(s_cls_anchor)) / grids
+    reg_loc = active_loc * s_loc + np.sum(s_loc_anchor) / grids
+    reg = reg_loc + cls_weight * (active_cls * s_cls + np.sum(s_cls_anchor) / grids)
     return {"loc": loc, "cls": cls, "reg": reg, "total": loc + cls + reg, "P": chosen, "n_loc": positives}
 
 

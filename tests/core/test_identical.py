@@ -149,6 +149,7 @@ def test_a_checkpoint_of_version_0_1_is_gone_on_with(old: Path) -> None:
     after = torch.load(old / "last.pt", weights_only=True)
     assert after["about"]["loss"] == {
         "balance": "loss", "ams": False, "ams_rule": "paper", "ams_from": 0.0, "overlap": "pono", "rescue": True,
+        "cls_weight": 1.0,
     }  # fmt: skip
     momenta = [[s["momentum_buffer"] is not None for s in c["optimizer"]["state"].values()] for c in (before, after)]
     assert momenta[0] == momenta[1]

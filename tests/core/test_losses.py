@@ -53,10 +53,12 @@ def outputs(scene: Scene, seed: int, dtype=torch.float32):
     st.sampled_from(["pono", "ao"]),
     st.sampled_from(RULES),
     st.sampled_from([0.0, 0.4, 1.0]),
+    st.sampled_from([1.0, 0.3, 4.0]),
 )
 @settings(max_examples=200)
-def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap, rule, share):
-    loss = LapNetLoss(*scene.shapes.shape[:2], balance=balance, ams=ams, ams_rule=rule, overlap=overlap)
+def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap, rule, share, cls_weight):
+    how = {"balance": balance, "ams": ams, "overlap": overlap, "cls_weight": cls_weight}
+    loss = LapNetLoss(*scene.shapes.shape[:2], ams_rule=rule, **how)
     if balance in ("learned", "steady"):
         generator = torch.Generator().manual_seed(seed)
         for s in loss.parameters():
@@ -66,9 +68,8 @@ def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap, rule, shar
     args = (scene.boxes[order].tolist(), scene.labels[order].tolist(), scene.images[order].tolist())
     s = (loss.s_loc.item(), loss.s_cls.item(), loss.s_loc_anchor.tolist(), loss.s_cls_anchor.tolist())
     expected = oracles.losses(
-        scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, balance=balance, ams=ams, rule=rule,
-        share=share, overlap=overlap,
-    )  # fmt: skip
+        scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, rule=rule, share=share, **how
+    )
     got = loss(scores, offsets, scene.shapes, targets_of(scene), share)
     # A product within rounding of the threshold may fall on either side.
     at = got.positives
@@ -311,6 +312,23 @@ def _gradients(part):
     loss = LapNetLoss(2, 2)
     loss(scores[part] * weight, offsets[part] * weight, SHAPES, targets_of(scene)[part]).total.backward()
     return [weight.grad, *(p.grad for p in loss.parameters())]
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_the_say_of_the_classification(balance):
+    """`cls_weight` times the gradient for the scores and their weights: so the optimum of every weight stays."""
+    scene, scores, offsets = fixed(torch.float64)
+    found = {}
+    for weight in (1.0, 4.0):
+        loss = LapNetLoss(2, 2, balance=balance, cls_weight=weight).double()
+        given = scores.clone().requires_grad_(), offsets.clone().requires_grad_()
+        loss(*given, SHAPES, targets_of(scene)).total.backward()
+        of_s = {name: s.grad for name, s in loss.named_parameters() if s.grad is not None}
+        found[weight] = {"scores": given[0].grad, "offsets": given[1].grad} | of_s
+    assert found[1.0]["scores"].any()
+    assert found[1.0]["offsets"].any()
+    for name, grad in found[1.0].items():
+        torch.testing.assert_close(found[4.0][name], grad * (4 if name == "scores" or "cls" in name else 1))
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
