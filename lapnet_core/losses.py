@@ -154,8 +154,7 @@ class LapNetLoss(nn.Module):
         self.balance: Balance = balance
         self.overlap: Overlap = overlap
         self.ams_rule: AmsRule = ams_rule
-        self.ams, self.ams_from, self.rescue, self.stride = ams, ams_from, rescue, stride
-        self.cls_weight = cls_weight
+        self.ams, self.ams_from, self.cls_weight, self.rescue, self.stride = ams, ams_from, cls_weight, rescue, stride
         grid = (num_classes, per_class)
         learns_loss, learns_anchor = balance in ("learned", "loss", "steady"), balance in ("learned", "steady")
         # s = 0, that is lambda = 1, where a weight is not learned.
