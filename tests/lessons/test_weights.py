@@ -457,8 +457,8 @@ def step_with(how: str) -> Any:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("product", "nan came out"),
-        ("in place", "changed what it was handed"),
+        ("product", "choose with torch.where"),
+        ("in place", "changes its arguments"),
         ("only s", "s is not what"),
         ("only s_anchor", "s_anchor is not what"),
         ("", "all there is"),
