@@ -256,6 +256,7 @@ def test_a_photograph_of_hers():
     [
         ({"decode", "pono"}, "decode"), ({"nms"}, "a hundred times"), ({"pono"}, "not called either"),
         ("pono", "a set"), ({"bus"}, "choose from"), (3, "a set"), ({"iou", "pono", "ams_labels"}, "held_update"),
+        ({"ams_labels", "held_update"}, "pono is not called"),
     ],
 )  # fmt: skip
 def test_a_wrong_set_is_told(answer, word):
