@@ -38,7 +38,7 @@ def _loud(answer: Any, *, own: float, mean: float) -> str:
         (loud, ""),
         (loud - 1, "this is by how much it is *too* loud; its part is 1 + so much, over C·A."),
         (usual, "this is the loudness of a grid with the mean share; ours comes less often."),
-        (2 * loud - 1, "half of this: the sum at rest is (1 + q̄) / 2, so 1 - Lloc is (1 - q̄) / 2."),
+        (2 * loud - 1, "half of what is above 1: the sum at rest is (1 + q̄) / 2, so 1 - Lloc is (1 - q̄) / 2."),
     ):
         if math.isclose(found, truth, rel_tol=0.01):
             return why
