@@ -67,7 +67,9 @@ class Exercises(dict[str, Exercise]):
         except Exception as problem:  # a student's answer can be anything at all
             words = (str(problem).strip().splitlines() or ["no words"])[0][:LONGEST].rstrip(".")
             said = f"{type(problem).__name__}: {words}"
-            return Verdict(False, f"the check could not read this answer ({said}). Hint: {exercise.hint}")
+            made = [name for name, value in given.items() if not isinstance(value, int | float | str)]
+            asks = f" Is what it is compared by ({', '.join(made)}) as its cell made it?" if made else ""
+            return Verdict(False, f"the check could not read this answer ({said}).{asks} Hint: {exercise.hint}")
         return Verdict(False, f"{wrong} Hint: {exercise.hint}") if wrong else Verdict(True, exercise.praise)
 
     def _judge_function(self, exercise: FunctionExercise, function: Any) -> Verdict:
