@@ -136,6 +136,7 @@ def test_the_mended_update():
     wrong = {forgets_momentum: "momentum", stays_everywhere: "as C's did", only_s: "two results", unmended: "velocity"}
     wrong[old_velocity] = "hand on"
     wrong[where_it_pulls] = "ask `has_positive`"
+    wrong[lambda *given: loop_update(*given)[::-1]] = "changed places"
     for function, word in wrong.items():
         verdict = judge("mended_update", function)
         assert verdict.done is False

@@ -85,6 +85,8 @@ def _mended_update(answer: Any) -> str:
         new, later = (torch.as_tensor(values).to(s.dtype) for values in found)
         if new.shape != s.shape:
             raise Unreadable(f"s has to keep its shape {tuple(s.shape)}; yours has {tuple(new.shape)}.")
+        if torch.allclose(new[has], (0.9 * velocity + gradient)[has], atol=1e-5):
+            return "the two have changed places: s first, then the velocity."
         if not torch.equal(new[~has], s[~has]):
             return "a slot without a positive has moved. What does its velocity do there?"
         right = s - 0.1 * (0.9 * velocity + gradient)

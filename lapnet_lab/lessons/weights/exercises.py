@@ -98,8 +98,20 @@ def _active_mean(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: 
     return s - rate * float(gradient.sum()), s_anchor - anchor_rate * gradient
 
 
+def _weighted(weight: Callable[[float, Tensor], Tensor]) -> Callable[..., Any]:
+    """A step under another weight of the grids than exp(-(s + s_anchor))."""
+
+    def step(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float) -> Any:
+        gradient = torch.where(has, 1 / has.numel() - weight(s, s_anchor) * losses, 0)
+        return s - rate * float(gradient.sum()), s_anchor - anchor_rate * gradient
+
+    return step
+
+
 MISTAKES: dict[Callable[..., Any], str] = {
     _paper: "this moves s by the paper's rule, 1 - the sum of all parts; steady adds up the grids' gradients.",
+    _weighted(lambda s, s_anchor: (s + s_anchor).exp()): "s is log(1/λ), so a weight is exp(-s); yours rises with s.",
+    _weighted(lambda _s, s_anchor: (-s_anchor).exp()): "λ multiplies each grid as well; where is s in your parts?",
     _mean: "s takes the mean of the grids' gradients; which rule did this section give it?",
     _one_after_the_other: "s has moved before you take the grids' gradients: all are those of the old weights.",
     _all_move: "a grid without a positive moved, or was heard: its gradient is 0, whatever its loss.",
