@@ -2,6 +2,7 @@
 back as a sentence: a student never sees a traceback from here."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from lapnet_lab import compare, mine
 from lapnet_lab.exercise import Exercise, FunctionExercise, Unreadable
-from lapnet_lab.tries import is_stub, try_out
+from lapnet_lab.tries import TooSlow, at_most, is_stub, kind, late, quiet, try_out
 
 LONGEST = 100
 """Letters of an exception that are shown."""
@@ -57,13 +58,18 @@ class Exercises(dict[str, Exercise]):
         if answer is None or answer is ... or (isinstance(answer, FunctionType) and _is_written_stub(answer)):
             return Verdict(None, exercise.task)
         try:
-            wrong = exercise.verify(answer, **given)
+            with quiet(), at_most() if callable(answer) else nullcontext():
+                wrong = exercise.verify(answer, **given)
         except Unreadable as problem:
             return Verdict(False, str(problem))
+        except TooSlow:
+            return Verdict(False, late())
         except Exception as problem:  # a student's answer can be anything at all
             words = (str(problem).strip().splitlines() or ["no words"])[0][:LONGEST].rstrip(".")
             said = f"{type(problem).__name__}: {words}"
-            return Verdict(False, f"the check could not read this answer ({said}). Hint: {exercise.hint}")
+            made = [name for name, value in given.items() if not isinstance(value, int | float | str)]
+            asks = f" Is what it is compared by ({', '.join(made)}) as its cell made it?" if made else ""
+            return Verdict(False, f"the check could not read this answer ({said}).{asks} Hint: {exercise.hint}")
         return Verdict(False, f"{wrong} Hint: {exercise.hint}") if wrong else Verdict(True, exercise.praise)
 
     def _judge_function(self, exercise: FunctionExercise, function: Any) -> Verdict:
@@ -76,7 +82,7 @@ class Exercises(dict[str, Exercise]):
             return Verdict(False, found.message)
         words = compare.in_words(exercise, found.example, found.expected, found.got)
         figure = None
-        if found.got is not None:
+        if found.got is not None and not kind(found.expected, found.got):
             figure = (exercise.draw or compare.side_by_side)(found.example, found.expected, found.got)
         return Verdict(False, f"{found.message}\n{words}", figure)
 

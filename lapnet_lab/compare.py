@@ -14,6 +14,8 @@ from lapnet_lab.style import HEAT, ink
 
 MOST = 24
 """Values of a tensor that are written out."""
+LETTERS = 100
+"""Of what is no tensor."""
 LARGEST = (40, 400)
 """Rows and values of a tensor that is drawn."""
 
@@ -31,9 +33,12 @@ def in_words(exercise: FunctionExercise, example: Example, expected: Any, got: A
 
 
 def written(value: Any) -> str:
-    """A value, short; of a large tensor its shape."""
+    """A value, short and in one line; of a large tensor its shape."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if not isinstance(value, Tensor):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+        return text if len(text) <= LETTERS else f"{text[:LETTERS]} ..."
     if value.numel() > MOST:
         return f"a tensor of shape {tuple(value.shape)}"
     return str(_rounded(value.detach().tolist()))

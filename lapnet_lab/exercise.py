@@ -103,14 +103,18 @@ class Unreadable(Exception):
     """The answer is not of the kind that was asked for; the text says which."""
 
 
-def numbers(answer: Any, shape: tuple[int, ...], asked: str) -> Tensor:
-    """The answer as float64 of that shape."""
+def numbers(
+    answer: Any, shape: tuple[int, ...], asked: str, nan: str = "is something 0 / 0, inf - inf or inf * 0?"
+) -> Tensor:
+    """The answer as float64 of that shape, without nan; `nan` is what to say of one."""
     try:
         values = torch.as_tensor(answer, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Unreadable(f"this needs {asked}; what came is of type {type(answer).__name__}.") from None
     if not shape and values.numel() == 1:  # one number in brackets is one number
-        return values.reshape(())
+        values = values.reshape(())
     if values.shape != shape:
         raise Unreadable(f"this needs {asked}; what came has the shape {tuple(values.shape)}.")
+    if bool(values.isnan().any()):
+        raise Unreadable(f"this needs {asked}; what came has a nan in it: {nan}")
     return values

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lapnet_lab.functions import FUNCTIONS
 from lapnet_lab.tries import try_out
@@ -58,8 +60,24 @@ def keep(name: str, function: Callable[..., Any]) -> str:
 
 
 def function(name: str) -> Callable[..., Any]:
-    """Hers if it is right, else the library's."""
-    return _find(name)[0]
+    """Hers if it is right, else the library's. What hers returns is of the dtype of what it was given: the checks take
+    float64 and int32 as right, and torch compares and joins nothing with another dtype."""
+    found, whose = _find(name)
+    return _of_one_dtype(found) if whose == "yours" else found
+
+
+def _of_one_dtype(own: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def fitting(*given: Any) -> Any:
+        result = own(*given)
+        if not isinstance(result, Tensor) or result.dtype == torch.bool:
+            return result
+        if not result.is_floating_point():
+            return result.to(torch.int64)
+        floats = (each.dtype for each in given if isinstance(each, Tensor) and each.is_floating_point())
+        return result.to(next(floats, result.dtype))
+
+    return fitting
 
 
 def whose(name: str) -> str:

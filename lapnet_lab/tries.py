@@ -23,10 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise
+from lapnet_lab.exercise import Example, FunctionExercise, Unreadable
 
 SECONDS = 5.0
-"""That one call may take; the examples are small."""
+"""That one call may take, or all calls of an exercise that calls a function itself; the examples are small."""
+CHANGES = "it changes its arguments, which others still need: work on a copy (`x.clone()`, or `list(x)` of a list)."
+NOTHING = "it returns nothing: is there a `return`?"
 
 
 class TooSlow(BaseException):
@@ -35,7 +37,7 @@ class TooSlow(BaseException):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, and where it shows. `got` and `expected` are None where the function returned nothing usable."""
+    """What is wrong, and where it shows. `got` is None where nothing was returned, `expected` where it says nothing."""
 
     message: str
     example: Example | None = None
@@ -57,8 +59,35 @@ def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
     asked = list(inspect.signature(exercise.solution).parameters)
     if (wanted := _arguments(function, len(asked))) is not None:
         return Finding(f"your function takes {wanted}; it is called with {len(asked)}: {', '.join(asked)}.")
-    with _quiet():
+    with quiet():
         return _first_finding(exercise, function)
+
+
+def called(function: Any, *given: Any, asked: str, in_place: bool = False) -> Any:
+    """What a learner's function returns, for the check of an exercise that asks for one and judges it by itself.
+
+    Args:
+        given: its arguments; it gets copies.
+        asked: how it is called, as in "pareto(times, aps)".
+        in_place: whether it may change what it is given.
+
+    Raises:
+        Unreadable: it is no function, stops, returns nothing, or changes its arguments.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise Unreadable(f"this needs a function, {asked}; what came is of type {type(function).__name__}.")
+    if (wanted := _arguments(function, len(given))) is not None:
+        raise Unreadable(f"your function takes {wanted}; it is called as {asked}.")
+    handed = copied(given)
+    try:
+        got = function(*handed)
+    except Exception as problem:  # a learner's function can do anything at all
+        raise Unreadable(_where(function, problem)) from None
+    if got is None:
+        raise Unreadable(NOTHING)
+    if not in_place and not all(map(same, given, handed)):
+        raise Unreadable(CHANGES)
+    return got
 
 
 def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> Finding | None:
@@ -67,28 +96,26 @@ def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> 
         expected = exercise.solution(*copied(example))
         given = copied(example)
         try:
-            with at_most(SECONDS):
+            with at_most():
                 got = function(*given)
         except TooSlow:
-            return Finding(f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?", example)
+            return Finding(late(), example)
         except Exception as problem:
             return Finding(_where(function, problem), example, expected)
         if got is None:
-            return Finding("it returns nothing: is there a `return`?", example, expected, begun=not is_stub(function))
+            return Finding(NOTHING, example, expected, begun=not is_stub(function))
         if not all(same(before, after) for before, after in zip(example, given, strict=True)):
-            return Finding("it changes its arguments, which others still need: work on a copy (`x.clone()`).", example)
+            return Finding(CHANGES, example)
         problem = kind(expected, got)
         if problem or not same(expected, got, exercise.tolerance):
             if known := _mistake(exercise, function, examples):
                 return known
-            if problem:
-                return Finding(problem, example, expected)
-            return Finding("this is not the value that it should be.", example, expected, got)
+            return Finding(problem or "this is not the value that it should be.", example, expected, got)
     try:
-        with at_most(SECONDS):
+        with at_most():
             more = exercise.also(function)
     except TooSlow:
-        more = f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?"
+        more = late()
     except Exception as problem:
         more = _where(function, problem)
     return Finding(more) if more else None
@@ -141,9 +168,15 @@ def kind(expected: Any, got: Any) -> str:
     return ""
 
 
+def late() -> str:
+    """What there is to say of a call that was stopped by `at_most`."""
+    return f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?"
+
+
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raise TooSlow where the body takes longer; only where there are alarms, and in the main thread."""
+def at_most(seconds: float | None = None) -> Iterator[None]:
+    """Raise TooSlow where the body takes longer, SECONDS unless told; only where there are alarms, and in the main
+    thread."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -153,7 +186,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     began = time.monotonic()
-    left, again = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, again = signal.setitimer(signal.ITIMER_REAL, seconds or SECONDS)
     try:
         yield
     finally:
@@ -164,7 +197,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What a learner's function prints or warns of is nowhere."""
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -229,14 +262,14 @@ def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples:
             for example, got in answers:
                 expected = exercise.solution(*copied(example))
                 if not _alike(got, expected, exercise.tolerance):
-                    return Finding(mistake.says, example, expected, None if kind(expected, got) else got)
+                    return Finding(mistake.says, example, expected, got)
     return None
 
 
 def _answer(function: Callable[..., Any], example: Example) -> Any:
     """What it returns, or the type of exception that it stops with."""
     try:
-        with at_most(SECONDS):
+        with at_most():
             return function(*copied(example))
     except (Exception, TooSlow) as problem:
         return type(problem)

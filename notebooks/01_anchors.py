@@ -134,11 +134,11 @@ for name, similarity in (("1 − IoU", boxes.shape_iou), ("Euclid", study.euclid
 
 # %%
 run = study.trace(people, 5)
-centers, moves = run.states[run.seeded].centers, 0
-while not torch.equal(moved := mine.kmeans_step(people, centers), centers):
+people32, centers, moves = people.float(), run.states[run.seeded].centers.float(), 0  # float32, as in the check
+while not torch.equal(moved := mine.kmeans_step(people32, centers), centers):
     centers, moves = moved, moves + 1
 print(f"average IoU {run.average_iou[run.seeded]:.3f} after seeding, {run.average_iou[-1]:.3f} after {moves} moves")
-assert torch.allclose(centers, run.result)  # the library's
+assert torch.allclose(centers.double(), run.result)  # the library's
 
 # %% [markdown]
 # Now play. **Move the slider *step* from left to right** and watch the centres wander (thin lines) and the plane change
@@ -195,8 +195,8 @@ for name, center in (("their mean", three.mean(0)), ("the small box", three[0]))
 # How often does that matter? We count, for all classes and ten seeds.
 
 # %%
-count = len(SCENE_CLASSES)
-counted = study.descent(sizes, classes, count, 10, range(10))
+num_classes = len(SCENE_CLASSES)
+counted = study.descent(sizes, classes, num_classes, 10, range(10))
 print(counted)
 spread = counted.final.amax(1) - counted.final.amin(1)
 print(f"best seed minus worst seed:\n{listed(dict(zip(SCENE_CLASSES, spread, strict=True)), '.3f')}")
@@ -227,13 +227,13 @@ Predict(
 )
 
 # %%
-sets = {"10 for each class": anchors.cluster_anchors(sizes, classes, count)}
-sets |= {f"{k} shared": study.shared_shapes(sizes, count, k) for k in (10, 70)}
+sets = {"10 for each class": anchors.cluster_anchors(sizes, classes, num_classes)}
+sets |= {f"{k} shared": study.shared_shapes(sizes, num_classes, k) for k in (10, 70)}
 fits = {name: anchors.average_iou(sizes, classes, shapes) for name, shapes in sets.items()}
 for name, shapes in sets.items():
     average = study.best_overlap(sizes, classes, shapes).mean()
     better = int((fits[name] > fits["10 for each class"]).sum())
-    print(f"{name:17} {count * shapes.shape[1]:3} maps, average IoU {average:.2f}; {better} classes prefer it")
+    print(f"{name:17} {shapes[..., 0].numel():3} maps, average IoU {average:.2f}; {better} classes prefer it")
 figures.values_by_class(SCENE_CLASSES, fits, "average IoU")
 
 # %% [markdown]
@@ -255,7 +255,7 @@ figures.values_by_class(SCENE_CLASSES, fits, "average IoU")
 
 # %%
 counts = (1, 2, 3, 5, 7, 10, 15, 20)
-each = study.sweep(sizes, classes, count, counts)
+each = study.sweep(sizes, classes, num_classes, counts)
 print(study.row("A", counts, "5"))
 print(study.row("average IoU", each.average.tolist(), "5.2f"))
 print(study.row("best ≤ 0.5", each.below.tolist(), "5.1%"))
@@ -270,7 +270,7 @@ Predict(
 
 # %%
 table, grid = gather.table(scenes), (32, 32)
-shaped = [anchors.cluster_anchors(sizes, classes, count, a) for a in counts]
+shaped = [anchors.cluster_anchors(sizes, classes, num_classes, a) for a in counts]
 lost = [coverage.coverage(table, shapes, grid, scale=1.0) for shapes in shaped]
 missed_ao, missed_pono = ([getattr(c, name) / c.objects for c in lost] for name in ("missed_ao", "missed_pono"))
 print(study.row("A", counts, "5"))
@@ -278,7 +278,7 @@ print(study.row("missed by AO", missed_ao, "5.1%"))
 print(study.row("missed by PONO", missed_pono, "5.1%"))
 
 # %%
-shared = study.sweep(sizes, classes, count, (*counts, 30, 50), shared=True)
+shared = study.sweep(sizes, classes, num_classes, (*counts, 30, 50), shared=True)
 print(study.row("A, shared", shared.counts, "5"))
 print(study.row("average IoU", shared.average.tolist(), "5.2f"))
 average = {"for each class": (counts, each.average), "shared by all": (shared.counts, shared.average)}
@@ -294,7 +294,7 @@ figures.quality_by_count(average, {name: (counts, one) for name, one in missed.i
 
 # %%
 for a in (1, 3, 10, 20):
-    found = coverage.object_coverage(table, anchors.cluster_anchors(sizes, classes, count, a), grid)
+    found = coverage.object_coverage(table, anchors.cluster_anchors(sizes, classes, num_classes, a), grid)
     ao, pono = (int(positives.median()) for positives in (found.ao_positives, found.pono_positives))
     print(f"A = {a:2}: best anchor of the median object has IoU {found.ao_peak.median():.2f};", end=" ")
     print(f"median of positives, AO {ao:2}, PONO {pono:2}")
@@ -369,12 +369,12 @@ pictures.anchor_shapes([filled[known], filled[~known]], ("seen", "filled in"))
 # **order of the data** belongs to the input, like another seed:
 
 # %%
-first = anchors.cluster_anchors(sizes, classes, count, seed=0)
+first = anchors.cluster_anchors(sizes, classes, num_classes, seed=0)
 torch.manual_seed(12345)  # the global generator plays no part
-again = anchors.cluster_anchors(sizes, classes, count, seed=0)
+again = anchors.cluster_anchors(sizes, classes, num_classes, seed=0)
 print(f"same seed, same data: equal {torch.equal(first, again)}")
 mixed = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(1))
-other = anchors.cluster_anchors(sizes[mixed], classes[mixed], count, seed=0)
+other = anchors.cluster_anchors(sizes[mixed], classes[mixed], num_classes, seed=0)
 print(f"same seed, the same objects in another order: equal {torch.equal(first, other)}, average IoU", end=" ")
 print(*(f"{study.best_overlap(sizes, classes, shapes).mean():.2f}" for shapes in (first, other)), sep=" and ")
 

@@ -460,7 +460,7 @@ Explorer.situation("two_people_hugging", detector=training.detector, layer="ams"
 # %%
 owner = torch.tensor([0, 0, 0, 1, 1, 2, 3, 3])
 overlap = torch.tensor([1.0, 0.8, 0.6, 1.0, 0.9, 1.0, 1.0, 0.7])
-fit = torch.tensor([0.7, 0.7, 0.7, 0.4, 0.5, 0.6, 0.45, 0.7])
+fit = torch.tensor([0.7, 0.7, 0.7, 0.4, 0.5, 0.5, 0.45, 0.7])
 starved_objects = None
 
 check("starved_objects", starved_objects, owner=owner, overlap=overlap, fit=fit, objects=4)

@@ -162,7 +162,7 @@ figures.with_boxes(images, targets, dataset.class_names, ["annotated"] * len(ima
 for k in range(settings.steps):
     own = mine.learning_rate(k, settings.steps, settings.lr, settings.power)
     warm = min(1.0, (k + 1) / settings.warmup) if settings.warmup else 1.0
-    assert abs(own * warm - library_rate(settings, k)) < 1e-12
+    assert abs(own * warm - library_rate(settings, k)) < 1e-6 * settings.lr  # float32 is right, too
 print(f"the library's rate, in all {settings.steps} steps")
 
 # %%

@@ -140,6 +140,10 @@ _MISTAKES = (
         _step(middle=lambda own: own.sum(0)),
         "your centres are as large as all their boxes together: how many of them are there?",
     ),
+    Mistake(
+        _step(middle=lambda own: own.mean().expand(2)),
+        "width and height of your centres are one number, the mean of both: over which dimension is it taken?",
+    ),
     Mistake(_step(middle=lambda own: own.median(0).values), _MEDIAN),
     Mistake(_step(middle=lambda own: own.quantile(0.5, dim=0)), _MEDIAN),
     Mistake(

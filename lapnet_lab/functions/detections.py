@@ -158,6 +158,10 @@ _NMS_MISTAKES = (
         "nothing is removed: what happens to a box that a better one covers?",
     ),
     Mistake(
+        lambda b, s, t: torch.arange(len(b))[:0],
+        "nothing is left: a box has an IoU of 1 with itself; does it remove itself?",
+    ),
+    Mistake(
         lambda b, s, t: s.argsort(descending=True)[:1],
         "only the best box of all is left: does it cover those that lie elsewhere?",
     ),

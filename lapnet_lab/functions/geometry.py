@@ -1,5 +1,7 @@
 """Overlap and boxes: IoU (notebook 00), and the decoding of offsets (paper 3.1, notebook 05)."""
 
+from functools import partial
+
 import torch
 from torch import Generator, Tensor
 
@@ -83,6 +85,12 @@ def _over(shared: Tensor, a: Tensor, b: Tensor, pixel: float = 0.0) -> Tensor:
     return shared / (first + second - shared)
 
 
+def _one_side_free(a: Tensor, b: Tensor, side: int) -> Tensor:
+    """With the width (0) or the height (1) below 0 where the boxes lie apart."""
+    sides = _sides(a, b)
+    return _over(sides[..., side] * sides[..., 1 - side].clamp(min=0), a, b)
+
+
 def _hull_iou(a: Tensor, b: Tensor) -> Tensor:
     hull = torch.maximum(a[:, None, 2:], b[None, :, 2:]) - torch.minimum(a[:, None, :2], b[None, :, :2])
     return _sides(a, b).clamp(min=0).prod(-1) / hull.prod(-1)
@@ -116,6 +124,17 @@ _IOU_MISTAKES = (
     Mistake(
         lambda a, b: _over(_sides(a, b).prod(-1).clamp(min=0), a, b),
         "boxes that lie apart both in x and in y seem to share something: what is the product of two negative sides?",
+    ),
+    *(
+        Mistake(
+            partial(_one_side_free, side=side),
+            f"boxes that lie apart in {axis} get a value other than 0: which {length} do they share?",
+        )
+        for side, axis, length in ((0, "x", "width"), (1, "y", "height"))
+    ),
+    Mistake(
+        lambda a, b: _over(_sides(a, b).abs().prod(-1), a, b),
+        "`abs` makes an overlap of the gap between two boxes: what do boxes share that lie apart?",
     ),
     Mistake(
         lambda a, b: _over(_sides(a, b, 1).clamp(min=0).prod(-1), a, b, 1),
@@ -212,6 +231,14 @@ _DECODE_MISTAKES = (
     Mistake(
         lambda o, a: _corners(_center(o, a), a[:, 2:] * (1 + o[:, 2:])),
         "for small dw it is nearly right, but dw = -1 gives a box without width: what does the equation say for w?",
+    ),
+    Mistake(
+        lambda o, a: _corners(a[:, :2] + o[:, :2] * a[:, [3, 2]], a[:, 2:] * _scale(o)),
+        "dx moves the centre by heights and dy by widths in yours: which of them belongs to x?",
+    ),
+    Mistake(
+        lambda o, a: _corners(_center(o, a), a[:, 2:] * _scale(o)[:, [1, 0]]),
+        "dw stretches the height and dh the width in yours: in which order do the offsets come?",
     ),
     Mistake(
         _decode_from_corners,

@@ -1,6 +1,7 @@
 """AMS and the weighted loss (paper 3.3): notebooks 03 and 04."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -158,6 +159,18 @@ def _multiplied(chance: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (weights[:, None] * -(y * chance.log() + (1 - y) * (1 - chance).log())).mean()
 
 
+def _probability_cut(scores: Tensor, labels: Tensor, weights: Tensor, least: float) -> Tensor:
+    return _multiplied(scores.sigmoid().clamp(least, 1 - least), labels, weights)
+
+
+def _logarithm_cut(scores: Tensor, labels: Tensor, weights: Tensor, least: float) -> Tensor:
+    chance = scores.sigmoid()
+    return (weights[:, None] * -torch.where(labels, (chance + least).log(), (1 - chance + least).log())).mean()
+
+
+_CUT = (
+    "a small number keeps the logarithm finite, and cuts the loss: a score of 1000 on the wrong side should cost 1000."
+)
 _OVERFLOWS = "a score of 1000 gives inf or nan: what is 1 - sigmoid(1000) to a computer, and what its logarithm?"
 _PROBABILITIES = "you take the logarithm of the scores: are they probabilities already?"
 _POSITIVES = "you divide by the number of positives, which can be 0: by how many does the contract divide?"
@@ -216,6 +229,7 @@ _CROSS_ENTROPY_MISTAKES = (
         lambda s, y, w: (_log_of(s.sigmoid(), y).clamp(max=100) * w[:, None]).mean(),
         "a score of 1000 on the wrong side costs just 100: who cuts the logarithm, and is there another way?",
     ),
+    *(Mistake(partial(cut, least=10.0**-k), _CUT) for k in range(4, 11) for cut in (_probability_cut, _logarithm_cut)),
     Mistake(lambda s, y, w: (_log_of(s, y) * w[:, None]).mean(), _PROBABILITIES),
     Mistake(lambda s, y, w: _multiplied(s, y, w), _PROBABILITIES),
 )

@@ -102,6 +102,14 @@ _AVERAGE_PRECISION_MISTAKES = (
         "your maximum is over what came before; from which side does the curve become monotone?",
     ),
     Mistake(
+        lambda hits, objects: float(_precision(hits).flip(0).cummax(0).values[hits].sum() / objects),
+        "your maxima run from the last detection to the first: which one stands beside the first hit?",
+    ),
+    Mistake(
+        lambda hits, objects: 100 * average_precision(hits, objects),
+        "in per cent it is right: between which two numbers does the contract want it?",
+    ),
+    Mistake(
         _eleven_points,
         "these are the eleven points of VOC 2007: which area does the contract ask for?",
     ),

@@ -9,6 +9,8 @@ import pytest
 import torch
 from wrong import Wrong, gets_its_own_hint
 
+from lapnet_lab.functions import FUNCTIONS
+
 NAMES = ("iou", "kmeans_step", "decode", "nms", "match", "average_precision")
 wrong = Wrong(NAMES)
 
@@ -17,6 +19,11 @@ def pairs(a, b, value):
     """(N, M) of a function of two boxes, as lists of numbers."""
     rows = [[float(value(first, second)) for second in b.tolist()] for first in a.tolist()]
     return torch.tensor(rows).reshape(len(a), len(b))
+
+
+def centred(a, b):
+    inter = torch.minimum(a, b).prod()
+    return inter / (a.prod() + b.prod() - inter)
 
 
 def sides(a, b):
@@ -44,6 +51,21 @@ def _(a, b):
 @wrong("iou", "boxes that lie apart get a value")
 def _(a, b):
     return pairs(a, b, lambda p, q: over(math.prod(sides(p, q)), p, q))
+
+
+@wrong("iou", "lie apart in x get a value")
+def _(a, b):
+    return pairs(a, b, lambda p, q: over(sides(p, q)[0] * max(sides(p, q)[1], 0), p, q))
+
+
+@wrong("iou", "lie apart in y get a value")
+def _(a, b):
+    return pairs(a, b, lambda p, q: over(max(sides(p, q)[0], 0) * sides(p, q)[1], p, q))
+
+
+@wrong("iou", "an overlap of the gap")
+def _(a, b):
+    return pairs(a, b, lambda p, q: over(abs(sides(p, q)[0]) * abs(sides(p, q)[1]), p, q))
 
 
 @wrong("iou", "product of two negative sides")
@@ -362,6 +384,46 @@ def _(hits, num_objects):
 @wrong("average_precision", "where does the order by score come in")
 def _(hits, num_objects):
     return hits.float().mean()
+
+
+@wrong("average_precision", "which one stands beside the first hit")
+def _(hits, num_objects):
+    best, ap = 0.0, 0.0
+    for precision, hit in zip(reversed(precisions(hits.tolist())), hits.tolist(), strict=True):
+        best = max(best, precision)
+        ap += hit * best / num_objects
+    return ap
+
+
+@wrong("average_precision", "in per cent")
+def _(hits, num_objects):
+    return 100 * FUNCTIONS["average_precision"].solution(hits, num_objects)
+
+
+@wrong("kmeans_step", "over which dimension is it taken")
+def _(sizes, centers):
+    near = [max(range(len(centers)), key=lambda k: float(centred(s, centers[k]))) for s in sizes]
+    own = [sizes[torch.tensor(near) == k] for k in range(len(centers))]
+    return torch.stack([o.mean().repeat(2) if len(o) else c for o, c in zip(own, centers, strict=True)])
+
+
+@wrong("decode", "which of them belongs to x")
+def _(offsets, anchors):
+    w, h = anchors[:, 2:].unbind(1)
+    dx, dy, dw, dh = offsets.unbind(1)
+    right = torch.stack([dx * h / w, dy * w / h, dw, dh], 1)
+    return FUNCTIONS["decode"].solution(right, anchors)
+
+
+@wrong("decode", "in which order do the offsets come")
+def _(offsets, anchors):
+    return FUNCTIONS["decode"].solution(offsets[:, [0, 1, 3, 2]], anchors)
+
+
+@wrong("nms", "does it remove itself")
+def _(boxes, scores, threshold):
+    covered = FUNCTIONS["iou"].solution(boxes, boxes) > threshold
+    return torch.tensor([n for n in range(len(boxes)) if not covered[n].any()], dtype=torch.int64)
 
 
 @pytest.mark.parametrize(("name", "hint", "function"), wrong.cases())

@@ -1,6 +1,7 @@
 """What a learner has written is kept as a file, read elsewhere, checked again, and never lost."""
 
 import functools
+import inspect
 import linecache
 import math
 from types import ModuleType
@@ -12,6 +13,7 @@ from torchvision.ops import box_iou
 
 from lapnet_lab import mine
 from lapnet_lab.functions import FUNCTIONS
+from lapnet_lab.tries import try_out
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +55,41 @@ def test_the_librarys_until_there_is_one():
 def test_what_is_kept_is_used_here_and_elsewhere(folder):
     own = cell(RATE, "learning_rate")
     assert mine.keep("learning_rate", own) == ""
-    assert mine.learning_rate is own
+    assert inspect.unwrap(mine.learning_rate) is own
     text = (folder / "learning_rate.py").read_text()
     assert text.startswith("import math\n")
     assert text.index("SHARE = 1.0") < text.index("def left") < text.index("def learning_rate")
     mine.forget()  # another notebook
-    assert mine.learning_rate is not own
+    assert inspect.unwrap(mine.learning_rate) is not own
     assert mine.learning_rate(5, 10, 0.1, 2) == pytest.approx(0.025)
     assert mine.whose("learning_rate") == "yours"
     assert "learning_rate           yours" in mine.table()
     assert len(mine.table().splitlines()) == len(FUNCTIONS)
+
+
+def other_dtype(name, dtype):
+    """The solution as one writes it who computes in another dtype; its check takes it."""
+
+    def own(*given):
+        return FUNCTIONS[name].solution(*given).to(dtype)
+
+    assert try_out(FUNCTIONS[name], own) is None
+    mine.keep(name, own)
+
+
+def test_what_hers_returns_can_be_compared_with_the_librarys():
+    boxes, sizes = torch.tensor([[0.0, 0, 4, 4], [1, 0, 5, 4]]), torch.tensor([[4.0, 2], [6, 3]])
+    for name, given in (("iou", (boxes, boxes)), ("kmeans_step", (sizes, sizes)), ("pono", (boxes.T, boxes.argmax(1)))):
+        other_dtype(name, torch.float64)
+        assert mine.function(name)(*given).dtype == torch.float32
+    assert mine.iou(boxes.double(), boxes.double()).dtype == torch.float64
+    other_dtype("clusters", torch.int32)
+    assert torch.equal(mine.clusters(boxes), FUNCTIONS["clusters"].solution(boxes))  # torch.equal wants one dtype
+    fit = torch.tensor([0.9, 0.1], requires_grad=True)
+    assert mine.ams_labels(torch.ones(2), fit).tolist() == [True, False]
+    other_dtype("weighted_cross_entropy", torch.float64)
+    mine.weighted_cross_entropy(fit[None], torch.tensor([[True, False]]), torch.ones(1)).backward()
+    assert fit.grad is not None
 
 
 def test_an_older_version_stays_beside_a_newer_one(folder):
@@ -100,7 +127,7 @@ def test_what_cannot_be_written_down_is_used_and_said(folder):
     own = cell(RATE.replace("SHARE = 1.0\n", ""), "learning_rate", {"SHARE": torch.ones(1)})
     said = mine.keep("learning_rate", own)
     assert "SHARE" in said
-    assert mine.learning_rate is own
+    assert inspect.unwrap(mine.learning_rate) is own
     assert not folder.exists()
 
 
@@ -232,7 +259,7 @@ def test_what_is_not_right_by_itself_replaces_nothing_and_is_said(folder, own, w
     assert why in said
     assert said.endswith(".)")
     assert said.count("\n") == 0
-    assert mine.learning_rate is own
+    assert inspect.unwrap(mine.learning_rate) is own
     assert [file.name for file in folder.iterdir()] == ["learning_rate.py"]
     assert (folder / "learning_rate.py").read_text() == before
     mine.forget()

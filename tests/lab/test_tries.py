@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lapnet_lab import checks, compare, tries
-from lapnet_lab.exercise import FunctionExercise, Mistake
-from lapnet_lab.tries import at_most, kind, same, try_out
+from lapnet_lab.exercise import Exercise, FunctionExercise, Mistake, Unreadable, numbers
+from lapnet_lab.tries import at_most, called, kind, same, try_out
 
 
 def halves(x: Tensor, least: float) -> Tensor:
@@ -243,6 +243,75 @@ def test_a_loop_without_end_is_told_once(monkeypatch: pytest.MonkeyPatch) -> Non
         assert said(function) == "after 0.2 seconds it had not come back. Does a loop ever end?"
     assert said(sometimes) == "this is not the value that it should be."
     assert len(rung) == 3  # and not once for each example
+
+
+def double(values: Any) -> Any:
+    return [2 * value for value in values]
+
+
+def given_back(function: Any, *given: Any, **how: Any) -> str:
+    with pytest.raises(Unreadable) as told:
+        called(function, *given, asked="double(values)", **how)
+    return str(told.value)
+
+
+def test_a_function_that_an_exercise_calls_itself_is_told_the_same() -> None:
+    assert called(double, [1, 2], asked="double(values)") == [2, 4]
+    assert given_back(3, [1]) == "this needs a function, double(values); what came is of type int."
+    assert "takes 2 arguments; it is called as double(values)" in given_back(lambda a, b: a, [1])
+    assert "is there a `return`?" in given_back(lambda values: None, [1])
+    assert "with IndexError" in given_back(lambda values: values[9], [1])
+
+    def in_place(values):
+        values.sort()
+        return values
+
+    handed = [2, 1]
+    assert "work on a copy" in given_back(in_place, handed)
+    assert called(in_place, handed, asked="double(values)", in_place=True) == [1, 2]
+    assert handed == [2, 1]
+
+
+def test_a_gradient_flows_to_what_is_handed_to_a_function() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    called(lambda x: (x * x).sum(), x, asked="f(x)").backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_the_check_of_a_value_comes_back_whatever_function_it_is_handed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tries, "SECONDS", 0.2)
+    verify = lambda answer: "" if called(answer, 3, asked="f(x)") == 6 else "this is not twice."  # noqa: E731
+    exercises = checks.Exercises({"twice": Exercise("write f.", "twice it is.", "two times", verify)})
+
+    def loops(x):
+        while x:
+            pass
+
+    def talks(x):
+        print("x is", x)
+        return 2 * x
+
+    assert exercises.judge("twice", loops).message == "after 0.2 seconds it had not come back. Does a loop ever end?"
+    assert exercises.judge("twice", talks).done is True
+    assert capsys.readouterr().out == ""
+
+
+def test_no_number_is_no_number() -> None:
+    with pytest.raises(Unreadable, match="one number; what came has a nan in it"):
+        numbers(float("nan"), (), "one number")
+
+
+def test_what_came_is_shown_whatever_its_kind() -> None:
+    exercises = checks.Exercises({}, [EXERCISE])
+    short = exercises.judge("halves", lambda x, least: x[:0])
+    assert short.message.splitlines()[-1] == "  got      []"
+    assert short.figure is None
+    long = exercises.judge("halves", lambda x, least: np.arange(500).reshape(5, 100))
+    assert len(long.message.splitlines()) == 6
+    assert max(map(len, long.message.splitlines())) < 130
 
 
 def test_the_alarm_of_others_goes_on() -> None:

@@ -436,7 +436,7 @@ IOUS = torch.tensor([[0.60, 0.54, 0.10], [0.20, 0.25, 0.50], [0.00, 0.45, 0.00]]
 TABLE: dict[str, Any] = {
     "owner": torch.tensor([0, 0, 0, 1, 1, 2, 3, 3]),
     "overlap": torch.tensor([1.0, 0.8, 0.6, 1.0, 0.9, 1.0, 1.0, 0.7]),
-    "fit": torch.tensor([0.7, 0.7, 0.7, 0.4, 0.5, 0.6, 0.45, 0.7]),
+    "fit": torch.tensor([0.7, 0.7, 0.7, 0.4, 0.5, 0.5, 0.45, 0.7]),
 }
 GIVEN: dict[str, dict[str, Any]] = {
     "ambiguity_ratio": {"ious": IOUS},
@@ -446,7 +446,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 RIGHT: dict[str, Any] = {
     "ambiguity_ratio": [0.9, 0.5, 0.0],
     "two_limits": (0.5556, 0.9259),
-    "starved_objects": 2,
+    "starved_objects": 3,
 }
 WRONG = {
     ("ambiguity_ratio", (0.9, 1.25, 0.1)): "anchor 1",
@@ -455,9 +455,13 @@ WRONG = {
     ("two_limits", (0.9259, 0.5556)): "wrong order",
     ("two_limits", (0.5556, 0.5556)): "under AO",
     ("two_limits", (0.9, 0.9259)): "under PONO",
-    ("starved_objects", 5): "rejected anchors",
-    ("starved_objects", 3): "at least one",
-    ("starved_objects", 4): "not the right number",
+    ("ambiguity_ratio", (1 / 3, 5 / 6, 0.2)): "the anchors of each person",
+    ("starved_objects", 6): "rejected anchors",
+    ("starved_objects", 4): "at least one",
+    ("starved_objects", 1): "do have a label",
+    ("starved_objects", 2): "strict",
+    ("starved_objects", 0): "ends at the last one",
+    ("starved_objects", 5): "not the right number",
 }
 
 

@@ -419,3 +419,10 @@ def test_coco_s_classes_are_in_the_order_of_its_own_file(real_data: Path) -> Non
     folder = real_data / "coco_tiny"
     data = CocoDetection(folder / "val2017", folder / "annotations" / "instances_val2017.json")
     assert tuple(data.class_names) == COCO_CLASSES
+
+
+def test_who_has_changed_what_the_check_starts_from_is_asked_about_it() -> None:
+    sizes, labels = torch.rand(12, 2) + 1, torch.arange(12) % 3
+    verdict = judge("enough_shapes", 2, sizes=sizes[labels == 0], labels=labels, label=0, least=0.75)
+    assert verdict.done is False
+    assert "(sizes, labels) as its cell made it?" in verdict.message

@@ -422,6 +422,12 @@ def test_wrong_answers_are_told_apart() -> None:
         assert reason in judge("cut", answer, **given("cut")).message, answer
 
 
+def test_whoever_hides_in_found_itself_is_told_before_later_cells_read_it() -> None:
+    verdict = judge("cut", hidden(), found=study.above(kept(), 0.3), targets=targets())
+    assert verdict.done is False
+    assert "another name" in verdict.message
+
+
 def test_the_solutions_in_the_notebook_are_right() -> None:
     def known() -> dict[str, Any]:
         from lapnet_core import evaluate

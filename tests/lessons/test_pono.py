@@ -225,6 +225,7 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
 
 
 def test_the_safe_side_as_the_task_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "square root" in judge("safe_side", 4 / (1 - 2 / 3)).message
     check("safe_side", None)
     assert capsys.readouterr().out.startswith("Not yet: ")
     exact = 4 / (1 - (2 / 3) ** 0.5)

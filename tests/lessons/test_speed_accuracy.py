@@ -564,6 +564,10 @@ def test_other_right_answers_pass() -> None:
     assert judge("pareto", lambda t, a: np.array(pareto(t, a))).done is True
     assert judge("pareto", lambda t, a: [int(x) for x in pareto(t, a)]).done is True
     assert judge("fair", lambda a, b: torch.tensor(fair(a, b), dtype=torch.float64)).done is True
+    for of_a_tie in (torch.median, lambda ratios: ratios.sort().values[len(ratios) // 2]):
+        assert (
+            judge("fair", lambda a, b, middle=of_a_tie: middle(torch.tensor(a[1:]) / torch.tensor(b[1:]))).done is True
+        )
     assert judge("budget", max(AFFORDABLE, key=lambda point: point.ap75), **GIVEN["budget"]).done is True
 
 
@@ -607,7 +611,7 @@ def test_wrong_fronts_are_told_apart(wrong: Any, why: str) -> None:
         (lambda t, a: [all(x <= y for y in t) for x in t], "and yours"),
         (lambda t, a: [k for k, stays in enumerate(pareto(t, a)) if stays], "are these positions?"),
         (lambda t, a: [t[0] < x or pareto(t, a)[k] for k, x in enumerate(t)], "and yours"),
-        (lambda t, a: t.sort() or pareto(t, a), "changes what it is given"),
+        (lambda t, a: t.sort() or pareto(t, a), "changes its arguments"),
     ],
 )
 def test_other_wrong_fronts_get_their_points_shown(answer: Any, why: str) -> None:

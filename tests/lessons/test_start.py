@@ -194,6 +194,8 @@ def test_wrong_answers_are_told_apart() -> None:
     cell = GIVEN["cell_center"]
     assert "wrong order" in judge("cell_center", (28, 44), **cell).message
     assert "corner" in judge("cell_center", (40, 24), **cell).message
+    for in_cells in ((5, 3), (5.5, 3.5), (3.5, 5.5)):
+        assert "how many pixels" in judge("cell_center", in_cells, **cell).message
     assert "below" in judge("least_fit", 0.5, overlap=0.8).message
     assert "above" in judge("least_fit", 0.8, overlap=0.8).message
 

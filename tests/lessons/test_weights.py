@@ -421,7 +421,7 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
         ("sum_at_rest", 2, "does not lie between"),
         ("too_loud", 3, "*too* loud"),
         ("too_loud", 2.5, "mean share"),
-        ("too_loud", 7, "half of this"),
+        ("too_loud", 7, "half of what"),
         ("too_loud", 1, "too quiet"),
         ("too_loud", 20, "too loud"),
     ],
@@ -457,8 +457,8 @@ def step_with(how: str) -> Any:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("product", "nan came out"),
-        ("in place", "changed what it was handed"),
+        ("product", "choose with torch.where"),
+        ("in place", "changes its arguments"),
         ("only s", "s is not what"),
         ("only s_anchor", "s_anchor is not what"),
         ("", "all there is"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from exercises import check_solutions
@@ -130,10 +131,20 @@ def flat(offsets: Tensor, anchors: Tensor) -> Tensor:
     return FUNCTIONS["decode"].solution(offsets.detach(), anchors)
 
 
+def in_numpy(offsets: Tensor, anchors: Tensor) -> Tensor:
+    """Right for its check, in which no tensor has a gradient."""
+    moves, laid = offsets.numpy(), anchors.numpy()
+    center, size = laid[:, :2] + moves[:, :2] * laid[:, 2:], laid[:, 2:] * np.exp(np.minimum(moves[:, 2:], 4.135167))
+    return torch.from_numpy(np.hstack([center - size / 2, center + size / 2]))
+
+
 @pytest.mark.parametrize(
     ("name", "function", "why"),
-    [("clusters", slow, "s of one step"), ("iou", without_gradient, "gradient"), ("decode", flat, "gradient")],
-)
+    [
+        ("clusters", slow, "s of one step"), ("iou", without_gradient, "gradient"), ("decode", flat, "gradient"),
+        ("decode", in_numpy, "it stops with RuntimeError: Can't call numpy()"),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_trained_with_is_replaced_and_told(name, function, why):
     functions = study.Functions(SimpleNamespace(**{name: function}))
     own = study.build(CONFIG, SCENES, functions)
@@ -256,6 +267,7 @@ def test_a_photograph_of_hers():
     [
         ({"decode", "pono"}, "decode"), ({"nms"}, "a hundred times"), ({"pono"}, "not called either"),
         ("pono", "a set"), ({"bus"}, "choose from"), (3, "a set"), ({"iou", "pono", "ams_labels"}, "held_update"),
+        ({"ams_labels", "held_update"}, "pono is not called"),
     ],
 )  # fmt: skip
 def test_a_wrong_set_is_told(answer, word):

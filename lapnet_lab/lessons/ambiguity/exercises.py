@@ -27,6 +27,13 @@ def _ratio_by_hand(answer: Any, *, ious: Tensor) -> str:
         return "these are the second column by the first; the best object of an anchor need not be listed first."
     if torch.allclose(values, ranked[:, 0] - ranked[:, 1], rtol=0, atol=1e-4):
         return "this is the difference of the two; the ratio is asked for."
+    others = ious.sort(0, descending=True).values
+    if (
+        others.shape == ious.shape
+        and len(others) > 1
+        and torch.allclose(values, others[1] / others[0], rtol=0, atol=1e-4)
+    ):
+        return "you rank the anchors of each person; ranked should be the people of each anchor."
     wrong = (values - truth).abs().argmax().item()
     return f"the ratio of anchor {wrong} is not {values[int(wrong)]:g}."
 
@@ -56,6 +63,10 @@ def _starved(answer: Any, *, owner: Tensor, overlap: Tensor, fit: Tensor, object
     labels = owner[kept].bincount(minlength=objects)
     if value == int((labels == 0).sum()):
         return ""
+    if value == int((owner[overlap * fit >= POSITIVE_THRESHOLD].bincount(minlength=objects) == 0).sum()):
+        return "a product of exactly 0.5 is positive in yours: is the comparison of eq. 3 strict?"
+    if value == int((owner[kept].bincount() == 0).sum()):
+        return "the last objects are not counted: `bincount` ends at the last one that has a label."
     if value == int((labels > 0).sum()):
         return "these are the objects that do have a label."
     if value == int((~kept).sum()):

@@ -21,7 +21,10 @@ def _safe_side(answer: Any) -> str:
     if not _seen_in_the_corner(side - TOLERANCE) and _seen_in_the_corner(side + TOLERANCE):
         return ""
     if abs(side - 12) < TOLERANCE:
-        return "12 px is right for an object that lies off the centre in x only; the worst place is off in x and in y."
+        return (
+            "12 px is right for an object that lies off the centre in x only; the worst place is off in x and in y. "
+            "(Or did you lose a square root?)"
+        )
     if abs(side - 43.6) < 2 * TOLERANCE:
         return "you took 8 px for the distance; the next centre is never farther than half a cell, 4 px, in x and in y."
     found = shifted_object((side, side), torch.full((1, 2), STRIDE / 2), torch.tensor([[side, side]]))

@@ -24,6 +24,8 @@ def _cell_center(answer: Any, *, row: int, column: int) -> str:
         return "these are the right numbers in the wrong order: x comes from the column, y from the row."
     if (x, y) == (true_x - 4, true_y - 4):
         return "this is the corner of the cell; its centre lies half a cell further, in x and in y."
+    if {x, y} <= {row, column, row + 0.5, column + 0.5}:
+        return "these are cells; how many pixels is a cell wide?"
     return f"({x:g}, {y:g}) is not the centre of that cell."
 
 

@@ -1,7 +1,7 @@
 """Exercises of notebook 07."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lapnet_lab.checks import Check, Exercises
@@ -9,21 +9,9 @@ from lapnet_lab.exercise import Exercise, Unreadable
 from lapnet_lab.functions import LEARNING_RATE
 from lapnet_lab.lessons.training.failures import CASES
 from lapnet_lab.lessons.training.study import stop
+from lapnet_lab.tries import called
 
 TRIES = 300
-
-
-def _function(answer: Any, asked: str) -> Callable[..., Any]:
-    if not callable(answer) or isinstance(answer, type):
-        raise Unreadable(f"this needs a function, {asked}; what came is of type {type(answer).__name__}.")
-    return answer
-
-
-def _called(function: Callable[..., Any], told: str, *given: Any) -> Any:
-    try:
-        return function(*given)
-    except Exception as problem:  # a student's function can do anything at all
-        raise Unreadable(f"for {told} your function ends with {type(problem).__name__}: {problem}.") from None
 
 
 def nasty_maps(seed: int = 0) -> list[tuple[list[float], int]]:
@@ -35,12 +23,11 @@ def nasty_maps(seed: int = 0) -> list[tuple[list[float], int]]:
 
 
 def _patience(answer: Any) -> str:
-    function = _function(answer, "stops(maps, patience)")
     for maps, patience in nasty_maps():
         told = f"mAP {maps} with patience {patience}"
-        given = _called(function, told, list(maps), patience)
+        given = called(answer, maps, patience, asked="stops(maps, patience)")
         try:
-            made, best = map(int, given)  # of a tuple, a list, an array
+            made, best = map(float, given)  # of a tuple, a list, an array
         except (TypeError, ValueError):
             raise Unreadable(
                 f"for {told} two numbers are asked for, (validations, best); what came is {given!r}."
@@ -50,12 +37,16 @@ def _patience(answer: Any) -> str:
         if (made, best) == right:
             continue
         if made == right[0]:
-            if best in range(len(maps)) and maps[best] == maps[right[1]]:
+            if best == maps[right[1]]:
+                return f"for {told}: {best:g} is the mAP of the best one; its number is asked for."
+            if best in range(len(maps)) and maps[int(best)] == maps[right[1]]:
                 return f"for {told}: of equal results the first is the best; nothing better has come since."
-            return f"for {told} the best one is number {right[1]} (from 0), not {best}."
+            if made <= best < len(maps):
+                return f"for {told}: number {best:g} is never made, as the training has ended before it."
+            return f"for {told} the best one is number {right[1]} (from 0), not {best:g}."
         if patience == 0:
             return f"for {told}: a patience of 0 never ends a training."
-        return f"for {told} it ends after {right[0]} validations, not after {made}."
+        return f"for {told} it ends after {right[0]} validations, not after {made:g}."
     return ""
 
 
@@ -67,13 +58,13 @@ def _diagnosis(answer: Any, *, truth: Mapping[str, str]) -> str:
     if strange := [str(answer[name]) for name in truth if str(answer[name]) not in CASES]:
         raise Unreadable(f"there is no fault called {', '.join(strange)}; there are {', '.join(CASES)}.")
     wrong = [name for name in truth if answer[name] != truth[name]]
-    why = {
-        "rate": "a rate that is too high throws the boxes away: Ô falls.",
-        "anchors": "anchors that fit nothing have no positives: positives_loc is 0, whatever there is to find.",
-        "classes": "with classes mixed up everything in the log looks well, Ô too, except mAP.",
-        "overfitting": "a network that learns by heart is good on what it has seen, train_map, and only there.",
+    would = {
+        "rate": "a rate that is too high throws the boxes away: Ô falls",
+        "anchors": "anchors that fit nothing have no positives: positives_loc is 0, whatever there is to find",
+        "classes": "with classes mixed up everything in the log looks well, Ô too, except mAP",
+        "overfitting": "a network that learns by heart is good on what it has seen, train_map, and only there",
     }
-    return f"{', '.join(wrong)}: look again; {why[truth[wrong[0]]]}" if wrong else ""
+    return f"{', '.join(wrong)}: look again; {would[answer[wrong[0]]]}. Is it so in {wrong[0]}?" if wrong else ""
 
 
 EXERCISES = Exercises(

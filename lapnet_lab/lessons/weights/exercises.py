@@ -11,6 +11,7 @@ from torch import Tensor
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
 from lapnet_lab.lessons.weights.drift import steady_step, sum_at_rest, too_loud
+from lapnet_lab.tries import called
 
 Case = tuple[float, Tensor, Tensor, Tensor, float, float]
 
@@ -37,7 +38,7 @@ def _loud(answer: Any, *, own: float, mean: float) -> str:
         (loud, ""),
         (loud - 1, "this is by how much it is *too* loud; its part is 1 + so much, over C·A."),
         (usual, "this is the loudness of a grid with the mean share; ours comes less often."),
-        (2 * loud - 1, "half of this: the sum at rest is (1 + q̄) / 2, so 1 - Lloc is (1 - q̄) / 2."),
+        (2 * loud - 1, "half of what is above 1: the sum at rest is (1 + q̄) / 2, so 1 - Lloc is (1 - q̄) / 2."),
     ):
         if math.isclose(found, truth, rel_tol=0.01):
             return why
@@ -63,8 +64,20 @@ def _cases() -> list[Case]:
 
 
 def _paper(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float) -> Any:
-    part = torch.exp(-(s + s_anchor)) * losses
+    part = torch.where(has, torch.exp(-(s + s_anchor)) * losses, 0)
     return s - rate * float(1 - part.sum()), steady_step(s, s_anchor, losses, has, rate, anchor_rate)[1]
+
+
+def _mean(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float) -> Any:
+    moved, anchors = steady_step(s, s_anchor, losses, has, rate, anchor_rate)
+    return s + (moved - s) / has.numel(), anchors
+
+
+def _one_after_the_other(
+    s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float
+) -> Any:
+    moved = steady_step(s, s_anchor, losses, has, rate, anchor_rate)[0]
+    return moved, steady_step(moved, s_anchor, losses, has, rate, anchor_rate)[1]
 
 
 def _all_move(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float) -> Any:
@@ -85,8 +98,22 @@ def _active_mean(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: 
     return s - rate * float(gradient.sum()), s_anchor - anchor_rate * gradient
 
 
+def _weighted(weight: Callable[[float, Tensor], Tensor]) -> Callable[..., Any]:
+    """A step under another weight of the grids than exp(-(s + s_anchor))."""
+
+    def step(s: float, s_anchor: Tensor, losses: Tensor, has: Tensor, rate: float, anchor_rate: float) -> Any:
+        gradient = torch.where(has, 1 / has.numel() - weight(s, s_anchor) * losses, 0)
+        return s - rate * float(gradient.sum()), s_anchor - anchor_rate * gradient
+
+    return step
+
+
 MISTAKES: dict[Callable[..., Any], str] = {
     _paper: "this moves s by the paper's rule, 1 - the sum of all parts; steady adds up the grids' gradients.",
+    _weighted(lambda s, s_anchor: (s + s_anchor).exp()): "s is log(1/λ), so a weight is exp(-s); yours rises with s.",
+    _weighted(lambda _s, s_anchor: (-s_anchor).exp()): "λ multiplies each grid as well; where is s in your parts?",
+    _mean: "s takes the mean of the grids' gradients; which rule did this section give it?",
+    _one_after_the_other: "s has moved before you take the grids' gradients: all are those of the old weights.",
     _all_move: "a grid without a positive moved, or was heard: its gradient is 0, whatever its loss.",
     _upwards: "a step goes against the gradient; here the sign is the other way round.",
     _one_rate: "s has the rate `rate`, s_anchor the rate `anchor_rate`.",
@@ -94,23 +121,21 @@ MISTAKES: dict[Callable[..., Any], str] = {
 }
 
 
+HELD = "the loss of a held grid may be inf, and 0 · inf is nan; choose with torch.where."
+
+
 def _step(answer: Any) -> str:
-    if not callable(answer):
-        raise Unreadable("this needs a function, as in `check('steady_step', step)`.")
     cases, answers = _cases(), []
     for case in cases:
-        before = [each.clone() for each in case[1:4]]
-        found = answer(*case)
+        found = called(answer, *case, asked="step(s, s_anchor, losses, has, rate, anchor_rate)")
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise Unreadable(f"this needs a function that returns two things, (s, s_anchor); it returned {found!r}.")
-        if not all(torch.equal(a, b) for a, b in zip(before, case[1:4], strict=True)):
-            return "the function changed what it was handed; make new tensors instead."
-        s, s_anchor = numbers(found[0], (), "a number for s"), numbers(found[1], case[1].shape, "a tensor for s_anchor")
+        shape = tuple(case[1].shape)
+        s = numbers(found[0], (), "a number for s", HELD)
+        s_anchor = numbers(found[1], shape, f"s_anchor of shape {shape}", HELD)
         answers.append((s, s_anchor))
     if _agree(answers, steady_step, cases):
         return ""
-    if any(bool(s.isnan() | s_anchor.isnan().any()) for s, s_anchor in answers):
-        return "nan came out: the loss of a held grid may be inf, and 0 · inf is nan; choose with torch.where."
     for mistake, why in MISTAKES.items():
         if _agree(answers, mistake, cases):
             return why
@@ -150,7 +175,7 @@ EXERCISES = Exercises(
         "steady_step": Exercise(
             "write step; then run this cell.",
             "that is all there is to a rule that stands still.",
-            "a grid's gradient is 1/(C·A) - part where it has a positive, and 0 elsewhere; that of s is their sum.",
+            "section 2 has the gradients of the paper's rule; here that of s is the sum of the grids'.",
             _step,
         ),
     }

@@ -21,7 +21,7 @@ def _only_in_training(answer: Any) -> str:
         return "without `decode` there is no box: offsets alone are no place in the picture."
     if "nms" in given:
         return "without `nms` every object is found a hundred times, since a whole cluster answers to it."
-    missing = sorted(IN_TRAINING - given)
+    missing = sorted(IN_TRAINING - {"iou"} - given)
     return f"{missing[0]} is not called either when a finished detector looks at a picture; or where would it be?"
 
 

@@ -63,7 +63,14 @@ class Functions:
 
     def _call(self, name: str, *arguments: Any) -> Any:
         started = time.thread_time()
-        result = self.used[name](*arguments)
+        try:
+            result = self.used[name](*arguments)
+        except Exception as problem:  # of numpy, for example, which takes no tensor with a gradient
+            if self.used[name] is FUNCTIONS[name].solution:
+                raise
+            words = (str(problem).splitlines() or ["no words"])[0].rstrip(".")
+            self.give_up(name, f"it stops with {type(problem).__name__}: {words}")
+            return self._call(name, *arguments)
         self.seconds[name] += time.thread_time() - started
         if self.in_loss:
             self._give_up_slow(name)
