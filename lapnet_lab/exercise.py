@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -108,7 +109,8 @@ def numbers(
 ) -> Tensor:
     """The answer as float64 of that shape, without nan; `nan` is what to say of one."""
     try:
-        values = torch.as_tensor(answer, dtype=torch.float64)
+        whole = np.ascontiguousarray(answer) if isinstance(answer, np.ndarray) else answer  # also one turned round
+        values = torch.as_tensor(whole, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Unreadable(f"this needs {asked}; what came is of type {type(answer).__name__}.") from None
     if not shape and values.numel() == 1:  # one number in brackets is one number

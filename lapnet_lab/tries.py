@@ -20,6 +20,7 @@ from numbers import Real
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,7 +138,7 @@ def same(expected: Any, got: Any, tolerance: float = 0.0) -> bool:
         return torch.equal(expected, got.to(expected.dtype))
     if isinstance(expected, Real) and isinstance(got, Tensor) and got.numel() == 1:
         got = got.item()
-    if isinstance(expected, Tensor) or isinstance(got, Tensor):
+    if isinstance(expected, Tensor | np.ndarray) or isinstance(got, Tensor):
         return same(torch.as_tensor(expected), torch.as_tensor(got), tolerance)
     if isinstance(expected, Real) and isinstance(got, Real):
         a, b = (torch.tensor(float(value), dtype=torch.float64) for value in (expected, got))

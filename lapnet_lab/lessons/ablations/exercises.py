@@ -1,6 +1,5 @@
 """Exercises of notebook 09: two functions that the reader writes, and what a metric changes."""
 
-import copy
 import math
 from collections.abc import Collection
 from typing import Any
@@ -12,26 +11,9 @@ from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable, numbers
 from lapnet_lab.lessons.ablations.study import Try, apart
 from lapnet_lab.runs import Row
+from lapnet_lab.tries import called
 
 CLOSE = 1e-9
-
-
-def _called(answer: Any, asked: str, *given: Any) -> Any:
-    """What a function of the reader's returns; Unreadable where it is none, fails, or changes what it was given."""
-    if not callable(answer):
-        raise Unreadable(f"this needs a function, {asked}; what came is of type {type(answer).__name__}.")
-    before = copy.deepcopy(given)
-    try:
-        returned = answer(*given)
-    except Exception as problem:  # a student's function can do anything at all
-        raise Unreadable(f"the function fails: {type(problem).__name__}: {problem}") from None
-    if not all(_same(a, b) for a, b in zip(before, given, strict=True)):
-        raise Unreadable("the function changes what it is given; work on a copy.")
-    return np.ascontiguousarray(returned) if isinstance(returned, np.ndarray) else returned
-
-
-def _same(before: Any, after: Any) -> bool:
-    return np.array_equal(before, after) if isinstance(before, np.ndarray) else before == after
 
 
 def _runs(seeds: int, draws: int, level: float, photographs: np.ndarray, seed: int) -> np.ndarray:
@@ -45,7 +27,8 @@ def _paired(answer: Any) -> str:
         luck = np.random.default_rng(number).normal(0, 0.03, draws)
         a, b = _runs(ours, draws, 0.4, luck, 10 + number), _runs(theirs, draws, 0.35, luck, 20 + number)
         given = f"{ours} and {theirs} seeds"
-        low_high = numbers(_called(answer, "paired(a, b)", a, b), (2,), "two numbers, (low, high)").numpy()
+        returned = called(answer, a, b, asked="paired_interval(a, b)")
+        low_high = numbers(returned, (2,), "two numbers, (low, high)").numpy()
         means = a.mean(0), b.mean(0)
         truth = np.array(interval(means[0] - means[1]))
         if np.allclose(low_high, truth, rtol=0, atol=CLOSE):
@@ -86,7 +69,9 @@ TRIALS = {
 
 def _choose(answer: Any) -> str:
     for name, tried in TRIALS.items():
-        returned = numbers(_called(answer, "choose(tries)", list(tried)), (2,), "(learning rate, whether at the edge)")
+        returned = numbers(
+            called(answer, list(tried), asked="choose(tries)"), (2,), "(learning rate, whether at the edge)"
+        )
         lr, edge = float(returned[0]), bool(returned[1])
         best = max((t for t in tried if not math.isnan(t.val)), key=lambda t: t.val)
         rates = [t.lr for t in tried]
@@ -97,7 +82,7 @@ def _choose(answer: Any) -> str:
             if math.isnan(next((t.val for t in tried if t.lr == lr), 0.0)):
                 return f"with tries {name} it takes the rate that ended in nan; a comparison with nan is always false."
             return f"with tries {name} it takes {lr:g}, not {best.lr:g}."
-        if edge != at_edge:
+        if bool(edge) != at_edge:
             how = "is" if at_edge else "is not"
             return f"with tries {name}, {lr:g} {how} the smallest or the largest rate that was tried."
     return ""
@@ -132,7 +117,7 @@ EXERCISES = Exercises(
         "paired": Exercise(
             "write paired_interval; then run this cell.",
             "draw by draw, so that the luck of the photographs is taken out.",
-            "average over the seeds (axis 0), subtract, and take np.quantile at .025 and .975.",
+            "what is the same luck in a and b? Average over the seeds, then think of one draw.",
             _paired,
         ),
         "better_classes": Exercise(
