@@ -65,7 +65,7 @@ class TrainConfig:
     device: str = "auto"
     """auto takes CUDA where there is one."""
     amp: bool = False
-    """bfloat16 autocast of the network; the losses stay float32."""
+    """bfloat16 autocast of the network; the losses stay float32. `lapnet train` turns it on by itself where it pays."""
     out: str = ""
     """Folder of the run; empty: runs/<data>-<backbone>-<seed>, with the method where it is not lapnet."""
     save_every: int = 500

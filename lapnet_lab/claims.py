@@ -62,12 +62,17 @@ class Claim:
 
 
 def load(root: Path = ROOT) -> list[Claim]:
-    """All claims, in the order of the file. ValueError for one whose fields are not those of a claim."""
+    """All claims, in the order of the file. ValueError for a file that is no TOML, or a claim without its
+    fields."""
     path = root / "data" / "claims.toml"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; data/ is part of the repository, not of an installed lapnet_lab")
+    try:
+        listed = tomllib.loads(path.read_text("utf-8")).get("claim", [])
+    except ValueError as error:
+        raise ValueError(f"{path}: is no TOML ({error})") from error
     names, claims = {field.name for field in fields(Claim)}, []
-    for number, given in enumerate(tomllib.loads(path.read_text("utf-8")).get("claim", []), 1):
+    for number, given in enumerate(listed, 1):
         who = f"{path}: claim '{given.get('id', f'number {number}')}'"
         if wrong := sorted((names - {"place"} - given.keys()) | (given.keys() - names)):
             raise ValueError(f"{who}: {', '.join(wrong)} is missing, or is no field of a claim")
@@ -234,11 +239,16 @@ def main() -> int:
         "--check", action="store_true", help="write nothing; fail where docs/claims.md is not up to date"
     )
     arguments = parser.parse_args()
-    path, claims = ROOT / "docs" / "claims.md", load()
-    if found := problems(claims):
-        print("\n".join(found))
+    path = ROOT / "docs" / "claims.md"
+    try:
+        claims = load()
+        if found := problems(claims):
+            print("\n".join(found))
+            return 1
+        text = render(claims)
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    text = render(claims)
     if not path.is_file() or path.read_text("utf-8") != text:
         if arguments.check:
             print(f"{path} is not what data/claims.toml says: python -m lapnet_lab.claims writes it")

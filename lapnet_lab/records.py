@@ -73,7 +73,11 @@ def _complete(given: Any, wanted: dict[str, Any], where: str) -> dict[str, Any]:
 def load(name: str, data: Path = DATA) -> tuple[dict[str, Record], dict[str, list[list[str]]]]:
     """The values and the tables (the first row are the columns) of a file. ValueError names it and what is missing."""
     path = _there(data / "records" / f"{name}.json")
-    file = _complete(json.loads(path.read_text("utf-8")), {"measured": dict, "tables": dict}, str(path))
+    try:
+        given = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # also where it is no UTF-8
+        raise ValueError(f"{path}: is no JSON ({error})") from error
+    file = _complete(given, {"measured": dict, "tables": dict}, str(path))
     values: dict[str, Record] = {}
     for title, run in file["measured"].items():
         for key, given in _complete(run, RUN, f"{path}: {title}")["values"].items():
@@ -168,7 +172,7 @@ def stale(path: Path, data: Path = DATA, write: bool = False) -> list[str]:
 
 
 def main() -> int:
-    """Exit status 1 where a check found something."""
+    """Exit status 1 where a check found something, or a text or record is damaged, which is told in one line."""
     parser = argparse.ArgumentParser(prog="python -m lapnet_lab.records", description="Recorded numbers into texts.")
     parser.add_argument("files", nargs="*", type=Path, help="all that state records without any")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a text states another number")
@@ -176,7 +180,11 @@ def main() -> int:
     pages = ("README.md", "data/README.md", "docs/teaching.md")
     texts = [*(DATA.parent / page for page in pages), *sorted(DATA.parent.glob("notebooks/[0-9]*.py"))]
     files = arguments.files or texts
-    found = [line for path in files for line in stale(path, write=not arguments.check)]
+    try:
+        found = [line for path in files for line in stale(path, write=not arguments.check)]
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
     print("\n".join(found) if found else f"{len(files)} texts state what is recorded")
     return int(bool(found) and arguments.check)
 

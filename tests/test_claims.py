@@ -164,6 +164,19 @@ def test_a_claim_has_its_fields(tmp_path: Path, old: str, new: str, said: str) -
         claims.load(tmp_path)
 
 
+def test_a_file_that_is_no_toml_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "claims.toml").write_text("[[claim]\n")
+    with pytest.raises(ValueError, match=r"claims\.toml: is no TOML"):
+        claims.load(tmp_path)
+    monkeypatch.setattr(claims, "load", lambda: claims.records.load("nothing", tmp_path))
+    monkeypatch.setattr(sys, "argv", ["claims"])
+    assert claims.main() == 1
+    assert "nothing.json is not there" in capsys.readouterr().err
+
+
 def test_the_command_line(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

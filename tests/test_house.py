@@ -125,7 +125,7 @@ MAY_SEE = {
     "model": {"backbones"},
     "predict": {"boxes", "data", "inputs"},
     "config": {"options", "peers"},
-    "scenes": {"data"},
+    "scenes": {"data", "inputs"},
     "data": {"files", "scenes"},
     "method": {"anchors", "config", "data", "losses", "model", "predict"},
     "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method", "predict"},

@@ -32,8 +32,8 @@ class Ablate:
     """What is trained on; val is for choosing, test is reported."""
     on_error: Literal["raise", "skip"] | None = None
     """As in `lapnet train`; none: the preset's."""
-    metric: str = "ap50"
-    """What is shown: ap50 or ap75."""
+    metric: Literal["ap50", "ap75"] = "ap50"
+    """What is shown."""
     threads: int = 0
     """Threads of each training; results differ in their last digits with them. 0: all cores."""
     out: Path = Path("runs/ablations")
@@ -45,13 +45,14 @@ class Ablate:
         import torch
 
         from lapnet_core.ablate import ONLY_VAL, TABLES, ablate, jobs, results, table
+        from lapnet_core.inputs import check_number
 
         if not self.tables:
             for name, rows in TABLES.items():
                 print(f"{name}: {'; '.join(rows)}")
             return 0
-        if self.seeds < 1 or self.steps < 0 or self.threads < 0 or self.metric not in ("ap50", "ap75"):
-            raise ValueError("--seeds at least 1, --steps and --threads not below 0, --metric ap50 or ap75")
+        for name, least in (("seeds", 1), ("steps", 0), ("threads", 0)):
+            check_number(f"--{name}", getattr(self, name), least, whole=True)
         if self.preset and self.preset not in PRESETS:
             raise ValueError(f'no preset is called "{self.preset}"; there are {", ".join(PRESETS)}')
         if self.threads:

@@ -41,6 +41,7 @@ class Predict:
     pictures: bool = True
     """Write pictures and videos with the boxes drawn."""
     score_threshold: float = 0.3
+    """What a detection's score has to be above, 0 to 1."""
     batch_size: int = 4
     """Images that the network is given at once; more may be faster on a GPU. One of a camera."""
     fast: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -23,7 +23,7 @@ from typing import Any
 import pooch
 from tqdm import tqdm
 
-from lapnet_core.files import alive
+from lapnet_core.files import alive, check_writable
 
 ATTEMPTS = 3  # at each address, resuming where the last one broke off
 TIMEOUT = 30.0  # seconds without a byte
@@ -163,11 +163,11 @@ def download(what: str | Download, directory: str | Path | None = None, *, progr
 def _fetch(what: Download, archive: Path, progress: bool) -> None:
     if what.checksum is None:
         print(f"No checksum of {what.name} is published: only its size is compared.")
-    archive.parent.mkdir(parents=True, exist_ok=True)
     if archive.exists():  # an earlier run's, or put there by hand: never replaced
         if problem := _problem(what, archive):
             raise DownloadError(f"{archive} {problem}: move it away")
         return
+    check_writable(archive)
     part = _part(archive)
     failures: dict[str, Exception] = {}
     for url in what.urls * ATTEMPTS:

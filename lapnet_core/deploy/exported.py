@@ -6,6 +6,7 @@ may still ask for more memory or time than there is.
 """
 
 import json
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -22,6 +23,8 @@ from lapnet_core.inputs import check_number, check_size, check_thresholds, shown
 from lapnet_core.method import Losses, Method
 from lapnet_core.predict import suppress
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""From 1.29 on onnxruntime tells its maker of each model that it loads, unless this is set before it is imported."""
 KEY = "lapnet"
 """Where an exported file keeps what is to be known of it, as JSON."""
 OPTIONS = ("score_threshold", "nms_iou", "candidates", "max_detections")

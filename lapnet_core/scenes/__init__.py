@@ -25,6 +25,7 @@ from torchvision import tv_tensors
 
 from lapnet_core.data.memory import Kept
 from lapnet_core.data.types import Sample, Target, Transform
+from lapnet_core.inputs import check_choice, check_number, check_size
 from lapnet_core.scenes.backdrops import LIGHTS, SUPERSAMPLE, Backdrop, Camera, sensor_noise, soft_disc, tint
 from lapnet_core.scenes.layouts import PLACES, SITUATIONS, Actor, Stage, any_street
 from lapnet_core.scenes.painters import Brush, pick
@@ -158,7 +159,14 @@ def _paint_shadow(stage: Stage, actor: Actor, canvas: Image.Image) -> None:
 def render_situation(
     name: str, size: tuple[int, int] = (256, 256), seed: int = 0
 ) -> tuple[UInt8[torch.Tensor, "3 H W"], Target]:
-    """A picture of a named situation, a key of `SITUATIONS`, for figures; its target's image_id is the seed."""
+    """A picture of a named situation, a key of `SITUATIONS`, for figures; its target's image_id is the seed.
+
+    Raises:
+        ValueError: there is no such situation, or a size or seed is none; by its name.
+    """
+    check_choice("situation", name, SITUATIONS)
+    check_size("size", size)
+    check_number("seed", seed, 0, whole=True)
     picture, *annotation = render_scene(_generator(seed, name, 0), size, name)
     return _image(picture), _target((annotation[0], annotation[1], annotation[2]), size, seed)
 
@@ -197,6 +205,9 @@ class Scenes(Dataset):
         transform: called as `transform(image, target)`, returns both.
         keep: hold every picture in memory once it is drawn (75 KB each at 160 px); drawing takes about as long as
             a small network takes to learn from it.
+
+    Raises:
+        ValueError: length, size or seed is none; by its name.
     """
 
     class_names: tuple[str, ...] = SCENE_CLASSES
@@ -213,6 +224,9 @@ class Scenes(Dataset):
         transform: Transform | None = None,
         keep: bool = False,
     ) -> None:
+        check_number("length", length, 0, whole=True)
+        check_size("size", size)
+        check_number("seed", seed, 0, whole=True)
         self.length, self.size, self.seed, self.split = length, (int(size[0]), int(size[1])), seed, split
         self.transform = transform
         self._kept = Kept(math.inf if keep else 0)

@@ -449,13 +449,15 @@ def test_the_command_lists_its_tables_and_refuses_what_makes_no_sense(capsys):
     assert main(["ablate"]) == 0
     assert "2a: AO; AO, AMS; PONO; PONO, AMS" in capsys.readouterr().out
     for flags, says in (
-        (["2a", "--seeds", "0"], "--seeds at least 1"),
-        (["2a", "--metric", "map"], "ap50 or ap75"),
+        (["2a", "--seeds", "0"], "--seeds must be a whole number, at least 1, not 0"),
+        (["2a", "--steps", "-1"], "--steps must be a whole number, at least 0, not -1"),
         (["9z", "--data", "scenes"], "no table is called 9z"),
         (["2a", "--preset", "huge"], "no preset"),
     ):
         assert main(["ablate", *flags]) == 1
         assert says in capsys.readouterr().err
+    assert main(["ablate", "2a", "--metric", "map"]) == 2
+    assert "'ap50', 'ap75'" in capsys.readouterr().err
 
 
 def test_data_with_faults_is_left_out_where_one_asks_for_it(tmp_path, monkeypatch):

@@ -285,6 +285,19 @@ def test_usage_and_mistakes(capsys, tmp_path, monkeypatch):
     assert not (tmp_path / "x").exists()
 
 
+def test_doctor_tells_what_is_wrong_with_the_data_folder(capsys, monkeypatch, tmp_path):
+    (tmp_path / "a file").touch()
+    (tmp_path / "there" / "VOCdevkit").mkdir(parents=True)
+    for name, told in (
+        ("nowhere", "nowhere, which is not there: "), ("a file", "a file, which is no folder: "), ("there", "there: "),
+    ):  # fmt: skip
+        monkeypatch.setenv("LAPNET_DATA", str(tmp_path / name))
+        assert main(["doctor", "--quick"]) == 0
+        said = capsys.readouterr().out
+        assert f"data in {tmp_path / told}" in said
+        assert ("data sets there: VOCdevkit;" in said) == (name == "there")
+
+
 def test_doctor_and_bench(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "TRIED", {"laptop_scenes": doctor.TRIED["laptop_scenes"]})
     assert main(["doctor"]) == 0

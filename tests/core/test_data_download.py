@@ -472,6 +472,14 @@ def test_data_sets_that_are_known():
         download("voc1999")
 
 
+def test_a_data_folder_that_is_a_file_is_told_with_what_helps(server, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    entry = offer(server, zip_of(FILES), "set.zip")
+    with pytest.raises(OSError, match=r"cannot be written .*another place: .*taken"):
+        get(entry, tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("LAPNET_DATA", str(tmp_path))
     assert data_dir() == tmp_path

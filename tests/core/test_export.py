@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import os
+import subprocess
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -321,6 +323,16 @@ def test_the_benchmark_compares_what_is_the_same(files, monkeypatch):
     with pytest.raises(ModuleNotFoundError) as told:
         next(bench.lines(quick=True))
     assert told.value.name == "onnxruntime"  # by which `lapnet bench` leaves the part out
+
+
+@slow
+def test_onnxruntime_tells_its_maker_nothing(files, tmp_path):
+    """What it has to tell waits in a database in the home folder, beside a number that it gives the machine."""
+    said = ("CI", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
+    env = {name: value for name, value in os.environ.items() if name not in said} | {"HOME": str(tmp_path)}
+    code = "import sys; from lapnet_core.detector import Detector; Detector.load(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(files / "whole.onnx")], env=env, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_mistakes_in_the_flags_are_told(tmp_path, capsys, monkeypatch):

@@ -307,6 +307,28 @@ def test_every_side_of_fcos_learns_from_the_first_step(seed, batch):
     assert bool((method.model.head.regression_head.bbox_reg.bias.grad != 0).all())
 
 
+def test_as_much_of_retinanets_loss_as_of_fcos_reaches_the_backbone(batch):
+    """Both have a focal loss, with the same prior, behind four convolutions."""
+    reached = {}
+    for name in ("retinanet", "fcos"):
+        method = fresh(replace(CONFIG, method=name)).train()
+        method.loss(batch.images, batch.targets).parts["classification"].backward()
+        inside = [p.grad.norm() for n, p in method.named_parameters() if ".encoder." in n and p.grad is not None]
+        reached[name] = torch.stack(inside).norm()
+    assert reached["retinanet"] > reached["fcos"] / 4
+
+
+def test_a_retinanet_without_norm_stays_one_and_one_with_it_takes_any_width(batch):
+    """Models that were trained before its heads had a norm are read, and go on learning."""
+    old = method_class("retinanet").restore({"num_classes": len(SCENE_CLASSES), "backbone": "light"})
+    again = method_class("retinanet").restore(json.loads(json.dumps(old.about())))
+    again.load_state_dict(old.state_dict())
+    odd = fresh(replace(CONFIG, method="retinanet", widths=(24, 16, 32)))
+    for method, norms in ((again, 0), (odd, 8)):
+        assert sum(isinstance(module, torch.nn.GroupNorm) for module in method.modules()) == norms
+        method.loss(batch.images, batch.targets).total.backward()
+
+
 def test_faster_rcnn_draws_anew_in_each_step_of_a_training(batch):
     method = method_class("faster_rcnn").restore({"num_classes": len(SCENE_CLASSES), "backbone": "light"})
     before = int(method.draws)

@@ -243,6 +243,15 @@ def test_situations_render(name):
         assert len(boxes) >= 5
 
 
+def test_a_wrong_argument_is_named():
+    for name, wrong in (("length", -1), ("size", (0, 64)), ("seed", -1)):
+        with pytest.raises(ValueError, match=f"^{name} must be "):
+            Scenes(**({"length": 2} | {name: wrong}))
+    for given, name in ((("nothing",), "situation"), (("crowd", (0, 9)), "size"), (("crowd", (64, 64), -1), "seed")):
+        with pytest.raises(ValueError, match=f"^{name} must be "):
+            render_situation(*given)
+
+
 def test_the_same_scene_at_another_size_has_the_same_layout():
     small = render_scene(np.random.default_rng(11), (128, 128))
     large = render_scene(np.random.default_rng(11), (256, 256))

@@ -285,6 +285,21 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert records.main() == code
         assert says in capsys.readouterr().out
         assert left in path.read_text()
+    for text, said in ((None, "gone.md"), ("a <!--record paper.table_9.a.b-->1<!--/record-->", "table_9")):
+        damaged = tmp_path / "gone.md"
+        if text:
+            damaged.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["records", "--check", str(damaged)])
+        assert records.main() == 1
+        assert said in capsys.readouterr().err
+
+
+def test_a_record_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    for content in (b'{"measured": {},', b"\xff"):
+        (tmp_path / "records" / "toy.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"toy\.json: is no JSON"):
+            records.load("toy", tmp_path)
 
 
 # What the paper says.
