@@ -197,10 +197,8 @@ class LapNetLoss(nn.Module):
         scores = at_least_float32(scores)
         classes, anchors = scores.shape[1:3]
         boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
-        assignment = assign(
-            shapes, (scores.shape[3], scores.shape[4]), boxes, labels, image_index, len(scores),
-            stride=self.stride, overlap=self.overlap, rescue=self.rescue,
-        )  # fmt: skip
+        size = (scores.shape[3], scores.shape[4])
+        assignment = self.assigned(shapes, size, boxes, labels, image_index, len(scores))
         at = assignment.positives()
         own = offsets[at.image, at.label, at.anchor, :, at.row, at.column]
         predicted = decode(own, shapes[at.label, at.anchor], at.row, at.column, self.stride)
@@ -234,6 +232,14 @@ class LapNetLoss(nn.Module):
         return LossTerms(
             loc + cls + reg, loc, cls, reg, positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )
+
+    def assigned(
+        self, shapes: Float[Tensor, "C A 2"], grid_size: tuple[int, int], boxes: Float[Tensor, "G 4"],
+        labels: Int[Tensor, " G"], image_index: Int[Tensor, " G"], num_images: int,
+    ) -> Assignment:  # fmt: skip
+        """Who is trained on what, as in `assign.assign`. A subclass with an assigner of its own overrides this."""
+        options = {"stride": self.stride, "overlap": self.overlap, "rescue": self.rescue}
+        return assign(shapes, grid_size, boxes, labels, image_index, num_images, **options)  # pyright: ignore
 
     def _class_sums(self, scores: Tensor, at: Positives, positive: Bool[Tensor, " P"]) -> Float[Tensor, "C A"]:
         """`classification_loss` summed over images and cells; without the anchors that the rule "ignore" leaves out."""
