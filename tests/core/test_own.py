@@ -34,6 +34,33 @@ class CentreLoss(LapNetLoss):
         return Assignment(tuple(overlap.shape), planes, overlap.flatten(0, 1), owner.flatten(0, 1), missed)
 
 
+def test_an_assigner_that_mixes_up_objects_is_told():
+    """The last object of the batch stood in for -1, and a map of another grid was read at other places."""
+
+    class Wrong(CentreLoss):
+        def assigned(self, *given):
+            right = super().assigned(*given)
+            return replace(right, **self.change(right))
+
+    box = torch.tensor([[2.0, 2, 12, 12]])
+    targets = [{"boxes": box, "labels": torch.tensor([k])} for k in (1, 0)]
+    scores, offsets, shapes = torch.zeros(2, 2, 3, 4, 4), torch.zeros(2, 2, 3, 4, 4, 4), torch.full((2, 3, 2), 9.0)
+    for change, why in (
+        (lambda a: {}, ""),
+        (lambda a: {"plane_object": a.plane_object * 0 - 1}, "class 1, anchor 0 has object -1"),
+        (lambda a: {"plane_object": a.plane_object * 0 + 2}, "has object 2"),
+        (lambda a: {"plane_object": a.plane_object.clamp(max=0)}, "image 1, class 0, anchor 0 has object 0"),
+        (lambda a: {"shape": (2, 2, 3, 2, 8)}, "the maps are of shape"),
+    ):
+        loss = Wrong(2, 3)
+        loss.change = change
+        if not why:
+            assert len(loss(scores, offsets, shapes, targets).positives.flat) == 6
+            continue
+        with pytest.raises(ValueError, match=f"assigned: .*{why}"):
+            loss(scores, offsets, shapes, targets)
+
+
 class Centre(LapNetMethod):
     name = "centre"
     loss_class = CentreLoss
