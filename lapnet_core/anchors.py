@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lapnet_core.boxes import STRIDE, cell_centers, shape_iou
 from lapnet_core.files import write_whole
+from lapnet_core.inputs import check_number, check_tensor
 
 MAX_ITERATIONS = 300
 ASSETS = Path(__file__).parent / "assets" / "anchors"
@@ -39,10 +40,14 @@ def cluster_anchors(
         (w, h) of A anchors per class, sorted by area.
 
     Raises:
-        ValueError: a class without objects, a size that is not positive and finite, or a label out of range; no anchor.
+        ValueError: a class without objects, a size that is not positive and finite, or a label out of range; no anchor;
+            anything of another shape or dtype, by its name.
     """
-    if per_class < 1:
-        raise ValueError(f"per_class must be at least 1, not {per_class}")
+    for name, count in (("num_classes", num_classes), ("per_class", per_class)):
+        check_number(name, count, 1, whole=True)
+    check_number("seed", seed, 0, 2**32 - 1, whole=True)
+    check_tensor("sizes", sizes, ("G", 2))
+    check_tensor("labels", labels, (len(sizes),), "int", sizes.device)
     if len(sizes) and not bool(((sizes > 0) & sizes.isfinite()).all()):
         n = int((~((sizes > 0) & sizes.isfinite()).all(-1)).nonzero()[0])
         raise ValueError(f"object {n} has size {sizes[n].tolist()}; both sides have to be positive and finite")
@@ -214,6 +219,8 @@ class AnchorFile:
             own = list(content["anchors"].values())
             if not all(type(side) in (int, float) for shapes in own for shape in shapes for side in shape):
                 raise ValueError("an anchor must be two numbers, width and height")
+            if "input_size" not in content:
+                raise ValueError('it lacks "input_size", (height, width) of the network input in pixels')
             height, width = content["input_size"]
             made_by = str(content.get("made_by", ""))
             return cls(tuple(content["anchors"]), (height, width), torch.tensor(own, dtype=torch.float32), made_by)

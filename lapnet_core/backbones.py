@@ -124,16 +124,23 @@ class Backbone(nn.Module):
         """C3, C4, C5.
 
         Raises:
-            ValueError: the height or width of the images is not a multiple of 32.
-            RuntimeError: the encoder's strides are not 8, 16, 32.
+            ValueError: they are no such images; their height or width is not a multiple of 32, or none that the encoder
+                takes; its strides are not 8, 16, 32.
         """
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(f"images must be (B, 3, height, width), normalised, not {images.shape} {images.dtype}")
         height, width = images.shape[-2:]
         if height % 32 or width % 32 or not height or not width:
             raise ValueError(f"images are {height}x{width}; height and width have to be multiples of 32")
-        maps = self.encoder(images * self.scale + self.shift)
+        images = images * self.scale + self.shift
+        try:
+            maps = self.encoder(images)
+        except AssertionError as error:  # how timm's attention tells that it was built for another size
+            said = f"{self.name} does not take images of {height}x{width}"
+            raise ValueError(f"{said} ({error or 'it is built for one size'}): take another backbone") from error
         for level, stride in zip(maps, STRIDES, strict=True):
             if level.shape[-2:] != (height // stride, width // stride):
-                raise RuntimeError(
+                raise ValueError(
                     f"{self.name} gives a {tuple(level.shape[-2:])} map where stride {stride} of a {height}x{width} "
                     f"image needs {(height // stride, width // stride)}"
                 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from lapnet_core.options import LapNetOptions, told
+from lapnet_core.options import LapNetOptions, check_types, told
 from lapnet_core.peers import METHODS
 
 
@@ -88,6 +88,7 @@ class TrainConfig:
     objects by part, and are averaged."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         height, width = self.image_size
         checks = {
             "image_size: multiples of 32": height % 32 == 0 and width % 32 == 0 and height > 0 and width > 0,
@@ -97,6 +98,9 @@ class TrainConfig:
             >= 1,
             "batch_size, accumulate: a batch must fall into equal parts": self.batch_size % max(1, self.accumulate)
             == 0,
+            "image_size, batch_size, accumulate: batch normalisation needs more than one cell of 32 px in a part": (
+                height * width * self.batch_size > self.accumulate * 32 * 32
+            ),
             f"method: one of {', '.join(METHODS)}": self.method in METHODS,
             "frozen: 0 to 5 stages": 0 <= self.frozen <= 5,
             "widths: at least 1": self.widths is None or min(self.widths) >= 1,

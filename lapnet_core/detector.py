@@ -24,11 +24,11 @@ from lapnet_core.data.named import Images
 from lapnet_core.data.pictures import read_picture, to_rgb
 from lapnet_core.data.stream import Transformed
 from lapnet_core.files import not_finite, write_whole
-from lapnet_core.inputs import check_number, check_size, check_tensor, shown
+from lapnet_core.inputs import check_images, check_normalised, check_number, check_size, check_tensor, shown
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import Method
 from lapnet_core.peers import method_class
-from lapnet_core.processes import read_ahead
+from lapnet_core.processes import pick_device, read_ahead
 
 _EMPTY_BOX = torch.zeros(0, 4)
 Predicted = tuple[list[Detection], list[Target], list[str]]
@@ -75,8 +75,9 @@ class Detector:
 
         Raises:
             OSError, ValueError: with the file's name, where it is missing, something else, or not finite.
+            ValueError: there is no such device.
         """
-        path = Path(path)
+        path, device = Path(path), pick_device(str(device))
         if path.is_dir():
             path = path / "model.safetensors"
         if not path.is_file():
@@ -126,10 +127,9 @@ class Detector:
         """
         check_tensor("images", images, ("B", 3, *self.image_size))
         if images.device.type == "cpu" and len(images):
-            low, high = (images if self.device.type == "cpu" else images[..., ::16, ::16]).aminmax()
-            if not (low >= -10 and high <= 10):  # they lie in -2.2..2.7
-                raise ValueError(f"images must be normalised, as `prepare` does it; they span {low:g} to {high:g}")
+            check_normalised("images", images if self.device.type == "cpu" else images[..., ::16, ::16])
         found = self.method.detect(images.to(self.device, memory_format=torch.channels_last), **options)
+        check_images("detections", found, len(images), key="scores")
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 
     def prepare(self, image: UInt8[Tensor, "3 h w"]) -> Float[Tensor, "1 3 height width"]:
@@ -194,11 +194,12 @@ class Detector:
         Whole batches are shared out, so that each is the batch that one process alone would have: the last digits of
         what a network computes depend on how many images it is given.
         """
-        self._check_classes(dataset)
         check_number("batch_size", batch_size, 1, whole=True)
+        transformed = Transformed(dataset, eval_transform(self.image_size))
+        self._check_classes(dataset)
         starts = range(rank * batch_size, len(dataset), world * batch_size)
         loader = DataLoader(
-            Transformed(dataset, eval_transform(self.image_size)),
+            transformed,
             batch_sampler=[range(k, min(k + batch_size, len(dataset))) for k in starts],  # pyright: ignore
             collate_fn=collate,
             num_workers=workers,

@@ -72,6 +72,13 @@ def check_outputs(scores: Any, offsets: Any, shapes: Any, grid: Sequence[int | s
     check_tensor("shapes", shapes, (classes, anchors, 2), device=scores.device)
 
 
+def check_normalised(name: str, images: Tensor) -> None:
+    """ValueError unless the values are as `transforms.eval_transform` makes them: those lie in -2.2..2.7."""
+    low, high = images.aminmax()
+    if not (low >= -10 and high <= 10):
+        raise ValueError(f"{name} must be normalised, as `eval_transform` does it; they span {low:g} to {high:g}")
+
+
 def check_thresholds(score_threshold: float, nms_iou: float, candidates: int, max_detections: int) -> None:
     """ValueError unless these are what `predict.detect` takes."""
     check_number("score_threshold", score_threshold, 0, 1)
@@ -91,23 +98,31 @@ def check_images(what: str, samples: Any, images: int | None = None, *, key: str
     check_list(what, samples)
     if images not in (None, len(samples)):
         raise ValueError(f"{images} images but {len(samples)} {what}")
-    needed, kind = (("boxes", "labels", key), "float") if key == "scores" else (("boxes", "labels"), "bool")
+    needed = ("boxes", "labels", key) if key == "scores" else ("boxes", "labels")
     device = None
     for n, sample in enumerate(samples):
-        where = f"{what} of image {n}: "
-        if not isinstance(sample, Mapping):
-            raise ValueError(f"{where}must be a dict of tensors, not {type(sample).__name__}")
-        for name in needed:
-            if name not in sample:
-                raise ValueError(f"{where}no {name}")
-        boxes = sample["boxes"]
-        check_tensor("boxes", boxes, ("N", 4), "float", device, where)
-        if getattr(getattr(boxes, "format", None), "name", "XYXY") != "XYXY":
-            raise ValueError(f"{where}boxes must be XYXY, not {boxes.format.name}")  # pyright: ignore
-        device, rows = boxes.device, boxes.shape[:1]
-        check_tensor("labels", sample["labels"], rows, "int", device, where)
-        if key in sample:
-            check_tensor(key, sample[key], rows, kind, device, where)
+        check_sample(f"{what} of image {n}: ", sample, needed, key, device)
+        device = sample["boxes"].device
+
+
+def check_sample(
+    where: str, sample: Any, needed: Iterable[str], key: str = "difficult", device: torch.device | None = None
+) -> None:
+    """ValueError, which begins with `where`, unless `sample` is a dict with what is needed, its boxes `xyxy`, and as
+    many labels and, where there are any, values of `key`."""
+    if not isinstance(sample, Mapping):
+        raise ValueError(f"{where}must be a dict of tensors, not {type(sample).__name__}")
+    for name in needed:
+        if name not in sample:
+            raise ValueError(f"{where}no {name}")
+    boxes = sample["boxes"]
+    check_tensor("boxes", boxes, ("N", 4), "float", device, where)
+    if getattr(getattr(boxes, "format", None), "name", "XYXY") != "XYXY":
+        raise ValueError(f"{where}boxes must be XYXY, not {boxes.format.name}")
+    rows = boxes.shape[:1]
+    check_tensor("labels", sample["labels"], rows, "int", boxes.device, where)
+    if key in sample:
+        check_tensor(key, sample[key], rows, "float" if key == "scores" else "bool", boxes.device, where)
 
 
 def check_objects(

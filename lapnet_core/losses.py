@@ -73,6 +73,19 @@ def classification_loss(
     return F.binary_cross_entropy_with_logits(scores, target, reduction="none")
 
 
+def check_assigned(found: Assignment, at: Positives, shape: Sequence[int], labels: Tensor, image_index: Tensor) -> None:
+    """ValueError unless an assigner of somebody's own gives each positive an object of its own image and class."""
+    if found.shape != tuple(shape):
+        raise ValueError(f"assigned: the maps are of shape {found.shape}, the scores of {tuple(shape)}")
+    plane = F.pad(image_index * shape[1] + labels, (1, 1), value=-1)  # of each object, of none before and after
+    of = plane[(at.object_index + 1).clamp(0, len(labels) + 1)]
+    for n in (of != at.image * shape[1] + at.label).nonzero()[:1, 0].tolist():
+        where = f"image {int(at.image[n])}, class {int(at.label[n])}, anchor {int(at.anchor[n])}"
+        raise ValueError(
+            f"assigned: a positive of {where} has object {int(at.object_index[n])}, which is none of theirs"
+        )
+
+
 class CrossEntropySums(torch.autograd.Function):
     """Sums of the cross-entropy over images and cells, one for each (c, a), without a dense label.
 
@@ -201,11 +214,11 @@ class LapNetLoss(nn.Module):
         scores = at_least_float32(scores)
         classes, anchors = scores.shape[1:3]
         boxes, labels, image_index = (x.to(scores.device) for x in flatten_targets(targets))
-        assignment = assign(
-            shapes, (scores.shape[3], scores.shape[4]), boxes, labels, image_index, len(scores),
-            stride=self.stride, overlap=self.overlap, rescue=self.rescue,
-        )  # fmt: skip
+        size = (scores.shape[3], scores.shape[4])
+        assignment = self.assigned(shapes, size, boxes, labels, image_index, len(scores))
         at = assignment.positives()
+        if type(self).assigned is not LapNetLoss.assigned:
+            check_assigned(assignment, at, scores.shape, labels, image_index)
         own = offsets[at.image, at.label, at.anchor, :, at.row, at.column]
         predicted = decode(own, shapes[at.label, at.anchor], at.row, at.column, self.stride)
         predicted_overlap = paired_iou(predicted, boxes[at.object_index].to(predicted.dtype))
@@ -240,6 +253,14 @@ class LapNetLoss(nn.Module):
         return LossTerms(
             loc + cls + reg, loc, cls, reg, positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )
+
+    def assigned(
+        self, shapes: Float[Tensor, "C A 2"], grid_size: tuple[int, int], boxes: Float[Tensor, "G 4"],
+        labels: Int[Tensor, " G"], image_index: Int[Tensor, " G"], num_images: int,
+    ) -> Assignment:  # fmt: skip
+        """Who is trained on what, as in `assign.assign`. A subclass with an assigner of its own overrides this."""
+        options = {"stride": self.stride, "overlap": self.overlap, "rescue": self.rescue}
+        return assign(shapes, grid_size, boxes, labels, image_index, num_images, **options)  # pyright: ignore
 
     def _class_sums(self, scores: Tensor, at: Positives, positive: Bool[Tensor, " P"]) -> Float[Tensor, "C A"]:
         """`classification_loss` summed over images and cells; without the anchors that the rule "ignore" leaves out."""

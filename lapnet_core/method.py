@@ -130,12 +130,14 @@ class LapNetMethod(Method):
     """
 
     name = "lapnet"
+    loss_class: ClassVar[type[LapNetLoss]] = LapNetLoss
+    """A subclass with a loss or an assigner of its own names it here, so that a training that goes on has it, too."""
     shapes: Tensor
 
     def __init__(self, model: LapNet, shapes: Float[Tensor, "C A 2"], criterion: LapNetLoss | None = None) -> None:
         super().__init__()
         self.model = model
-        self.criterion = criterion or LapNetLoss(model.num_classes, model.per_class)
+        self.criterion = criterion or self.loss_class(model.num_classes, model.per_class)
         self.register_buffer("shapes", shapes.float())
         self.terms: LossTerms | None = None
         """Of the last batch, without gradient."""
@@ -148,7 +150,7 @@ class LapNetMethod(Method):
             classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen
         )
         switches = {name: getattr(options, name) for name in CRITERION}
-        return cls(model, shapes, LapNetLoss(classes, options.anchors_per_class, **switches))
+        return cls(model, shapes, cls.loss_class(classes, options.anchors_per_class, **switches))
 
     @classmethod
     def restore(cls, about: dict[str, Any]) -> "Method":
@@ -157,7 +159,7 @@ class LapNetMethod(Method):
         return cls(
             LapNet(*grid, about["backbone"], widths=widths, frozen=about.get("frozen", 0)),
             torch.zeros(*grid, 2),
-            LapNetLoss(*grid, **about.get("loss", {})),
+            cls.loss_class(*grid, **about.get("loss", {})),
         )
 
     def about(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lapnet_core.backbones import Backbone, ConvNormAct
+from lapnet_core.inputs import check_number
 
 PRIOR = 0.01
 """Probability of every anchor before training (RetinaNet's prior), so that the first steps do not explode."""
@@ -94,6 +95,9 @@ class LapNet(nn.Module):
         widths: (decoder, level, head) channels; None takes those of `WIDTHS`.
 
     DarkNet-53 has YOLOv3's decoder, every other backbone RetinaNet's FPN (paper 4).
+
+    Raises:
+        ValueError: an argument is out of its range, by its name.
     """
 
     def __init__(
@@ -107,7 +111,12 @@ class LapNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes, self.per_class = num_classes, per_class
-        self.channels = widths or WIDTHS.get(backbone, WIDTHS["darknet53"])
+        self.channels = WIDTHS.get(backbone, WIDTHS["darknet53"]) if widths is None else widths
+        if len(self.channels) != 3:
+            raise ValueError(f"widths must be (decoder, level, head) channels, not {widths}")
+        counted = ("num_classes", "per_class", *["widths"] * 3)
+        for name, count in zip(counted, (num_classes, per_class, *self.channels), strict=True):
+            check_number(name, count, 1, whole=True)
         decoder_width, level_width, head_width = self.channels
         decoder = YOLOv3Decoder if backbone == "darknet53" else FPNDecoder
         self.backbone = Backbone(backbone, weights, frozen)

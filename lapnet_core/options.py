@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Overlap = Literal["pono", "ao"]
 """Assignment map: PONO (paper 3.2), or the plain IoU, the baseline."""
@@ -40,20 +40,39 @@ class LapNetOptions:
     """The same for the two loss weights."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         rules = {
             "anchors_per_class: at least 1": self.anchors_per_class >= 1,
-            f"balance: one of {get_args(Balance)}": self.balance in get_args(Balance),
-            f"ams_rule: one of {get_args(AmsRule)}": self.ams_rule in get_args(AmsRule),
             "ams_from: 0 to 1": 0 <= self.ams_from <= 1,
             "cls_weight: finite and above 0": 0 < self.cls_weight < math.inf,
             "balance_lr, loss_weight_lr: finite and not below 0": all(
                 x is None or 0 <= x < math.inf for x in (self.balance_lr, self.loss_weight_lr)
             ),
-            f"overlap: one of {get_args(Overlap)}": self.overlap in get_args(Overlap),
         }
         for rule, holds in rules.items():
             if not holds:
                 raise ValueError(f"config: {rule}; got {told(self, rule)}")
+
+
+def check_types(options: object) -> None:
+    """ValueError, by its name, for a field that does not hold what its annotation says. Without it a word that is
+    misspelt, or a list where a tuple is due, would be found out late, or by nobody."""
+    for name, kind in get_type_hints(type(options)).items():
+        if not _holds(value := getattr(options, name), kind):
+            due = f"one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else kind
+            due = kind.__name__ if isinstance(kind, type) else due
+            raise ValueError(f"config: {name} must be {due}, not {value!r}")
+
+
+def _holds(value: Any, kind: Any) -> bool:
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and len(value) == len(parts) and all(map(_holds, value, parts))
+    if parts:  # this or that
+        return any(_holds(value, part) for part in parts)
+    return isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
 def told(options: object, rule: str) -> str:

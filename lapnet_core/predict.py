@@ -37,8 +37,8 @@ def detect(
         stride: pixels per cell.
 
     Returns:
-        One dict an image; boxes in pixels of the network input, clipped to it. The balance weights play no part.
-        Paper is silent on all four numbers.
+        One dict an image, in float32; boxes in pixels of the network input, clipped to it. The balance weights play no
+        part. Paper is silent on all four numbers.
 
     Raises:
         ValueError: what does not fit together, is out of its range, or is not finite, by its name.
@@ -57,7 +57,7 @@ def detect(
         label, anchor, row, column = torch.unravel_index(place, (classes, anchors, height, width))
         chosen = image_offsets[label, anchor, :, row, column]
         right += [~best[:1].isnan().any(), chosen.isfinite().all()]  # nan is sorted first
-        boxes = decode(chosen, shapes[label, anchor], row, column, stride)
+        boxes = decode(chosen, shapes[label, anchor], row, column, stride).float()  # as the scores are
         size = (height * stride, width * stride)
         detections.append(suppress(boxes, best.sigmoid(), label, size, nms_iou, max_detections))
     if not bool(torch.stack(right).all()):

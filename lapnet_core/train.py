@@ -27,6 +27,7 @@ from lapnet_core.checkpoint import (
 )
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import Batch, collate, train_transform
+from lapnet_core.data.checked import by_own
 from lapnet_core.data.memory import room_for_images
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.splits import split_files
@@ -173,9 +174,16 @@ class Run:
         if dataset is not None and val_dataset is None and config.val_every:
             raise ValueError("val_every: where `dataset` is handed over, `val_dataset` has to come with it")
         if dataset is None:
+            if config.split.startswith("test"):
+                warnings.warn(f"trains on {config.split}: what is measured on it later says nothing", stacklevel=4)
             dataset = open_dataset(config.data, config.split, image_size=config.image_size, on_error=config.on_error)
             if progress and hasattr(dataset, "report"):
                 print(dataset.report.summary())  # pyright: ignore[reportAttributeAccessIssue]
+        own = by_own(transform, config.image_size) if transform else None
+        augment = own or train_transform(config.image_size, scale=config.scale, flip=config.flip, color=config.color)
+        # What a caller brings to transform may change what it is given: then nothing is kept for the next time.
+        room = 0 if transform else room_for_images(max(1, config.workers) * world)
+        stream = TrainingStream(Transformed(dataset, augment, room), config.seed)
         names = tuple(dataset.class_names)
         if checkpoint is not None:
             check_data(checkpoint, names, len(dataset))
@@ -185,13 +193,6 @@ class Run:
         if config.val_every:
             on = images_to_validate_on(config, names, val_dataset)
             validation = Validation(config, on, best, device, rank, world, progress)
-        augment = transform or train_transform(
-            config.image_size, scale=config.scale, flip=config.flip, color=config.color
-        )
-        # What a caller brings to transform may change what it is given: then nothing is kept for the next time.
-        room = 0 if transform else room_for_images(max(1, config.workers) * world)
-        stream = TrainingStream(Transformed(dataset, augment, room), config.seed)
-
         kind = method_class(config.method)
         torch.manual_seed(config.seed)
         method = kind.create(config, dataset, progress) if checkpoint is None else kind.restore(checkpoint["about"])

@@ -118,15 +118,15 @@ MAY_SEE = {
     "options": set(),
     "processes": {"data"},
     "boxes": set(),
-    "anchors": {"boxes", "files"},
+    "anchors": {"boxes", "files", "inputs"},
     "assign": {"boxes", "inputs", "options"},
     "losses": {"assign", "boxes", "data", "inputs", "options"},
     "backbones": {"data"},
-    "model": {"backbones"},
+    "model": {"backbones", "inputs"},
     "predict": {"boxes", "data", "inputs"},
     "config": {"options", "peers"},
     "scenes": {"data", "inputs"},
-    "data": {"files", "scenes"},
+    "data": {"files", "inputs", "scenes"},
     "method": {"anchors", "config", "data", "losses", "model", "predict"},
     "peers": {"anchors", "backbones", "boxes", "config", "data", "inputs", "method", "predict"},
     "detector": {"data", "deploy", "files", "inputs", "losses", "method", "peers", "processes"},
@@ -216,16 +216,17 @@ def test_every_lesson_has_a_notebook():
 
 
 BUDGETS = {
-    "the method and its training": 4230,
-    "data": 3098,
-    "cli": 1260,
+    "the method and its training": 4310,
+    "data": 3140,
+    "cli": 1250,
     "peers": 650,
     "deploy": 1200,
     "bench": 800,
 }
 """DESIGN: the core stays compact: what one reads in an evening is the method and its training, boxes to detector with
 its evaluation; readers of foreign formats, commands, detectors to compare with, what a trained one is used by, and
-benchmarks are read one by one, when one needs them. Lines that are not blank; the scenes' renderer has no budget."""
+benchmarks are read one by one, when one needs them. `inputs` and `data/checked`, some 190 lines, look at what a user
+hands over from Python. Lines that are not blank; the scenes' renderer has no budget."""
 LONGEST_FILE = 370
 """DESIGN: a file that outgrows about 350 lines is two by meaning."""
 

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ class Anchors:
     out: Path = Path("anchors.json")
     """A name that is taken gets a number."""
     image_size: tuple[int, int] = (512, 512)
-    """(height, width) of the network input in pixels."""
+    """(height, width) of the network input in pixels, multiples of 32."""
     per_class: int = 10
     seed: int = 0
     on_error: Literal["raise", "skip"] = "raise"
@@ -49,9 +49,9 @@ class Anchors:
         from lapnet_core.anchors import AnchorFile, average_iou, cluster_anchors
         from lapnet_core.files import write_new, wrote
 
+        height, width = replace(preset_for(self.data), image_size=self.image_size).image_size  # what a training takes
         names, sizes, labels, how = (_of_table if self.data.endswith(".csv.gz") else _of_images)(self)
         shapes = cluster_anchors(sizes, labels, len(names), self.per_class, self.seed, names)
-        height, width = self.image_size
         made_by = (
             f"lapnet anchors --data {shlex.quote(self.data)} {how} --image-size {height} {width} "
             f"--per-class {self.per_class} --seed {self.seed}"

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional
@@ -41,7 +41,7 @@ class Check:
         from lapnet_core.data import DataError, DetectionDataset
         from lapnet_core.data.named import NAMED, open_dataset, own_data
 
-        size = self.image_size or preset_for(self.data).image_size
+        size = replace(start := preset_for(self.data), image_size=self.image_size or start.image_size).image_size
         own = None if self.data in NAMED else own_data(self.data)  # once, as large tables and lists take long
         every = own.splits if own else NAMED[self.data]
         parts: dict[str, DetectionDataset] = {}

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lapnet_core.data.checked import check_dataset, check_target, ours
 from lapnet_core.data.coco import coco2017
 from lapnet_core.data.download import data_dir
 from lapnet_core.data.own import OwnData, find
@@ -25,7 +26,8 @@ NAMED = {"scenes": tuple(SCENE_COUNTS), "voc": tuple(VOC_PARTS), "coco": ("train
 
 @runtime_checkable
 class Images(Protocol):
-    """What training and evaluation ask of a data set: images as they are (uint8), and targets without their images."""
+    """What training and evaluation ask of a data set: images as they are (uint8), and targets without their images.
+    A data set of your own is checked as it is read (`checked`)."""
 
     class_names: tuple[str, ...]
 
@@ -41,10 +43,13 @@ def object_sizes(
 
     A data set that has `sizes_from` gives the sizes of about so many images, evenly chosen; others of SIZES_FROM.
     """
-    stride = max(1, -(-len(dataset) // getattr(dataset, "sizes_from", SIZES_FROM)))
+    check_dataset(dataset)
+    known, stride = ours(dataset), max(1, -(-len(dataset) // getattr(dataset, "sizes_from", SIZES_FROM)))
     sizes, labels = [torch.zeros(0, 2)], [torch.zeros(0, dtype=torch.int64)]
     for i in tqdm(range(0, len(dataset), stride), desc="sizes", unit="image", disable=None if progress else True):
         target = dataset.target(i)
+        if not known:
+            check_target(target, i)
         height, width = target["original_size"]
         boxes = target["boxes"].as_subclass(Tensor)[~target["difficult"]]
         scale = boxes.new_tensor([image_size[1] / width, image_size[0] / height])

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from lapnet_core.data.checked import check_dataset, checked, ours
 from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.memory import Kept
 from lapnet_core.data.named import Images
 from lapnet_core.data.types import Sample, Skipped, SkipReport
-from lapnet_core.scenes import Scenes
 
 ORDER, AUGMENTATION = range(2)
 """What random numbers are for; each purpose has its own."""
@@ -24,16 +24,17 @@ class Transformed(Dataset[Sample | Skipped]):
     before the transform; and a transform of training gets large JPEGs no larger than it needs them (`largest`).
 
     Raises:
-        ValueError: the data set has a transform of its own, so that its images are not what its targets say.
+        ValueError: this is no data set; it has a transform of its own, so that its images are not what its targets say;
+            an image or a target that is not as `Images` says, by its number.
     """
 
     def __init__(self, dataset: Images, transform: Callable[..., Any], keep: float = 0) -> None:
+        check_dataset(dataset)
         if getattr(dataset, "transform", None) is not None:
             raise ValueError("the data set has a transform of its own: make it without, and hand the transform on")
-        self.dataset, self.transform = dataset, transform
-        ours = type(dataset).__getitem__ in (DetectionDataset.__getitem__, Scenes.__getitem__)
-        self.kept = Kept(keep if ours else 0)
-        self.least: tuple[int, int] | None = getattr(transform, "largest", None) if ours else None
+        self.dataset, self.transform, self.ours = dataset, transform, ours(dataset)
+        self.kept = Kept(keep if self.ours else 0)
+        self.least: tuple[int, int] | None = getattr(transform, "largest", None) if self.ours else None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -46,7 +47,8 @@ class Transformed(Dataset[Sample | Skipped]):
         dataset = self.dataset
         if self.least and isinstance(dataset, DetectionDataset):
             return dataset.load(index, self.least)
-        return dataset[index]
+        sample = dataset[index]
+        return sample if self.ours or isinstance(sample, Skipped) else checked(sample, index)
 
 
 class TrainingStream(Dataset[Sample | Skipped]):

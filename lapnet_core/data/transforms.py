@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from lapnet_core.data.common import as_boxes
 from lapnet_core.data.types import Target
+from lapnet_core.inputs import check_size
 
 # Of ImageNet, in RGB and in [0, 1]: what the pretrained backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
@@ -87,7 +88,7 @@ def train_transform(
         A callable (image (3, H, W) uint8, target) -> (image (3, *size) float32 normalised, target), for
         `DetectionDataset.transform`.
     """
-    _check_size(size)
+    check_size("size", size)
     if not 0 < scale[0] <= scale[1] < math.inf:
         raise ValueError(f"scale must be 0 < least <= greatest, not {scale}")
     if not 0 <= flip <= 1 or not 0 <= color < math.inf:
@@ -112,7 +113,7 @@ def eval_transform(size: tuple[int, int]) -> EvalTransform:
     Returns:
         A callable as that of `train_transform`, without anything random.
     """
-    _check_size(size)
+    check_size("size", size)
     return EvalTransform(size)
 
 
@@ -168,8 +169,3 @@ def _to_input(image: UInt8[Tensor, "3 H W"]) -> Float32[Tensor, "3 H W"]:
 def _areas(boxes: Tensor) -> Tensor:
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (x2 - x1) * (y2 - y1)
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size must be (height, width) in pixels, not {size}")

@@ -20,8 +20,17 @@ METHODS = {
 
 
 def method_class(name: str) -> "type[Method]":
-    """The class behind a name of `METHODS`; ValueError names the others."""
+    """The class behind a name of `METHODS`.
+
+    Raises:
+        ValueError: there is no such name; or the class has another, under which what it saves would be looked for.
+    """
     if name not in METHODS:
         raise ValueError(f'no method is called "{name}"; there are {", ".join(METHODS)}')
     module, attribute = METHODS[name].split(":")
-    return getattr(import_module(module), attribute)
+    kind = getattr(import_module(module), attribute)
+    if kind.name != name:
+        raise ValueError(
+            f'METHODS has {attribute} as "{name}", but its own `name` is "{kind.name}": make them the same'
+        )
+    return kind

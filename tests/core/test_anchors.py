@@ -155,5 +155,5 @@ def test_an_anchor_file_that_is_no_file(tmp_path):
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_anchor_at_all_is_refused(count):
     """It gave one a class, as if one had been asked for."""
-    with pytest.raises(ValueError, match=f"per_class must be at least 1, not {count}"):
+    with pytest.raises(ValueError, match=f"per_class must be a whole number, at least 1, not {count}"):
         cluster_anchors(torch.tensor([[10.0, 20.0], [30.0, 20.0]]), torch.tensor([0, 0]), 1, count)

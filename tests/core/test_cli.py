@@ -89,6 +89,9 @@ def test_anchors_writes_a_file_that_train_takes(tmp_path, capsys, monkeypatch):
     assert "average IoU 0." in capsys.readouterr().out
     train = ["--steps", "1", "--batch-size", "1", "--image-size", "96", "64", "--anchors-per-class", "2"]
     assert main(["train", *train, "--anchors", str(file), "--out", str(tmp_path / "run")]) == 0
+    for size in (("100", "70"), ("0", "64")):  # what a training refuses
+        assert main(["anchors", "--data", "scenes", "--split", "val", "--image-size", *size]) == 1
+        assert "image_size: multiples of 32" in capsys.readouterr().err
     made = json.loads((tmp_path / "run" / "anchors.json").read_text())
     given = json.loads(file.read_text())
     assert made["anchors"]["car"][0][1] == pytest.approx(1.5 * given["anchors"]["car"][0][1], abs=0.02)

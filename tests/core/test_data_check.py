@@ -134,6 +134,8 @@ def test_where_no_split_can_be_used_the_first_one_is_the_error(photos, capsys):
 
 
 def test_the_coverage_is_that_of_the_anchors_that_a_training_gets(photos, capsys):
+    assert main(["data", "check", str(photos), "--image-size", "64", "90"]) == 1
+    assert "image_size: multiples of 32" in capsys.readouterr().err
     assert main(["data", "check", str(photos), "--image-size", "64", "96", "--per-class", "1"]) == 0
     said = capsys.readouterr().out
     data = open_dataset(str(photos), "train")

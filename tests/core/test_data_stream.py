@@ -28,7 +28,7 @@ class Draws:
         return self.length
 
     def __getitem__(self, index: int):
-        return torch.full((3, 1, 1), float(index)), TARGET
+        return torch.full((3, 64, 64), index, dtype=torch.uint8), TARGET
 
     def target(self, index: int):
         raise NotImplementedError
@@ -37,7 +37,8 @@ class Draws:
 def draws(seed: int, positions: range, length: int = 1) -> list[tuple[float, ...]]:
     """(image, random numbers) at each position."""
     stream = TrainingStream(
-        Transformed(Draws(length), lambda image, target: (torch.cat((image[:1], torch.rand(2, 1, 1))), target)), seed
+        Transformed(Draws(length), lambda image, target: (torch.cat((image[:1, :1, :1], torch.rand(2, 1, 1))), target)),
+        seed,
     )
     return [tuple(stream[p][0].flatten().tolist()) for p in positions]
 

@@ -17,14 +17,21 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torchvision import tv_tensors
 
+from lapnet_core.anchors import AnchorFile, cluster_anchors
 from lapnet_core.assign import ams_labels, assign
+from lapnet_core.backbones import Backbone
+from lapnet_core.config import TrainConfig
+from lapnet_core.data import eval_transform, train_transform
+from lapnet_core.data.named import object_sizes
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate import coco_map, coco_map_from_targets, coco_results, voc_map
 from lapnet_core.losses import LapNetLoss
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
+from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import method_class
 from lapnet_core.predict import detect
+from lapnet_core.train import train
 
 NAN, INF = math.nan, math.inf
 SHAPES = torch.tensor([[[16.0, 16.0], [40.0, 24.0]], [[8.0, 24.0], [60.0, 60.0]]])
@@ -460,8 +467,187 @@ def of_models():
     yield "model: nan is not saved", lambda: broken.save(Path(sys.argv[-1]) / "nan.safetensors"), "is not finite"
 
 
+def of_configs():
+    """What a notebook or a script can write where the commands have flags."""
+    for field, values in {
+        "on_error": ("skp", "", None, True),
+        "widths": ((64, 32), (), (64, 32, 64, 5), (64.0, 32, 64), [64, 32, 64], 64, "abc", (64, -1, 3)),
+        "image_size": ([64, 64], 64, (64,), (64, 64, 3), (64.0, 64), ("64", 64), (70, 64)),
+        "steps": (4.0, "4", None, True, NAN, 0),
+        "batch_size": (2.0, "2"),
+        "lr": ("0.1", None, True, NAN, INF, -1.0),
+        "scale": ([0.5, 1.5], (1.0,), 1.0, (1.5, 0.5)),
+        "amp": ("no", 1, None),
+        "out": (Path("runs"), None),
+        "data": (Path("scenes"), 5),
+        "backbone": (None, 5),
+        "val_split": (None, "test"),
+        "method": (None, "lapnett"),
+        "lapnet": (None, {}, {"ams": False}),
+    }.items():
+        for value in values:
+            yield f"config: {field} {value!r}", lambda f=field, v=value: TrainConfig(**{f: v}), field
+    for field, values in {
+        "overlap": ("iou", None, []),
+        "balance": ("learnt", None),
+        "ams_rule": ("papers",),
+        "ams": ("no", None, 1),
+        "rescue": ("no", None),
+        "anchors_per_class": (0, 2.5, "3", None, True),
+        "ams_from": (2.0, "0.5", None),
+        "balance_lr": (-1.0, NAN, "1"),
+        "anchors": (Path("anchors.json"), None),
+    }.items():
+        for value in values:
+            yield f"options: {field} {value!r}", lambda f=field, v=value: LapNetOptions(**{f: v}), field
+    one_cell = {"batch_size": 2, "accumulate": 2, "image_size": (32, 32)}
+    yield "config: parts of one cell", lambda: TrainConfig(**one_cell), "more than one cell"
+
+
+def of_networks():
+    for name, options, why in (
+        ("no class", {"num_classes": 0}, "num_classes must"),
+        ("half a class", {"num_classes": 2.5}, "num_classes must"),
+        ("no anchor", {"per_class": 0}, "per_class must"),
+        ("two widths", {"widths": (64, 32)}, "widths must"),
+        ("no width", {"widths": ()}, "widths must"),
+        ("a width below 0", {"widths": (64, -32, 64)}, "widths must"),
+        ("a width in floats", {"widths": (64, 32.0, 64)}, "widths must"),
+        ("the stages of a ViT", {"backbone": "vit_tiny_patch16_224"}, "strides [16, 16, 16]"),
+    ):
+        yield f"LapNet: {name}", lambda o=options: LapNet(**({"num_classes": 2, "per_class": 2} | o)), why
+    model = LapNet(2, 2, widths=(16, 8, 16))
+    for name, images in (
+        ("bytes", torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
+        ("grey", torch.zeros(1, 1, 64, 64)),
+        ("one image", torch.zeros(3, 64, 64)),
+        ("60 pixels", torch.zeros(1, 3, 60, 64)),
+    ):
+        yield f"LapNet: images: {name}", lambda i=images: model(i), "images "
+    small = torch.zeros(1, 3, 64, 64)
+    for name in ("botnet26t_256", "coat_tiny", "dla34"):  # for one size of image; for another stride than they state
+        yield f"Backbone: {name}", lambda n=name: Backbone(n)(small), name
+
+
+def of_anchors():
+    sizes, labels = torch.tensor([[4.0, 9], [30, 20], [8, 8]]), torch.tensor([0, 1, 0])
+    good = {"sizes": sizes, "labels": labels, "num_classes": 2, "per_class": 2}
+    for name, change, why in (
+        ("boxes", {"sizes": torch.cat((sizes, sizes), 1)}, "sizes must be float of shape (G, 2)"),
+        ("integers", {"sizes": sizes.long()}, "sizes must be float"),
+        ("a list", {"sizes": sizes.tolist()}, "sizes must be a tensor"),
+        ("fewer labels", {"labels": labels[:2]}, "labels must be int of shape (3)"),
+        ("labels of floats", {"labels": labels.float()}, "labels must be int"),
+        ("labels from 1", {"labels": labels + 1}, "labels span 1..2"),
+        ("no class", {"num_classes": 0}, "num_classes must"),
+        ("half an anchor", {"per_class": 2.5}, "per_class must"),
+        ("a seed beyond 32 bits", {"seed": 2**63}, "seed must"),
+        ("a size of 0", {"sizes": changed(sizes, 1, 0, to=0.0)}, "object 1 has size"),
+    ):
+        yield f"cluster_anchors: {name}", lambda c=change: cluster_anchors(**(good | c)), why
+
+    def load():
+        file = Path(sys.argv[-1]) / "anchors.json"
+        file.write_text(json.dumps({"anchors": {"a": [[1, 2]]}}))
+        AnchorFile.load(file)
+
+    yield "AnchorFile: no input size", load, 'anchors.json is no anchor file: it lacks "input_size"'
+
+
+class Own:
+    """A data set as a user writes it: images of 48 x 80 pixels, with plain tensors, and what is changed of them."""
+
+    class_names = ("a", "b")
+
+    def __init__(self, image=None, **changes):
+        self.image, self.changes = image, changes
+
+    def __len__(self):
+        return 4
+
+    def target(self, index):
+        boxes = torch.tensor([[2.0, 3, 19, 22], [40, 8, 79, 40]]) + index
+        one = {"boxes": boxes, "labels": torch.tensor([0, 1]), "difficult": torch.zeros(2, dtype=torch.bool)}
+        one |= {"image_id": index, "original_size": (48, 80)} | (self.changes if index == 2 else {})
+        return {name: value for name, value in one.items() if value is not None}
+
+    def __getitem__(self, index):
+        image = torch.randint(0, 256, (3, 48, 80), dtype=torch.uint8)
+        return (self.image(image) if self.image and index == 2 else image), self.target(index)
+
+
+OWN = TrainConfig(
+    image_size=(64, 64), batch_size=4, steps=1, flip=1.0, device="cpu", lapnet=LapNetOptions(anchors_per_class=2)
+)
+
+
+def of_own_data():
+    box = torch.tensor([[2.0, 3, 19, 22], [40, 8, 79, 40]])
+    for name, changes, why in (
+        ("integers", {"boxes": box.long()}, "boxes must be float"),
+        ("an array", {"boxes": box.numpy()}, "boxes must be a tensor"),
+        ("xywh", {"boxes": tv_tensors.BoundingBoxes(box, format="XYWH", canvas_size=(48, 80))}, "boxes must be XYXY"),
+        ("of no area", {"boxes": changed(box, 1, 2, to=40.0)}, "has no area in the image of 48x80"),
+        ("nan", {"boxes": changed(box, 1, 2, to=NAN)}, "has no area in the image"),
+        ("beside the image", {"boxes": box + 80}, "has no area in the image"),
+        ("shares", {"boxes": box / 80}, "in one pixel: give pixels"),
+        ("labels of floats", {"labels": torch.tensor([0.0, 1.0])}, "labels must be int"),
+        ("no difficult", {"difficult": None}, "no difficult"),
+        ("no original_size", {"original_size": None}, "no original_size"),
+    ):
+        for what, call in (
+            ("object_sizes", lambda c=changes: object_sizes(Own(**c), (64, 64), False)),
+            ("train", lambda c=changes: train(OWN, Own(**c), save=False, progress=False)),
+            ("predict", lambda c=changes: detectors()[0].predict_dataset(Own(**c), progress=False)),
+        ):
+            yield f"own data: {what}: boxes {name}", call, why
+            yield f"own data: {what}: boxes {name}: which", call, "target of image 2: "
+    for name, data in (
+        ("floats", Own(lambda image: image / 255)),
+        ("grey", Own(lambda image: image[:1])),
+        ("an array", Own(lambda image: image.numpy())),
+        ("width first", Own(lambda image: image.permute(0, 2, 1))),
+        ("another size than is stated", Own(original_size=(80, 90))),
+    ):
+        for what, call in (
+            ("train", lambda d=data: train(OWN, d, save=False, progress=False)),
+            ("predict", lambda d=data: detectors()[0].predict_dataset(d, progress=False)),
+        ):
+            yield f"own data: {what}: image {name}", call, "image 2 must be uint8 RGB, (3, "
+    for name, data, why in (("a list", [Own()[0]], "no class_names"), ("no target", Bare(), "no target")):
+        yield f"own data: train: {name}", lambda d=data: train(OWN, d, save=False, progress=False), why
+        yield f"own data: predict: {name}", lambda d=data: detectors()[0].predict_dataset(d, progress=False), why
+    ready = eval_transform((64, 64))
+    for name, transform, why in (
+        ("of another size", eval_transform((96, 64)), "image must be float of shape (3, 64, 64)"),
+        ("not normalised", lambda i, t: (ready(i, t)[0] * 255, t), "must be normalised"),
+        ("nan", lambda i, t: (ready(i, t)[0] * NAN, t), "must be normalised"),
+        ("without difficult", lambda i, t: (ready(i, t)[0], {**t, "difficult": [False]}), "difficult must be a tensor"),
+    ):
+        call = lambda t=transform: train(OWN, Own(), transform=t, save=False, progress=False)  # noqa: E731
+        yield f"own transform: {name}", call, why
+    for name, size in (("one number", 64), ("floats", (64.0, 64)), ("none", (0, 64))):
+        for transform in (train_transform, eval_transform):
+            yield f"{transform.__name__}: {name}", lambda s=size, t=transform: t(s), "size must"
+    yield "Detector.load: device", lambda: Detector.load("model.safetensors", "gpu"), 'device "gpu" cannot be used'
+
+
+class Bare:
+    class_names = ("a", "b")
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return Own()[index]
+
+
 def cases():
-    for part in (of_assign, of_losses, of_detect, of_detectors, of_evaluation, of_models):
+    parts = (
+        of_assign, of_losses, of_detect, of_detectors, of_evaluation, of_models, of_configs, of_networks, of_anchors,
+        of_own_data,
+    )  # fmt: skip
+    for part in parts:
         yield from part()
 
 
