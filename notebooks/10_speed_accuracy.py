@@ -204,7 +204,7 @@ figures.plane(cells, title="blood cells")
 
 # %% [markdown]
 # **Notice** that at AP50 the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed and
-# rates that were chosen elsewhere, and RetinaNet has hardly begun to learn.
+# rates that were chosen elsewhere.
 #
 # ## 4. What a clock says
 #
@@ -461,7 +461,7 @@ check("budget", choice, points=points, budget=budget)
 # | --- | --- | --- | --- |
 # | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | YOLOv3-style takes 0.91 times LapNet's time, from 0.86 to 0.93 by size | undecided here |
 # | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -5.5 [-7.4, -3.9], AP75 +3.4 [+1.0, +5.6] points | undecided here: one seed |
-# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +18.6 [+16.8, +20.2], AP75 +10.3 [+8.6, +12.3] points | undecided here: one seed |
+# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +21.1 [+19.2, +22.9], AP75 +12.4 [+10.7, +14.3] points | undecided here: one seed |
 # | above SSD (table 3) | AP 37.6 against 31.2 | AP50 +0.9 [-1.2, +3.0], AP75 +5.6 [+3.8, +7.7] points | undecided here: one seed |
 # | RetinaNet-800 and FCOS-800 take far longer (fig. 1) | 2.5 times as long | at one size and backbone 1.17 and 1.13 times | not tried: other sizes, other backbones |
 # | a larger input gains accuracy, and costs time | AP 38.2 against 37.6 | 128 to 192 px: AP50 +7.6 [+6.4, +9.0] points, in 1.31 times the time | reproduced, for one network |

@@ -134,7 +134,7 @@ _IOU_MISTAKES = (
     ),
     Mistake(
         lambda a, b: _over(_sides(a, b).abs().prod(-1), a, b),
-        "`abs` makes an overlap of the gap between two boxes: what do boxes share that lie apart?",
+        "an overlap of the gap between two boxes comes of `abs`: what do boxes share that lie apart?",
     ),
     Mistake(
         lambda a, b: _over(_sides(a, b, 1).clamp(min=0).prod(-1), a, b, 1),

@@ -169,7 +169,7 @@ def _logarithm_cut(scores: Tensor, labels: Tensor, weights: Tensor, least: float
 
 
 _CUT = (
-    "a small number keeps the logarithm finite, and cuts the loss: a score of 1000 on the wrong side should cost 1000."
+    "a small number keeps the logarithm finite, and cuts the loss: what should a score of 1000 on the wrong side cost?"
 )
 _OVERFLOWS = "a score of 1000 gives inf or nan: what is 1 - sigmoid(1000) to a computer, and what its logarithm?"
 _PROBABILITIES = "you take the logarithm of the scores: are they probabilities already?"

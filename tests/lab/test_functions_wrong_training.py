@@ -337,13 +337,13 @@ def _(step, steps, base, power):
     return base * max((steps - step - 1) / steps, 0) ** power
 
 
-@wrong("weighted_cross_entropy", "should cost 1000")
+@wrong("weighted_cross_entropy", "what should a score of 1000")
 def _(scores, labels, weights):
     p = scores.sigmoid().clamp(1e-7, 1 - 1e-7)
     return (weights.unsqueeze(1) * -torch.where(labels, p, 1 - p).log()).mean()
 
 
-@wrong("weighted_cross_entropy", "should cost 1000")
+@wrong("weighted_cross_entropy", "what should a score of 1000")
 def _(scores, labels, weights):
     p = torch.where(labels, scores.sigmoid(), 1 - scores.sigmoid())
     return -(weights.unsqueeze(1) * (p + 1e-8).log()).mean()
