@@ -296,9 +296,8 @@ figures.two_metrics(rules, "rules of AMS")
 #
 # ### Or has the classification too little say?
 #
-# AMS takes positives from the classification alone, and learned weights then bring both losses to one size again,
-# however little is left in this one. So let it count several times what is balanced (`cls_weight`, ours). Beside it R,
-# which fixes the say of the classification:
+# AMS takes positives from the classification alone, and learned weights then bring both losses to one size again. So
+# let it count half or four times what is balanced (`cls_weight`, ours). Beside it R, which fixes its say:
 
 # %%
 say = study.table("cls_weight")
@@ -309,14 +308,14 @@ for metric in ("ap50", "ap75"):
 figures.two_metrics(say, "the say of the classification")
 
 # %% [markdown]
-# **Notice** that each has its own best say. Without AMS four times is worse, above all at AP75. With AMS it gives back
-# nearly all that AMS took, and there, as with R, AMS gains at AP75. So what AMS is worth depends on the balance, too.
-# But no row with AMS is above the best without.
+# **Notice** that each has its own best. Without AMS it is the balance as it is. With AMS four times gives back most of
+# what AMS took, and there, as with R, AMS gains at AP75. So its worth depends on the balance, too. But no row with AMS is
+# above the best without.
 #
 # ### With more time
 #
-# If AMS is only late, it should catch up on longer schedules: three times the steps on photographs, one seed. On blood
-# cells longer trainings are cheap: <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 600 steps, so
+# If AMS is only late, it should catch up: three times the steps on photographs, one seed, and, on blood cells,
+# <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 600 steps, so
 # 4.5 to 23 epochs<!--/given-->, three seeds each.
 
 # %%
@@ -330,9 +329,9 @@ for steps, rows in lengths.items():
 figures.over_schedules(lengths)
 
 # %% [markdown]
-# **Notice** that on photographs the gap of the paper's AMS is halved, and that on blood cells the length decides: with
-# the longest the paper's order is back, with every seed, and most of the gain is at AP75. What is refuted is the advice
-# to switch AMS on when the schedule is short; **nothing here says that the paper's number is wrong.**
+# **Notice** that the gap is halved on photographs, and that on blood cells the paper's order is back with the longest,
+# with every seed; most of the gain is at AP75. What is refuted is to switch AMS on when the schedule is short; **nothing
+# here says that the paper's number is wrong.**
 #
 # ## 5. Who loses?
 #
