@@ -41,7 +41,8 @@ class Check:
         from lapnet_core.data import DataError, DetectionDataset
         from lapnet_core.data.named import NAMED, open_dataset, own_data
 
-        size = replace(start := preset_for(self.data), image_size=self.image_size or start.image_size).image_size
+        start = preset_for(self.data)
+        size = replace(start, image_size=self.image_size or start.image_size).image_size  # what a training takes
         own = None if self.data in NAMED else own_data(self.data)  # once, as large tables and lists take long
         every = own.splits if own else NAMED[self.data]
         parts: dict[str, DetectionDataset] = {}

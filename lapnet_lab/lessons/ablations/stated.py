@@ -34,8 +34,6 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "ams_on_r": ("r_ams", "r", "more"),
     "ams_on_four": ("paper_4", "steady_4", "more"),
     "four_on_paper": ("paper_4", "paper", "more"),
-    "four_on_steady": ("steady_4", "steady", "more"),
-    "four_over_none": ("paper_4", "steady", "more"),
     "ams_on_long": ("long_paper", "long_none", "more"),
     "annealed_over_none": ("annealed", "steady", "more"),
     "late_over_none": ("late", "steady", "more"),
