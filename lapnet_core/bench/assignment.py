@@ -12,6 +12,7 @@ from lapnet_core.anchors import anchor_boxes
 from lapnet_core.assign import Assignment, assign
 from lapnet_core.bench.line import Line
 from lapnet_core.boxes import STRIDE
+from lapnet_core.processes import pick_device
 
 WRITING = 1.5
 """Limit: times the writing of the result."""
@@ -38,8 +39,9 @@ class Objects:
         shapes = torch.rand(self.classes, ANCHORS, 2, generator=g) * self.anchor_side + 8
         corner = torch.rand(count, 2, generator=g) * (pixels - self.object_side - 5)
         boxes = torch.cat((corner, corner + torch.rand(count, 2, generator=g) * self.object_side + 5), 1)
-        images = torch.tensor(self.images)
-        return shapes, (self.cells, self.cells), boxes, torch.tensor(self.labels), images, max(self.images) + 1
+        tensors = (shapes, boxes, torch.tensor(self.labels), torch.tensor(self.images))
+        shapes, boxes, labels, images = (x.to(pick_device("auto")) for x in tensors)
+        return shapes, (self.cells, self.cells), boxes, labels, images, max(self.images) + 1
 
     def __str__(self) -> str:
         images = f"{max(self.images) + 1} images, " if max(self.images) else ""
@@ -85,7 +87,9 @@ def maps(*args: object) -> tuple[Tensor, Tensor]:
 def write(result: Assignment) -> tuple[Tensor, Tensor]:
     """The maps of a result that is there: filled with 0 and -1, and the planes of classes that have objects written."""
     batch, classes, *rest = result.shape
-    overlap, owner = torch.zeros(batch * classes, *rest), torch.full((batch * classes, *rest), -1)
+    device = result.planes.device
+    overlap = torch.zeros(batch * classes, *rest, device=device)
+    owner = torch.full((batch * classes, *rest), -1, device=device)
     overlap[result.planes], owner[result.planes] = result.plane_overlap, result.plane_object
     return overlap.view(result.shape), owner.view(result.shape)
 
@@ -97,8 +101,8 @@ def same_class(boxes: Tensor, labels: Tensor, anchors: Tensor) -> list[Tensor]:
 
 def by_box_iou(boxes: Tensor, labels: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
     """The maps of one image without rescues, as one would write them with torchvision."""
-    overlap = torch.zeros(1, *anchors.shape[:-1])
-    owner = torch.full(overlap.shape, -1)
+    overlap = anchors.new_zeros(1, *anchors.shape[:-1])
+    owner = torch.full_like(overlap, -1, dtype=torch.long)
     for c in labels.unique().tolist():
         ids = (labels == c).nonzero().flatten()
         best, winner = box_iou(boxes[ids], anchors[c].view(-1, 4)).max(0)

@@ -17,7 +17,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from lapnet_core.backbones import Backbone, ConvNormAct
 from lapnet_core.bench.line import Line
-from lapnet_core.deploy.fast import FORMS, LAYOUT, as_form, folded
+from lapnet_core.deploy.fast import LAYOUT, as_form, folded, forms_for
 from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet, YOLOv3Decoder
 from lapnet_core.predict import detect
@@ -70,9 +70,10 @@ def lines(quick: bool) -> Iterator[Line]:
 def forms(quick: bool) -> Iterator[Line]:
     """What each step from a light network as it is to its fast form brings, by itself and with those before."""
     for size in (192, SIZE):
-        method = LapNetMethod(_ready(LapNet(20), torch.contiguous_format), torch.ones(20, PER_CLASS, 2))
+        model = _ready(LapNet(20), torch.contiguous_format)
+        method = LapNetMethod(model, torch.ones(20, PER_CLASS, 2)).to(pick_device("auto"))
         base = folded(method)
-        for form in FORMS[:3] if quick else FORMS:
+        for form in forms_for(method.device, compiled=not quick):
             try:
                 fast: Any = as_form(form, base)
             except RuntimeError:  # no bfloat16 here

@@ -28,7 +28,7 @@ def lines(quick: bool) -> Iterator[Line]:
     for objects in (COCO,) if quick else (OTHERS[0], COCO):
         shapes, *_ = objects.args
         scores, offsets = outputs(objects)
-        targets, loss = targets_of(objects), LapNetLoss(*shapes.shape[:2])
+        targets, loss = targets_of(objects), LapNetLoss(*shapes.shape[:2]).to(shapes.device)
         zeros, times = torch.zeros_like(scores), 5 if quick else 15
 
         ours = partial(total, loss, shapes, targets, scores)
@@ -40,7 +40,7 @@ def lines(quick: bool) -> Iterator[Line]:
         whole, what = partial(ours, offsets), f"loss, forward and backward to scores and offsets, {objects}"
         yield Line(what, against, partial(backward, whole, scores, offsets), one, ENTROPY, times)
         dense = partial(dense_loss, objects, scores, offsets)
-        plain = LapNetLoss(*shapes.shape[:2], balance="ones")
+        plain = LapNetLoss(*shapes.shape[:2], balance="ones").to(shapes.device)
         check_same(total(plain, shapes, targets, scores, offsets), dense())
         taken, dense_taken = (partial(peak_memory, partial(backward, work, scores, offsets)) for work in (whole, dense))
         every = "every anchor's box, IoU and label written out"
@@ -56,8 +56,8 @@ def outputs(objects: Objects) -> tuple[Tensor, Tensor]:
     """Scores [B, C, A, H, W] and offsets [B, C, A, 4, H, W] of a network that does not exist."""
     shapes, grid, *_, images = objects.args
     g = torch.Generator().manual_seed(1)
-    scores = torch.randn(images, *shapes.shape[:2], *grid, generator=g)
-    offsets = torch.randn(images, *shapes.shape[:2], 4, *grid, generator=g) * 0.1
+    scores = torch.randn(images, *shapes.shape[:2], *grid, generator=g).to(shapes.device)
+    offsets = (torch.randn(images, *shapes.shape[:2], 4, *grid, generator=g) * 0.1).to(shapes.device)
     return scores.requires_grad_(), offsets.requires_grad_()
 
 
@@ -67,7 +67,7 @@ def targets_of(objects: Objects) -> list[Target]:
     size = (grid[0] * STRIDE, grid[1] * STRIDE)
     return [
         Target(boxes=boxes[index == b], labels=labels[index == b],
-               difficult=torch.zeros(int((index == b).sum()), dtype=torch.bool), image_id=b, original_size=size)
+               difficult=torch.zeros_like(labels[index == b], dtype=torch.bool), image_id=b, original_size=size)
         for b in range(images)
     ]  # fmt: skip
 
@@ -83,7 +83,7 @@ def dense_loss(objects: Objects, scores: Tensor, offsets: Tensor) -> Tensor:
     assigned = assign(shapes, grid, boxes, labels, index, images)
     overlap, owner = assigned.overlap, assigned.object_index
     down, across = (cell_centers(cells) for cells in grid)
-    center = torch.stack((across.expand(grid), down[:, None].expand(grid)), -1)
+    center = torch.stack((across.expand(grid), down[:, None].expand(grid)), -1).to(boxes.device)
     own, size = offsets.movedim(3, -1), shapes[:, :, None, None]
     middle, half = center + own[..., :2] * size, size * own[..., 2:].clamp(max=MAX_LOG_SCALE).exp() / 2
     fit = paired_iou(torch.cat((middle - half, middle + half), -1), boxes[owner.clamp(min=0)])
@@ -101,7 +101,13 @@ def check_same(ours: Tensor, other: Tensor) -> None:
 
 def peak_memory(work: Callable[[], object]) -> float:
     """Most MB that the tensors of a call take at once, beside those that were there before: PyTorch's own account of
-    what its allocator for the CPU gave and got back."""
+    what its allocator gave and got back."""
+    if torch.cuda.is_available():
+        work()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would report on stderr that there is no GPU
     work()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:

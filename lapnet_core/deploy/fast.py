@@ -23,7 +23,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 from torchvision.ops import box_iou
 
 from lapnet_core.data.types import Detection
@@ -32,8 +32,10 @@ from lapnet_core.inputs import check_number
 from lapnet_core.method import Method
 
 PLAIN, FOLDED, LAYOUT, HALF, COMPILED = "as it is", "folded", "channels_last", "bfloat16", "compiled"
-FORMS = (FOLDED, LAYOUT, HALF, COMPILED, f"{HALF}, {COMPILED}")
-"""From simple to elaborate. All are folded, all but the first channels_last."""
+GRAPH = "CUDA graph"
+SIMPLE, ON_CUDA = (FOLDED, LAYOUT, HALF), (GRAPH, f"{HALF}, {GRAPH}")
+FORMS = (*SIMPLE, COMPILED, f"{HALF}, {COMPILED}")
+"""From simple to elaborate. All are folded, all but the first channels_last; ON_CUDA follows SIMPLE on a GPU."""
 WORTH_IT = 1.05
 """A form has to be so many times as fast as any simpler one: less is within what two timings differ by."""
 HOPELESS = 4
@@ -110,7 +112,7 @@ def fastest(
         images = F.interpolate(clouds, size=detector.image_size, mode="bilinear")
     found, base = detector.detect_images(images), folded(detector.method)
     able, tried = {PLAIN: detector}, {PLAIN: Tried(PLAIN)}
-    for form in FORMS if compiled else FORMS[:3]:
+    for form in forms_for(detector.device, compiled):
         try:
             made = replace(detector, method=as_form(form, base))
             tried[form] = differences(form, found, made.detect_images(images))
@@ -131,6 +133,11 @@ def fastest(
     return Fast(able[taken].method, detector.class_names, detector.image_size, taken, tuple(tried.values()))
 
 
+def forms_for(device: torch.device, compiled: bool) -> tuple[str, ...]:
+    """What can be tried on a device, from simple to elaborate."""
+    return (*SIMPLE, *(ON_CUDA if device.type == "cuda" else ()), *(FORMS[len(SIMPLE) :] if compiled else ()))
+
+
 def timed(
     works: Mapping[str, Callable[[], object]], seconds: float, pick: Callable[[list[float]], float] = median
 ) -> dict[str, float]:
@@ -141,6 +148,8 @@ def timed(
         for name, work in works.items():
             start = time.perf_counter()
             work()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
         turns += 1
     return {name: pick(own) for name, own in times.items()}
@@ -161,7 +170,7 @@ def differences(form: str, before: list[Detection], after: list[Detection]) -> T
 
 
 def as_form(form: str, base: Method) -> Method:
-    """A copy of a folded method in one of `FORMS`.
+    """A copy of a folded method in one of `FORMS`, or of `ON_CUDA`.
 
     Raises:
         RuntimeError: the processor has no bfloat16.
@@ -177,6 +186,8 @@ def as_form(form: str, base: Method) -> Method:
     for network in networks(method.to(memory_format=torch.channels_last) if form != FOLDED else method):
         if HALF in form:
             network.forward = partial(_in_bfloat16, network.forward, method.device.type)
+        if GRAPH in form:
+            network.forward = Graphed(network.forward)
         if COMPILED in form:
             network.compile(options={"freezing": True})  # weights in oneDNN's own layout; without it nothing is gained
     return method
@@ -195,6 +206,39 @@ def _in_bfloat16(forward: Callable[..., Any], device: str, *given: Any) -> Any:
     with torch.autocast(device, torch.bfloat16):
         out = forward(*given)
     return tree_map(lambda x: x.float() if isinstance(x, Tensor) else x, out)
+
+
+class Graphed:
+    """A network whose kernels are started all at once: a CUDA graph for each shape of what it is given. One image
+    leaves a GPU waiting for Python, which starts some hundred kernels one by one."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward = forward
+        self.made: dict[Any, tuple[torch.cuda.CUDAGraph, list[Tensor], Any]] = {}
+
+    def __call__(self, *given: Any) -> Any:
+        leaves, _ = tree_flatten(given)
+        kind = tuple((x.shape, x.stride(), x.dtype) for x in leaves)
+        if kind not in self.made:
+            self.made[kind] = self.captured(given)
+        graph, places, out = self.made[kind]
+        for place, x in zip(places, leaves, strict=True):
+            place.copy_(x)
+        graph.replay()
+        return tree_map(torch.clone, out)  # the next replay writes into `out`
+
+    def captured(self, given: Any) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
+        """The graph, where it reads, and where it writes."""
+        given = tree_map(torch.clone, given)
+        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # libraries choose and set up what they do in the first calls
+            for _ in range(3):
+                self.forward(*given)
+        torch.cuda.current_stream().wait_stream(aside)
+        with torch.cuda.graph(graph):
+            out = self.forward(*given)
+        return graph, tree_flatten(given)[0], out
 
 
 def _reason(error: Exception) -> str:
