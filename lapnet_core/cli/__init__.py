@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that help and mistakes answer at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,16 +49,21 @@ Command = Train | Evaluate | Predict | Export | Ablate | Anchors | Data | Bench 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 for an error that is told in one line, 2 for a mistake in the
-    flags, 130 for Ctrl-C."""
+    flags, 130 for Ctrl-C, 141 where nobody reads what it says."""
     given = list(sys.argv[1:] if argv is None else argv)
     name = f"lapnet {given[0]}" if given else "lapnet"
     try:
-        return _parse(given).run(given)
+        status = _parse(given).run(given)
+        sys.stdout.flush()
+        return status
     except SystemExit as stop:  # help, or flags that tyro does not take; it has said what there is to say
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever reads it, as `head`, has seen enough; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

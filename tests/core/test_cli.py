@@ -681,3 +681,14 @@ class TestWriting:
             file.write_text("mine")
         write_new(tmp_path / "b.txt", lambda part: part.write_text("x"))
         assert {file.name for file in tmp_path.iterdir()} == {"b.txt", *(file.name for file in others)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of Windows end otherwise")
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As `lapnet doctor | head -1`, where the rest finds nobody: without a word on stderr."""
+    command = "import sys; from lapnet_core.cli import main; sys.exit(main(['doctor', '--quick']))"
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run([sys.executable, "-c", command], stdout=writes, stderr=subprocess.PIPE, text=True)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")

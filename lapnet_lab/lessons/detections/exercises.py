@@ -22,7 +22,7 @@ def _closest(answer: Any) -> str:
     if abs(share - 100 / 3) < 0.4:
         return "give a share of the width, between 0 and 1, and no per cent."
     if abs(share - 0.5) < 0.004:
-        return "with half a width between them they share half of each box, but their union is 1.5 boxes: IoU 1/3."
+        return "with half a width between them they share half of each box; but the union has more than one box's area."
     if abs(share - 2 / 3) < 0.004:
         return "that is what they share; how far apart are they then?"
     if not 0 <= share <= 1:
