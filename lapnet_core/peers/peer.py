@@ -43,9 +43,17 @@ class Pyramid(nn.Module):
 
     def __init__(self, backbone: Backbone, width: int = PYRAMID_WIDTH, coarse: bool = True) -> None:
         super().__init__()
-        self.backbone, self.out_channels = backbone, width
-        more = CoarseLevels(width, width) if coarse else None
-        self.fpn = FeaturePyramidNetwork(list(backbone.widths), width, more)
+        self.backbone, self.out_channels, self.coarse = backbone, width, coarse
+        self.fpn = self.levels()
+
+    def levels(self, norm: type[nn.Module] | None = None) -> FeaturePyramidNetwork:
+        """What stands behind the backbone, untrained; `norm` follows each of its convolutions up to P5."""
+        more = CoarseLevels(self.out_channels, self.out_channels) if self.coarse else None
+        return FeaturePyramidNetwork(list(self.backbone.widths), self.out_channels, more, norm_layer=norm)
+
+    def normalise(self) -> None:
+        """Begin anew, with batch normalisation."""
+        self.fpn = self.levels(nn.BatchNorm2d)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Maps by name, "8", "16", "32" (their strides), "p6" and "p7".
