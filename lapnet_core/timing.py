@@ -74,8 +74,8 @@ class MadeUpStep:
         self.method = method.to(device).to(memory_format=torch.channels_last).train()
         self.config = replace(config, lr=1e-6)
         self.optimizer = make_optimizer(self.method, self.config)
-        images = torch.zeros(config.batch_size, 3, *config.image_size, device=device)
-        self.images = images.contiguous(memory_format=torch.channels_last)
+        images = torch.randn(config.batch_size, 3, *config.image_size)  # 0 has a variance below 0, by rounding, on GPUs
+        self.images = images.to(device).contiguous(memory_format=torch.channels_last)
         target = data.target(0)
         for name in ("boxes", "labels", "difficult"):
             target[name] = target[name].to(device)

@@ -90,6 +90,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
+@pytest.fixture(autouse=True)
+def on_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a GPU is tested as one without, so that what is compared to the bit is the same everywhere; but
+    for the tests that are about CUDA."""
+    if "cuda" not in request.keywords and torch.cuda.is_available():
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of the programs that a test starts
+
+
 def pytest_collection_finish() -> None:
     """From here on garbage is collected, of what the tests make."""
     gc.freeze()

@@ -14,7 +14,10 @@ from lapnet_core.predict import detect
 from lapnet_core.scenes import Scenes
 from lapnet_core.train import train
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
 
 
 def batch(device):

@@ -253,6 +253,7 @@ def test_a_batch_survives_collation_moving_and_pickling():
     assert pickle.loads(pickle.dumps(batch)).targets[3]["original_size"] == (60, 100)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="page-locked memory needs CUDA")
 def test_a_batch_can_be_pinned():
     batch = next(iter(DataLoader(Few(eval_transform(SIZE)), batch_size=5, collate_fn=collate, pin_memory=True)))

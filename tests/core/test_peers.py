@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision import tv_tensors
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.ops import box_iou
@@ -18,6 +20,7 @@ from lapnet_core.detector import Detector
 from lapnet_core.evaluate import voc_map
 from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import METHODS, method_class
+from lapnet_core.peers.peer import Pyramid
 from lapnet_core.peers.torchvision import LEVELS, DefaultBoxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import make_optimizer, train_step
@@ -278,6 +281,7 @@ def test_autocast_gives_float_losses_and_finite_gradients(config):
         assert all(bool(p.grad.isfinite().all()) for p in method.parameters() if p.grad is not None)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_on_cuda_it_is_as_on_the_cpu(config, batch):
     """Losses agree where nothing is drawn at random; everything stays on the device."""
@@ -296,7 +300,35 @@ def test_on_cuda_it_is_as_on_the_cpu(config, batch):
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "lapnet"])
 def test_a_peer_of_version_0_1_has_neither_width_nor_frozen(name):
     method = method_class(name).restore({"num_classes": 2, "backbone": "light"})
-    assert method.about() == {"num_classes": 2, "backbone": "light", "frozen": 0, "width": 64}
+    about = method.about()
+    assert about.pop("base", 2) == 2
+    assert about == {"num_classes": 2, "backbone": "light", "frozen": 0, "width": 64}
+
+
+@pytest.mark.parametrize(("name", "in_octave"), [("retinanet", 3), ("faster_rcnn", 1)])
+def test_anchors_have_four_strides_and_those_of_version_0_1_two(name, in_octave):
+    """And the level that a region is looked at on goes with them: 224 px, of version 0.1 112."""
+    made = method_class(name).create(replace(CONFIG, method=name), SCENES, progress=False)
+    old = method_class(name).restore({"num_classes": 2, "backbone": "light"})
+    again = method_class(name).restore(made.about())
+    for method, base in ((made, 4), (old, 2), (again, 4)):
+        model: Any = method.model
+        generator = model.anchor_generator if name == "retinanet" else model.rpn.anchor_generator
+        expected = [[round(base * 2 ** (level + k / in_octave)) for k in range(in_octave)] for level in range(3, 8)]
+        assert [list(sizes) for sizes in generator.sizes] == expected
+        if name == "faster_rcnn":
+            assert model.roi_heads.box_roi_pool.canonical_scale == 56 * base
+
+
+def test_the_pyramid_of_ssd_is_normalised_and_the_others_are_not(config):
+    method = fresh(config)
+    if method.name == "lapnet":
+        return
+    pyramid = next(module for module in method.modules() if isinstance(module, Pyramid))
+    norms = [module for module in pyramid.fpn.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == (6 if method.name == "ssd" else 0)
+    again = method_class(method.name).restore(method.about())
+    again.load_state_dict(method.state_dict())
 
 
 @pytest.mark.parametrize("seed", range(6))
