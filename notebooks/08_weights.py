@@ -480,4 +480,4 @@ else:
 # | The rarer the class, the larger its weights (fig. 6). | Under its rule; most of it is the drift. |
 # | The weights are learned together with the network (3.3). | Products settle; $\lambda$, $\lambda^{c,a}$ do not. |
 # | A grid without a positive is not updated (3.3). | Its own weight is not. $\lambda$ moves, and takes it along. |
-# | Nothing on loss weights in batches without some classes. | They rise to $10^6$ in 1,500 steps. |
+# | Nothing on loss weights in batches that lack a class. | They rise to $10^6$ in 1,500 steps, with AMS to $10^7$. |

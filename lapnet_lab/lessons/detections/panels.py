@@ -8,6 +8,7 @@ import ipywidgets
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lapnet_core.bench.table import counted
 from lapnet_core.data import Detection, Target
 from lapnet_core.scenes import SCENE_CLASSES
 from lapnet_lab.lessons.detections import figures
@@ -62,7 +63,7 @@ def threshold_panel(scenes: dict[int, Scene], found: Sequence[Detection]) -> Fig
         hits, alarms = int((own & judged.hit).sum()), int((own & judged.counted & ~judged.hit).sum())
         objects = int((~scenes[shown.number][1]["difficult"]).sum())
         return (
-            f"score at least {shown.score:g}: {int(own.sum())} boxes, {hits} right, {alarms} false alarms; "
+            f"score at least {shown.score:g}: {int(own.sum())} boxes, {hits} right, {counted(alarms, 'false alarm')}; "
             f"{objects - hits} of {objects} objects missed"
         )
 
@@ -98,7 +99,7 @@ def suppression_panel(
     """
 
     @cache
-    def counted() -> tuple[Suppression, ...]:
+    def results() -> tuple[Suppression, ...]:
         return tuple(suppression(found, targets, threshold, score) for threshold in THRESHOLDS)
 
     def compute(threshold: float) -> Crowded:
@@ -106,16 +107,16 @@ def suppression_panel(
         return Crowded(threshold, kept, judge(kept, scene[1]))
 
     def describe(crowd: Crowded) -> str:
-        one, judged = counted()[THRESHOLDS.index(crowd.threshold)], crowd.judged
+        one, judged = results()[THRESHOLDS.index(crowd.threshold)], crowd.judged
         shares = ", ".join(f"{share:.0%} {name}" for name, share in one.shares.items())
         return (
             f"suppression at {crowd.threshold:g}. This scene: {int(judged.hit.sum())} right, "
-            f"{int((judged.counted & ~judged.hit).sum())} false alarms.\n"
+            f"{counted(int((judged.counted & ~judged.hit).sum()), 'false alarm')}.\n"
             f"All scenes: found {shares}; {one.doubles} doubles; mAP {one.mean_ap:.3f}"
         )
 
     def draw(crowd: Crowded):
-        return figures.crowd(*scene, crowd.found, crowd.judged, THRESHOLDS, counted(), crowd.threshold)
+        return figures.crowd(*scene, crowd.found, crowd.judged, THRESHOLDS, results(), crowd.threshold)
 
     controls = {
         "threshold": ipywidgets.SelectionSlider(
@@ -159,7 +160,7 @@ def curve_panel(found: Sequence[Detection], targets: Sequence[Target]) -> Figure
         area, eleven, coco = three_aps(curve.ranking)
         precision = f"{hits / (hits + alarms):.2f}" if hits + alarms else "none"
         return (
-            f"{curve.name}, IoU {curve.iou:g}, score {curve.score:g}: {hits} right, {alarms} false alarms; "
+            f"{curve.name}, IoU {curve.iou:g}, score {curve.score:g}: {hits} right, {counted(alarms, 'false alarm')}; "
             f"precision {precision}, recall {hits / curve.ranking.objects:.2f}\n"
             f"average precision: area {area:.3f}, 11 points {eleven:.3f}, 101 points {coco:.3f}"
         )
