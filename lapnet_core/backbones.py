@@ -135,15 +135,15 @@ class Backbone(nn.Module):
         images = images * self.scale + self.shift
         try:
             maps = self.encoder(images)
-        except AssertionError as error:  # how timm's attention tells that it was built for another size
+        except (AssertionError, RuntimeError) as error:  # timm's attention, where it was built for another size
+            if isinstance(error, RuntimeError) and "size of tensor" not in str(error):
+                raise
             said = f"{self.name} does not take images of {height}x{width}"
             raise ValueError(f"{said} ({error or 'it is built for one size'}): take another backbone") from error
         for level, stride in zip(maps, STRIDES, strict=True):
-            if level.shape[-2:] != (height // stride, width // stride):
-                raise ValueError(
-                    f"{self.name} gives a {tuple(level.shape[-2:])} map where stride {stride} of a {height}x{width} "
-                    f"image needs {(height // stride, width // stride)}"
-                )
+            if level.shape[-2:] != (needed := (height // stride, width // stride)):
+                given = f"{self.name} gives a {tuple(level.shape[-2:])} map where stride {stride}"
+                raise ValueError(f"{given} of a {height}x{width} image needs {needed}")
         return maps
 
 

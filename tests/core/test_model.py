@@ -209,3 +209,9 @@ def test_a_package_with_other_tensors_is_refused(monkeypatch, tmp_path):
     (tmp_path / "other.pth").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="install its package again"):
         Backbone("tf_efficientnet_lite0", "imagenet")
+
+
+def test_attention_of_another_size_is_told():
+    """timm builds it for 224 px; what torch says of its tensors names neither."""
+    with pytest.raises(ValueError, match=r"efficientformer_l1 does not take images of 64x96 .*: take another backbone"):
+        Backbone("efficientformer_l1").eval()(torch.zeros(1, 3, 64, 96))
