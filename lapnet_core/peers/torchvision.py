@@ -118,7 +118,23 @@ class TorchvisionMethod(Peer):
         return detections
 
 
-class RetinaNetMethod(TorchvisionMethod):
+class Anchored(TorchvisionMethod):
+    """A detector whose anchors are `anchors`: from `BASE` strides on, but for those of version 0.1."""
+
+    @classmethod
+    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Anchored":
+        return cast("Anchored", super().create(config, dataset, progress)).based_on(BASE)
+
+    @classmethod
+    def restore(cls, about: dict[str, Any]) -> "Anchored":
+        return cast("Anchored", super().restore(about)).based_on(about.get("base", BASE_0_1))
+
+    @abstractmethod
+    def based_on(self, base: int) -> "Anchored":
+        """With anchors from `base` strides on."""
+
+
+class RetinaNetMethod(Anchored):
     """RetinaNet (Lin et al., 2017): nine anchors a cell, IoU .5 and .4, focal loss, L1.
 
     The paper's two branches, four convolutions each that start with a deviation of .01 and have no norm, let about a
@@ -135,15 +151,14 @@ class RetinaNetMethod(TorchvisionMethod):
 
     @classmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "RetinaNetMethod":
-        return cast("RetinaNetMethod", super().create(config, dataset, progress)).normalised().based_on(BASE)
+        return cast("RetinaNetMethod", super().create(config, dataset, progress)).normalised()
 
     @classmethod
     def restore(cls, about: dict[str, Any]) -> "RetinaNetMethod":
-        method = cast("RetinaNetMethod", super().restore(about)).based_on(about.get("base", BASE_0_1))
+        method = cast("RetinaNetMethod", super().restore(about))
         return method.normalised() if about.get("normalised") else method  # version 0.1 had no norm
 
     def based_on(self, base: int) -> "RetinaNetMethod":
-        """With anchors from `base` strides on."""
         self.form["base"], self.model.anchor_generator = base, anchors(base, 3)
         return self
 
@@ -257,7 +272,7 @@ def regions(base: int) -> MultiScaleRoIAlign:
     return MultiScaleRoIAlign([str(stride) for stride in STRIDES], 7, 2, canonical_scale=224 * base // 4)
 
 
-class FasterRCNNMethod(TorchvisionMethod):
+class FasterRCNNMethod(Anchored):
     """Faster R-CNN (Ren et al., 2015) on a feature pyramid (Lin et al., 2017): proposals, then a head on each region.
 
     The region head is a quarter as wide as the library's and sees 128 regions of an image in training, as in the first
@@ -289,16 +304,7 @@ class FasterRCNNMethod(TorchvisionMethod):
             box_predictor=FastRCNNPredictor(hidden, num_classes + 1), box_batch_size_per_image=128,
         )  # fmt: skip
 
-    @classmethod
-    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "FasterRCNNMethod":
-        return cast("FasterRCNNMethod", super().create(config, dataset, progress)).based_on(BASE)
-
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "FasterRCNNMethod":
-        return cast("FasterRCNNMethod", super().restore(about)).based_on(about.get("base", BASE_0_1))
-
     def based_on(self, base: int) -> "FasterRCNNMethod":
-        """With anchors of `base` strides."""
         self.form["base"], self.model.rpn.anchor_generator = base, anchors(base)
         self.model.roi_heads.box_roi_pool = regions(base)
         return self
