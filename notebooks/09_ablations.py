@@ -315,8 +315,7 @@ figures.two_metrics(say, "the say of the classification")
 # ### With more time
 #
 # If AMS is only late, it should catch up: three times the steps on photographs, one seed of the paper's rule, and, on
-# blood cells,
-# <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 600 steps, so
+# blood cells, <!--given-->205 images of BCCD, the light backbone from scratch, 115 to 600 steps, so
 # 4.5 to 23 epochs<!--/given-->, three seeds each.
 
 # %%
@@ -331,8 +330,8 @@ figures.over_schedules(lengths)
 
 # %% [markdown]
 # **Notice** that the paper's gap is halved on photographs, where annealed's stays, and that on blood cells the paper's
-# order is back with the longest, with every seed; most of the gain is at AP75. What is refuted is to switch AMS on when the schedule is short; **nothing
-# here says that the paper's number is wrong.**
+# order is back with the longest, with every seed; most of the gain is at AP75. What is refuted is to switch AMS on when
+# the schedule is short; **nothing here says that the paper's number is wrong.**
 #
 # ## 5. Who loses?
 #

@@ -23,7 +23,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from torchvision.ops import box_iou
 
 from lapnet_core.data.types import Detection
@@ -217,7 +217,7 @@ class Graphed:
         self.made: dict[Any, tuple[torch.cuda.CUDAGraph, list[Tensor], Any]] = {}
 
     def __call__(self, *given: Any) -> Any:
-        leaves, _ = tree_flatten(given)
+        leaves = tree_leaves(given)
         kind = tuple((x.shape, x.stride(), x.dtype) for x in leaves)
         if kind not in self.made:
             self.made[kind] = self.captured(given)
@@ -238,7 +238,7 @@ class Graphed:
         torch.cuda.current_stream().wait_stream(aside)
         with torch.cuda.graph(graph):
             out = self.forward(*given)
-        return graph, tree_flatten(given)[0], out
+        return graph, tree_leaves(given), out
 
 
 def _reason(error: Exception) -> str:

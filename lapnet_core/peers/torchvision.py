@@ -118,6 +118,29 @@ class TorchvisionMethod(Peer):
         return detections
 
 
+class Normalised(TorchvisionMethod):
+    """A detector with a norm that the library's has not, nor had those of version 0.1."""
+
+    @classmethod
+    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Normalised":
+        return cast("Normalised", super().create(config, dataset, progress)).normalised()
+
+    @classmethod
+    def restore(cls, about: dict[str, Any]) -> "Normalised":
+        method = cast("Normalised", super().restore(about))
+        return method.normalised() if about.get("normalised") else method
+
+    def normalised(self) -> "Normalised":
+        """With new parts that have the norm."""
+        self.normalise()
+        self.form["normalised"] = True
+        return self
+
+    @abstractmethod
+    def normalise(self) -> None:
+        """Put them in the place of those without."""
+
+
 class Anchored(TorchvisionMethod):
     """A detector whose anchors are `anchors`: from `BASE` strides on, but for those of version 0.1."""
 
@@ -134,7 +157,7 @@ class Anchored(TorchvisionMethod):
         """With anchors from `base` strides on."""
 
 
-class RetinaNetMethod(Anchored):
+class RetinaNetMethod(Normalised, Anchored):
     """RetinaNet (Lin et al., 2017): nine anchors a cell, IoU .5 and .4, focal loss, L1.
 
     The paper's two branches, four convolutions each that start with a deviation of .01 and have no norm, let about a
@@ -149,26 +172,15 @@ class RetinaNetMethod(Anchored):
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         return RetinaNet(pyramid, num_classes, anchor_generator=anchors(BASE_0_1, 3))
 
-    @classmethod
-    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "RetinaNetMethod":
-        return cast("RetinaNetMethod", super().create(config, dataset, progress)).normalised()
-
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "RetinaNetMethod":
-        method = cast("RetinaNetMethod", super().restore(about))
-        return method.normalised() if about.get("normalised") else method  # version 0.1 had no norm
-
     def based_on(self, base: int) -> "RetinaNetMethod":
         self.form["base"], self.model.anchor_generator = base, anchors(base, 3)
         return self
 
-    def normalised(self) -> "RetinaNetMethod":
-        """With new heads that have a norm, of 32 groups, or as many as go into the width."""
+    def normalise(self) -> None:
+        """Heads with a norm of 32 groups, or as many as go into the width."""
         width, head = self.form["width"], self.model.head.classification_head
         norm = partial(nn.GroupNorm, math.gcd(32, width))
         self.model.head = RetinaNetHead(width, head.num_anchors, self.num_classes, norm_layer=norm)
-        self.form["normalised"] = True
-        return self
 
 
 class FCOSMethod(TorchvisionMethod):
@@ -223,7 +235,7 @@ class DefaultBoxes(DefaultBoxGenerator):
         return torch.cat(levels).to(dtype)
 
 
-class SSDMethod(TorchvisionMethod):
+class SSDMethod(Normalised):
     """SSD (Liu et al., 2016): default boxes, IoU .5, cross entropy with three hard negatives to a positive, smooth L1.
 
     Its maps are those of the pyramid, which the paper does not have: the peers differ in the head, not in what comes
@@ -246,18 +258,14 @@ class SSDMethod(TorchvisionMethod):
 
     @classmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "SSDMethod":
-        return cast("SSDMethod", super().create(config, dataset, progress)).trained_at(config.image_size).normalised()
+        return cast("SSDMethod", super().create(config, dataset, progress)).trained_at(config.image_size)
 
     @classmethod
     def restore(cls, about: dict[str, Any]) -> "SSDMethod":
-        method = cast("SSDMethod", super().restore(about)).trained_at(about.get("image_size"))
-        return method.normalised() if about.get("normalised") else method  # version 0.1 had no norm
+        return cast("SSDMethod", super().restore(about)).trained_at(about.get("image_size"))
 
-    def normalised(self) -> "SSDMethod":
-        """With a new pyramid that has a norm."""
+    def normalise(self) -> None:
         self.model.backbone.normalise()
-        self.form["normalised"] = True
-        return self
 
     def trained_at(self, size: Sequence[int] | None) -> "SSDMethod":
         """Its default boxes have the places and sides, in pixels, that they have in an image of `size`."""

@@ -77,6 +77,11 @@ def scenes(split="train"):
     return Scenes(16, size=(96, 96), split=split, keep=True)
 
 
+def photographs(count):
+    """As a network takes them."""
+    return torch.stack([eval_transform((96, 96))(*scenes("test")[k])[0] for k in range(count)])
+
+
 @pytest.mark.parametrize("amp", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_training_with_validation_average_and_bfloat16(method, amp, tmp_path):
@@ -85,7 +90,7 @@ def test_a_training_with_validation_average_and_bfloat16(method, amp, tmp_path):
     assert done.detector.device.type == "cuda"
     assert [line["step"] for line in done.log if "total" in line] == [1, 2, 3, 4, 5, 6]
     assert [line["step"] for line in done.log if "val_map" in line] == [3, 6]
-    images = torch.stack([eval_transform((96, 96))(*scenes("test")[k])[0] for k in range(2)])
+    images = photographs(2)
     loaded = Detector.load(tmp_path / "run" / "model.safetensors")  # on the CPU
     there, here = done.detector.detect_images(images), loaded.detect_images(images)
     for one, other in zip(there, here, strict=True):
@@ -114,17 +119,17 @@ def test_a_training_that_stopped_goes_on_as_if_it_had_not(method, tmp_path):
 @pytest.fixture(scope="module")
 def trained():
     config = small("lapnet", device="cuda").with_options(steps=60, val_every=0, lr=0.1)
-    images = torch.stack([eval_transform((96, 96))(*scenes("test")[k])[0] for k in range(3)])
+    images = photographs(3)
     return train(config, scenes(), progress=False, save=False).detector, images
 
 
 @pytest.mark.parametrize("form", ON_CUDA)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_graph_finds_the_same_whatever_came_before(method, form, tmp_path):
+def test_a_graph_finds_the_same_whatever_came_before(method, form):
     config = small(method, device="cuda").with_options(val_every=0)
     detector = train(config, scenes(), progress=False, save=False).detector
     made = as_form(form, folded(detector.method))
-    images = torch.stack([eval_transform((96, 96))(*scenes("test")[k])[0] for k in range(3)]).cuda()
+    images = photographs(3).cuda()
     atol = 0.05 if HALF in form else 1e-3
     kept = []
     for batch in (images[:1], images, images[1:2], images[:1]):
@@ -137,7 +142,6 @@ def test_a_graph_finds_the_same_whatever_came_before(method, form, tmp_path):
 def test_the_fastest_form_on_a_gpu_is_a_graph(trained):
     detector, images = trained
     made = fastest(detector, images[:1], seconds=0.5)
-    print(made.told())
     assert {one.form for one in made.tried} >= {PLAIN, *ON_CUDA}
     assert GRAPH in made.form
     assert differences("", detector.detect_images(images[:1]), made.detect_images(images[:1])).same > 0.9

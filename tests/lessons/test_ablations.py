@@ -383,6 +383,12 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
     assert "Traceback" not in str(verdict)
 
 
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "nearest", "midpoint"])
+def test_a_quantile_may_be_read_off_between_two_draws_in_any_way(method: Any) -> None:
+    answer = lambda a, b: np.quantile(a.mean(0) - b.mean(0), (0.025, 0.975), method=method)  # noqa: E731
+    assert judge("paired", answer).done is True
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

@@ -409,7 +409,8 @@ def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
 
 def test_wrong_answers_are_told_apart() -> None:
     for answer, reason in (
-        (0.5, "more than"), (2 / 3, "they share"), (33.3, "no per cent"), (7, "do not touch"), (0.2, "IoU is 0.67"),
+        (0.5, "more than one box's area"), (2 / 3, "what they share"), (33.3, "no per cent"), (7, "do not touch"),
+        (0.2, "IoU is 0.67"),
     ):  # fmt: skip
         assert reason in judge("closest", answer).message
     whole = study.mean_ap(kept(), targets())
