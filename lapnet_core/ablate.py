@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,15 @@ from lapnet_core.detector import Detector
 from lapnet_core.evaluate.bootstrap import draws, interval, of_seeds, verdicts
 from lapnet_core.files import naming, write_whole
 from lapnet_core.method import Method
+from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import METHODS
 from lapnet_core.processes import pick_device
 from lapnet_core.timing import machine_name
 from lapnet_core.train import train
 
-PAPER = {"overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned", "rescue": True,
-         "cls_weight": 1.0}  # fmt: skip
+DEFAULTS = asdict(LapNetOptions())
+PAPER = {"depth": 4, "overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned",
+         "rescue": True, "cls_weight": 1.0}  # fmt: skip
 """The complete LapNet of the paper; each row of a table says how it differs."""
 LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
 """Tried for each method on one seed, on val: as many for LapNet as for the others."""
@@ -50,7 +52,9 @@ def _row(**changes: Any) -> dict[str, Any]:
     return PAPER | changes
 
 
-OURS = _row(balance="steady", ams=False)
+STEADY = _row(balance="steady", ams=False)
+"""The best of the rows that have the paper's network."""
+OURS = STEADY | {"depth": 1}
 """What small_photos trains."""
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "2a": {
@@ -67,7 +71,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "loss and anchor weights": _row(),
     },
     "ams": {
-        "none": OURS,
+        "none": STEADY,
         "paper's": _row(balance="steady"),
         "annealed (ours)": _row(balance="steady", ams_rule="annealed"),
         "relative (ours)": _row(balance="steady", ams_rule="relative"),
@@ -75,17 +79,18 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "from the second half on": _row(balance="steady", ams_from=0.5),
     },
     "cls_weight": {
-        f"x {weight:g}{', AMS' * ams}": OURS | {"ams": ams, "cls_weight": weight}
+        f"x {weight:g}{', AMS' * ams}": STEADY | {"ams": ams, "cls_weight": weight}
         for ams in (False, True)
         for weight in (0.5, 1.0, 2.0, 4.0)
     },
+    "depth": {"4 convolutions (paper's)": STEADY, "1 convolution (ours)": OURS},
     "anchors": {f"{a} a class": OURS | {"anchors_per_class": a} for a in (3, 5, 10, 20)},
     "peers": {m: {"method": m} | ({"lr": TUNED[m]} if m in TUNED else {}) for m in METHODS if m != "lapnet"},
     "tune": {f"{method}, lr {lr}": OURS | {"method": method, "lr": lr} for method in METHODS for lr in LEARNING_RATES},
 }
 """What `lapnet ablate` runs: by table, by row, the changes to the config."""
 TABLES["2b without AMS"] = {row: changes | {"ams": False} for row, changes in TABLES["2b"].items()}
-TABLES["2b without AMS"]["steady (ours)"] = OURS
+TABLES["2b without AMS"]["steady (ours)"] = STEADY
 TABLES["schedule"] = {row: TABLES["ams"][row] for row in ("none", "paper's", "annealed (ours)")}
 """The rules of AMS for a longer training, by --steps."""
 ONLY_VAL = ("tune",)
@@ -194,7 +199,8 @@ def done(job: Job, out: Path) -> bool:
 
 def fitting(lines: Sequence[dict[str, Any]], config: TrainConfig) -> list[dict[str, Any]]:
     """The lines of trainings with this config, as far as they tell theirs: shortened records, which tell the data's
-    name alone, and lines of versions that knew fewer options, stay of use. A whole line fits where its key does."""
+    name alone, and lines of versions that knew fewer options, stay of use: what is not told of LapNet's is as it is by
+    default. A whole line fits where its key does."""
     wanted = decisive(config)
     options = wanted.get("lapnet", {})
 
@@ -203,7 +209,7 @@ def fitting(lines: Sequence[dict[str, Any]], config: TrainConfig) -> list[dict[s
         switches, data = told.pop("lapnet", {}), told.pop("data", "")
         here = placed(data) == wanted["data"] if data else line["data"] == Path(config.data).name
         same = here and all(wanted.get(name) == value for name, value in told.items())
-        return same and (not options or all(options.get(name) == value for name, value in switches.items()))
+        return same and (not options or not switches or options == DEFAULTS | switches)
 
     return [line for line in lines if fits(line)]
 

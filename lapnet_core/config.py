@@ -209,7 +209,7 @@ def small_photos() -> TrainConfig:
     """
     return TrainConfig(
         image_size=(192, 192), backbone="tf_efficientnet_lite0", weights="imagenet", frozen=2, batch_size=8, steps=4500,
-        lr=0.04, warmup=100, clip_norm=10.0, val_every=500, lapnet=LapNetOptions(balance="steady", ams=False),
+        lr=0.04, warmup=100, clip_norm=10.0, val_every=500, lapnet=LapNetOptions(balance="steady", ams=False, depth=1),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from lapnet_core.config import TrainConfig
 from lapnet_core.data.named import Images, object_sizes
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.losses import LapNetLoss, LossTerms
-from lapnet_core.model import LapNet
+from lapnet_core.model import DEPTH, LapNet
 from lapnet_core.predict import detect
 
 CRITERION = ("balance", "ams", "ams_rule", "ams_from", "overlap", "rescue", "cls_weight")
@@ -147,8 +147,9 @@ class LapNetMethod(Method):
         classes, options = len(dataset.class_names), config.lapnet
         shapes = find_anchors(config, dataset, progress)
         model = LapNet(
-            classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen
-        )
+            classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen,
+            options.depth,
+        )  # fmt: skip
         switches = {name: getattr(options, name) for name in CRITERION}
         return cls(model, shapes, cls.loss_class(classes, options.anchors_per_class, **switches))
 
@@ -157,7 +158,9 @@ class LapNetMethod(Method):
         grid = about["num_classes"], about["per_class"]
         widths = tuple(about["widths"]) if about.get("widths") else None
         return cls(
-            LapNet(*grid, about["backbone"], widths=widths, frozen=about.get("frozen", 0)),
+            LapNet(
+                *grid, about["backbone"], widths=widths, frozen=about.get("frozen", 0), depth=about.get("depth", DEPTH)
+            ),
             torch.zeros(*grid, 2),
             cls.loss_class(*grid, **about.get("loss", {})),
         )
@@ -170,6 +173,7 @@ class LapNetMethod(Method):
             "backbone": model.backbone.name,
             "widths": list(model.channels),
             "frozen": model.backbone.frozen,
+            "depth": model.depth,
             "loss": {name: getattr(criterion, name) for name in CRITERION},
         }
 

@@ -1,6 +1,6 @@
 """LapNet (paper 3.1, fig. 2): backbone, decoder with skip connections, fusion at stride 8, two heads.
 
-images -> C3 C4 C5 -> decoder -> P3 P4 P5 -> four 3x3 convolutions each -> resized to stride 8 -> concatenated
+images -> C3 C4 C5 -> decoder -> P3 P4 P5 -> 3x3 convolutions, four each -> resized to stride 8 -> concatenated
        -> score head -> scores  [B, C, A, H, W]
        -> offset head -> offsets [B, C, A, 4, H, W]
 """
@@ -30,9 +30,13 @@ WIDTHS = {
 `widths` says otherwise."""
 
 
-def stack(inputs: int, outputs: int) -> nn.Sequential:
-    """The four 3x3 convolutions that the paper puts on every pyramid map and in both heads."""
-    return nn.Sequential(ConvNormAct(inputs, outputs), *(ConvNormAct(outputs, outputs) for _ in range(3)))
+DEPTH = 4
+"""3x3 convolutions on every map of the pyramid and in both heads (paper 3.1)."""
+
+
+def stack(inputs: int, outputs: int, depth: int = DEPTH) -> nn.Sequential:
+    """The 3x3 convolutions that the paper puts on every pyramid map and in both heads."""
+    return nn.Sequential(ConvNormAct(inputs, outputs), *(ConvNormAct(outputs, outputs) for _ in range(depth - 1)))
 
 
 class FPNDecoder(nn.Module):
@@ -93,6 +97,7 @@ class LapNet(nn.Module):
         num_classes, per_class: C and A.
         backbone, weights, frozen: see `backbones.Backbone`.
         widths: (decoder, level, head) channels; None takes those of `WIDTHS`.
+        depth: 3x3 convolutions on each map of the pyramid and in each head.
 
     DarkNet-53 has YOLOv3's decoder, every other backbone RetinaNet's FPN (paper 4).
 
@@ -108,24 +113,26 @@ class LapNet(nn.Module):
         weights: str = "none",
         widths: tuple[int, int, int] | None = None,
         frozen: int = 0,
+        depth: int = DEPTH,
     ) -> None:
         super().__init__()
-        self.num_classes, self.per_class = num_classes, per_class
+        self.num_classes, self.per_class, self.depth = num_classes, per_class, depth
         self.channels = WIDTHS.get(backbone, WIDTHS["darknet53"]) if widths is None else widths
         if len(self.channels) != 3:
             raise ValueError(f"widths must be (decoder, level, head) channels, not {widths}")
         counted = ("num_classes", "per_class", *["widths"] * 3)
         for name, count in zip(counted, (num_classes, per_class, *self.channels), strict=True):
             check_number(name, count, 1, whole=True)
+        check_number("depth", depth, 1, 16, whole=True)
         decoder_width, level_width, head_width = self.channels
         decoder = YOLOv3Decoder if backbone == "darknet53" else FPNDecoder
         self.backbone = Backbone(backbone, weights, frozen)
         self.decoder = decoder(self.backbone.widths, decoder_width)
-        self.levels = nn.ModuleList(stack(inputs, level_width) for inputs in self.decoder.widths)
+        self.levels = nn.ModuleList(stack(inputs, level_width, depth) for inputs in self.decoder.widths)
         fused = level_width * len(self.levels)
         outputs = num_classes * per_class
-        self.score_head = nn.Sequential(stack(fused, head_width), nn.Conv2d(head_width, outputs, 1))
-        self.offset_head = nn.Sequential(stack(fused, head_width), nn.Conv2d(head_width, outputs * 4, 1))
+        self.score_head = nn.Sequential(stack(fused, head_width, depth), nn.Conv2d(head_width, outputs, 1))
+        self.offset_head = nn.Sequential(stack(fused, head_width, depth), nn.Conv2d(head_width, outputs * 4, 1))
         for head, bias in ((self.score_head, -math.log((1 - PRIOR) / PRIOR)), (self.offset_head, 0.0)):
             final: Any = head[-1]
             # Predictions start at the prior and at the anchors themselves.

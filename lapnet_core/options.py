@@ -14,12 +14,14 @@ AmsRule = Literal["paper", "annealed", "relative", "ignore"]
 
 @dataclass(frozen=True)
 class LapNetOptions:
-    """What only LapNet has: anchors per class, assignment, ambiguity and balance."""
+    """What only LapNet has: anchors per class, depth, assignment, ambiguity and balance."""
 
     anchors_per_class: int = 10
     """A (paper 4: 10)."""
     anchors: str = ""
     """File made by `lapnet anchors`, or a name (voc0712_512, coco_512); empty: cluster them on the training data."""
+    depth: int = 4
+    """3x3 convolutions on each map of the pyramid and in each head. The paper's 4 take long to learn; 1 is ours."""
     overlap: Overlap = "pono"
     """Assignment map: pono or ao, the baseline."""
     rescue: bool = True
@@ -43,6 +45,7 @@ class LapNetOptions:
         check_types(self)
         rules = {
             "anchors_per_class: at least 1": self.anchors_per_class >= 1,
+            "depth: 1 to 16": 1 <= self.depth <= 16,
             "ams_from: 0 to 1": 0 <= self.ams_from <= 1,
             "cls_weight: finite and above 0": 0 < self.cls_weight < math.inf,
             "balance_lr, loss_weight_lr: finite and not below 0": all(

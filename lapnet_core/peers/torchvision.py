@@ -30,6 +30,8 @@ BASE, BASE_0_1 = 4, 2
 """Smallest anchor of a level in strides, as in RetinaNet's paper; version 0.1 had half of it, since images of 192 px
 have a quarter of the sides that the papers chose. But then an anchor lies up to a quarter of its side away from an
 object, which it overlaps by .39, too little to answer for it: on photographs Faster R-CNN had half its AP at .75."""
+DEPTH, DEPTH_0_1 = 4, 4
+"""Convolutions before the outputs of RetinaNet and FCOS."""
 FCOS_SCALE = 0.5
 """Of the lengths that FCOS chose for images of 800 px."""
 RATIOS = (0.5, 1.0, 2.0)
@@ -39,6 +41,12 @@ def anchors(base: int, in_octave: int = 1) -> AnchorGenerator:
     """Of each level so many sizes, the smallest of `base` strides, in three shapes."""
     sizes = tuple(tuple(round(base * stride * 2 ** (k / in_octave)) for k in range(in_octave)) for stride in LEVELS)
     return AnchorGenerator(sizes, (RATIOS,) * len(LEVELS))
+
+
+def shorten(head: Any, depth: int) -> None:
+    """Leave the first `depth` convolutions, with what follows each, of the four in either half of a head."""
+    for half in (head.classification_head, head.regression_head):
+        half.conv = half.conv[: len(half.conv) // DEPTH_0_1 * depth]
 
 
 class AsTheyAre(nn.Module):
@@ -73,6 +81,10 @@ class TorchvisionMethod(Peer):
 
     first_label: ClassVar[int] = 0
     """Label of class 0 in the library: 1 where 0 is the background."""
+    now: ClassVar[dict[str, Any]] = {}
+    """What `reform` makes of a new one."""
+    before: ClassVar[dict[str, Any]] = {}
+    """The same of a saved one that does not tell it: what the library has, and version 0.1 had."""
 
     def __init__(
         self, num_classes: int, backbone: str = "light", weights: str = "none", frozen: int = 0,
@@ -82,10 +94,28 @@ class TorchvisionMethod(Peer):
         self.model: Any = self.build(Pyramid(Backbone(backbone, weights, frozen), width), num_classes)
         self.model.transform = AsTheyAre()
 
+    @classmethod
+    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "TorchvisionMethod":
+        return cast("TorchvisionMethod", super().create(config, dataset, progress)).formed(cls.now)
+
+    @classmethod
+    def restore(cls, about: dict[str, Any]) -> "TorchvisionMethod":
+        told = {name: about.get(name, value) for name, value in cls.before.items()}
+        return cast("TorchvisionMethod", super().restore(about)).formed(told)
+
+    def formed(self, form: dict[str, Any]) -> "TorchvisionMethod":
+        """As it shall be, and as `about` tells."""
+        self.form |= form
+        self.reform(**form)
+        return self
+
     @staticmethod
     @abstractmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         """The library's detector, untrained."""
+
+    def reform(self) -> None:
+        """Change what is not as in the library, by what `now` and `before` name."""
 
     def parts(self) -> tuple[nn.Module, ...]:
         """The modules of the library that look at their training flag themselves."""
@@ -118,46 +148,7 @@ class TorchvisionMethod(Peer):
         return detections
 
 
-class Normalised(TorchvisionMethod):
-    """A detector with a norm that the library's has not, nor had those of version 0.1."""
-
-    @classmethod
-    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Normalised":
-        return cast("Normalised", super().create(config, dataset, progress)).normalised()
-
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "Normalised":
-        method = cast("Normalised", super().restore(about))
-        return method.normalised() if about.get("normalised") else method
-
-    def normalised(self) -> "Normalised":
-        """With new parts that have the norm."""
-        self.normalise()
-        self.form["normalised"] = True
-        return self
-
-    @abstractmethod
-    def normalise(self) -> None:
-        """Put them in the place of those without."""
-
-
-class Anchored(TorchvisionMethod):
-    """A detector whose anchors are `anchors`: from `BASE` strides on, but for those of version 0.1."""
-
-    @classmethod
-    def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Anchored":
-        return cast("Anchored", super().create(config, dataset, progress)).based_on(BASE)
-
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "Anchored":
-        return cast("Anchored", super().restore(about)).based_on(about.get("base", BASE_0_1))
-
-    @abstractmethod
-    def based_on(self, base: int) -> "Anchored":
-        """With anchors from `base` strides on."""
-
-
-class RetinaNetMethod(Normalised, Anchored):
+class RetinaNetMethod(TorchvisionMethod):
     """RetinaNet (Lin et al., 2017): nine anchors a cell, IoU .5 and .4, focal loss, L1.
 
     The paper's two branches, four convolutions each that start with a deviation of .01 and have no norm, let about a
@@ -167,20 +158,22 @@ class RetinaNetMethod(Normalised, Anchored):
     """
 
     name = "retinanet"
+    now: ClassVar[dict[str, Any]] = {"normalised": True, "base": BASE, "depth": DEPTH}
+    before: ClassVar[dict[str, Any]] = {"normalised": False, "base": BASE_0_1, "depth": DEPTH_0_1}
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         return RetinaNet(pyramid, num_classes, anchor_generator=anchors(BASE_0_1, 3))
 
-    def based_on(self, base: int) -> "RetinaNetMethod":
-        self.form["base"], self.model.anchor_generator = base, anchors(base, 3)
-        return self
-
-    def normalise(self) -> None:
-        """Heads with a norm of 32 groups, or as many as go into the width."""
-        width, head = self.form["width"], self.model.head.classification_head
-        norm = partial(nn.GroupNorm, math.gcd(32, width))
-        self.model.head = RetinaNetHead(width, head.num_anchors, self.num_classes, norm_layer=norm)
+    def reform(self, normalised: bool, base: int, depth: int) -> None:
+        """Heads of `depth` convolutions, with a norm of 32 groups, or as many as go into the width; anchors from `base`
+        strides on."""
+        model, width = self.model, self.form["width"]
+        model.anchor_generator = anchors(base, 3)
+        if normalised:
+            norm, number = partial(nn.GroupNorm, math.gcd(32, width)), model.head.classification_head.num_anchors
+            model.head = RetinaNetHead(width, number, self.num_classes, norm_layer=norm)
+        shorten(model.head, depth)
 
 
 class FCOSMethod(TorchvisionMethod):
@@ -190,6 +183,8 @@ class FCOSMethod(TorchvisionMethod):
     """
 
     name = "fcos"
+    now: ClassVar[dict[str, Any]] = {"depth": DEPTH}
+    before: ClassVar[dict[str, Any]] = {"depth": DEPTH_0_1}
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
@@ -205,6 +200,10 @@ class FCOSMethod(TorchvisionMethod):
         # a small backbone that may be both of left and right, of every cell; such boxes have no area and never learn.
         nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1 / FCOS_SCALE)
         return model
+
+    def reform(self, depth: int) -> None:
+        """Heads of `depth` convolutions."""
+        shorten(self.model.head, depth)
 
 
 class DefaultBoxes(DefaultBoxGenerator):
@@ -235,7 +234,7 @@ class DefaultBoxes(DefaultBoxGenerator):
         return torch.cat(levels).to(dtype)
 
 
-class SSDMethod(Normalised):
+class SSDMethod(TorchvisionMethod):
     """SSD (Liu et al., 2016): default boxes, IoU .5, cross entropy with three hard negatives to a positive, smooth L1.
 
     Its maps are those of the pyramid, which the paper does not have: the peers differ in the head, not in what comes
@@ -246,6 +245,8 @@ class SSDMethod(Normalised):
 
     name = "ssd"
     first_label = 1
+    now: ClassVar[dict[str, Any]] = {"normalised": True}
+    before: ClassVar[dict[str, Any]] = {"normalised": False, "image_size": None}
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
@@ -258,21 +259,21 @@ class SSDMethod(Normalised):
 
     @classmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "SSDMethod":
-        return cast("SSDMethod", super().create(config, dataset, progress)).trained_at(config.image_size)
+        method = cast("SSDMethod", super().create(config, dataset, progress))
+        method.trained_at(config.image_size)
+        return method
 
-    @classmethod
-    def restore(cls, about: dict[str, Any]) -> "SSDMethod":
-        return cast("SSDMethod", super().restore(about)).trained_at(about.get("image_size"))
+    def reform(self, normalised: bool, image_size: Sequence[int] | None = None) -> None:
+        """A normalised pyramid; default boxes that keep their pixels."""
+        if normalised:
+            self.model.backbone.normalise()
+        if image_size is not None:
+            self.trained_at(image_size)
 
-    def normalise(self) -> None:
-        self.model.backbone.normalise()
-
-    def trained_at(self, size: Sequence[int] | None) -> "SSDMethod":
+    def trained_at(self, size: Sequence[int]) -> None:
         """Its default boxes have the places and sides, in pixels, that they have in an image of `size`."""
-        if size is not None:
-            height, width = size
-            self.form["image_size"] = self.model.anchor_generator.trained = (height, width)
-        return self
+        height, width = size
+        self.form["image_size"] = self.model.anchor_generator.trained = (height, width)
 
 
 def regions(base: int) -> MultiScaleRoIAlign:
@@ -280,7 +281,7 @@ def regions(base: int) -> MultiScaleRoIAlign:
     return MultiScaleRoIAlign([str(stride) for stride in STRIDES], 7, 2, canonical_scale=224 * base // 4)
 
 
-class FasterRCNNMethod(Anchored):
+class FasterRCNNMethod(TorchvisionMethod):
     """Faster R-CNN (Ren et al., 2015) on a feature pyramid (Lin et al., 2017): proposals, then a head on each region.
 
     The region head is a quarter as wide as the library's and sees 128 regions of an image in training, as in the first
@@ -292,6 +293,8 @@ class FasterRCNNMethod(Anchored):
     """
 
     name = "faster_rcnn"
+    now: ClassVar[dict[str, Any]] = {"base": BASE}
+    before: ClassVar[dict[str, Any]] = {"base": BASE_0_1}
     options: ClassVar[dict[str, float]] = {**Peer.options, "candidates": 300}
     first_label = 1
     draws: Tensor
@@ -312,10 +315,9 @@ class FasterRCNNMethod(Anchored):
             box_predictor=FastRCNNPredictor(hidden, num_classes + 1), box_batch_size_per_image=128,
         )  # fmt: skip
 
-    def based_on(self, base: int) -> "FasterRCNNMethod":
-        self.form["base"], self.model.rpn.anchor_generator = base, anchors(base)
-        self.model.roi_heads.box_roi_pool = regions(base)
-        return self
+    def reform(self, base: int) -> None:
+        """Anchors from `base` strides on."""
+        self.model.rpn.anchor_generator, self.model.roi_heads.box_roi_pool = anchors(base), regions(base)
 
     def parts(self) -> tuple[nn.Module, ...]:
         return self.model, self.model.rpn, self.model.roi_heads

@@ -420,6 +420,7 @@ def of_models():
         "backbone": [none, "nothing", "resnet18", 5, None, [], "../light"],
         "widths": [[16], [16, 8, 16, 4], [16, 8, 32], ["a", "b", "c"], 5, [0, 0, 0], [-1, 8, 16], [10**6] * 3,
                    {"a": 1}],
+        "depth": [2, 0, -1, "4", 2.5, 10**9, None],
         "loss": [5, {"balance": "xyz"}, {"nothing": 1}, {"overlap": 3}, {"ams": "no"}, {"stride": 0}, None, [1]],
     }  # fmt: skip
     for key, values in inner.items():
@@ -494,6 +495,7 @@ def of_configs():
         "ams": ("no", None, 1),
         "rescue": ("no", None),
         "anchors_per_class": (0, 2.5, "3", None, True),
+        "depth": (0, 17, 2.5, "3", None, True),
         "ams_from": (2.0, "0.5", None),
         "balance_lr": (-1.0, NAN, "1"),
         "anchors": (Path("anchors.json"), None),
@@ -513,6 +515,8 @@ def of_networks():
         ("no width", {"widths": ()}, "widths must"),
         ("a width below 0", {"widths": (64, -32, 64)}, "widths must"),
         ("a width in floats", {"widths": (64, 32.0, 64)}, "widths must"),
+        ("no convolution", {"depth": 0}, "depth must"),
+        ("convolutions without end", {"depth": 10**9}, "depth must"),
         ("the stages of a ViT", {"backbone": "vit_tiny_patch16_224"}, "strides [16, 16, 16]"),
     ):
         yield f"LapNet: {name}", lambda o=options: LapNet(**({"num_classes": 2, "per_class": 2} | o)), why
@@ -705,6 +709,7 @@ KEYS = (
     "per_class",
     "backbone",
     "widths",
+    "depth",
     "loss",
     "balance",
 )

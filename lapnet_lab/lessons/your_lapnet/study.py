@@ -246,7 +246,9 @@ def build(config: TrainConfig, scenes: Images, functions: Functions) -> OwnLapNe
     sizes, labels = object_sizes(scenes, config.image_size, progress=False)
     torch.manual_seed(config.seed)
     shapes = own_anchors(sizes, labels, classes, options.anchors_per_class, functions)
-    model = LapNet(classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen)
+    model = LapNet(
+        classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen, options.depth
+    )
     criterion = LapNetLoss(classes, options.anchors_per_class, ams=options.ams, ams_from=options.ams_from)
     return OwnLapNet(model, shapes, criterion, functions)
 
