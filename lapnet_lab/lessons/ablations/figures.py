@@ -82,6 +82,17 @@ def described(rows: Mapping[str, Row], metric: str = "ap50", objects: str = "all
     return "\n".join(lines)
 
 
+def against(first: Row, others: Mapping[str, Row]) -> str:
+    """How far a row is above others, at both metrics: one line each."""
+    lines = []
+    for metric in RESAMPLED:
+        for row in others.values():
+            gap = study.difference(first, row, metric)
+            word = {"reproduced": "above", "refuted": "below"}.get(gap.verdict(), "undecided")
+            lines.append(f"{METRICS[metric]}  against {row.name:{COLUMN}} {gap!s:22} {word}")
+    return "\n".join(lines)
+
+
 def forest(rows: Mapping[str, Row], metric: str = "ap50", objects: str = "all", title: str = "") -> Chart:
     """`rows_of` with its text."""
     return Chart(rows_of(rows, metric, objects, title), described(rows, metric, objects))

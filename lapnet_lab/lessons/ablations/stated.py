@@ -22,6 +22,7 @@ KEYS = {
     "2b without AMS": {"ones": "ones", "R": "r", "R, focal loss": "focal", "loss weights": "loss"},
     "ams": {"none": "steady", "paper's": "paper", "annealed (ours)": "annealed", "relative (ours)": "relative",
             "ignore (ours)": "ignore", "from the second half on": "late"},
+    "depth": {"1 convolution (ours)": "ours"},
     "cls_weight": {"x 4": "steady_4", "x 4, AMS": "paper_4"},
     "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
 }  # fmt: skip
@@ -44,11 +45,16 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "focal_on_r": ("focal_ams", "r_ams", "less"),
     "loss_over_r": ("loss_ams", "r_ams", "more"),
     "learned_over_loss": ("pono_ams", "loss_ams", "more"),
-    "over_yolov3": ("steady", "yolov3", "more"),
-    "over_ssd": ("steady", "ssd", "more"),
-    "over_faster_rcnn": ("steady", "faster_rcnn", "more"),
-    "over_retinanet": ("steady", "retinanet", "more"),
-    "over_fcos": ("steady", "fcos", "more"),
+    "ours_over_steady": ("ours", "steady", "more"),
+    "ours_over_long": ("long_ours", "long_none", "more"),
+    "over_yolov3": ("ours", "yolov3", "more"),
+    "over_ssd": ("ours", "ssd", "more"),
+    "over_faster_rcnn": ("ours", "faster_rcnn", "more"),
+    "over_retinanet": ("ours", "retinanet", "more"),
+    "over_fcos": ("ours", "fcos", "more"),
+    "steady_over_yolov3": ("steady", "yolov3", "more"),
+    "steady_over_ssd": ("steady", "ssd", "more"),
+    "over_long_ssd": ("long_ours", "long_ssd", "more"),
 }
 """Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
 
@@ -74,7 +80,9 @@ def rows() -> dict[str, Row]:
     for name, keys in KEYS.items():
         table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
         found |= {keys[label]: row for label, row in table.items() if label in keys}
-    return found | {method: row for method, row in study.peers().items() if method != "lapnet"}
+    long = {"long_ours": study.best_of_ours(study.LONG)}
+    long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
+    return found | long | {method: row for method, row in study.peers().items() if method != "lapnet"}
 
 
 def differences(metric: str, found: Mapping[str, Row]) -> dict[str, Difference]:

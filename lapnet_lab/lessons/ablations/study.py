@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lapnet_core.ablate import TABLES, TUNED
+from lapnet_core.ablate import STEADY, TABLES, TUNED
 from lapnet_core.config import laptop_bccd
+from lapnet_core.peers.torchvision import DEPTH, DEPTH_0_1
 from lapnet_lab.runs import BLOOD, Row, matching, options, runs
 from lapnet_lab.runs import METRICS as METRICS  # the notebook asks the study for these
 from lapnet_lab.runs import difference as difference
@@ -25,11 +26,12 @@ BLOOD_SCHEDULES = (115, 300, BLOOD_STEPS)
 def table(
     name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None, lr: float = TUNED["lapnet"]
 ) -> dict[str, Row]:
-    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's."""
+    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's. RetinaNet and FCOS are as
+    they are now, with one convolution before their outputs."""
     among = runs() if among is None else among
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
-        wanted = {"method": "lapnet", "lr": lr, "steps": steps, **changes}
+        wanted = {"method": "lapnet", "lr": lr, "steps": steps, "depth": DEPTH, **changes}
         tested = tuple(run for run in matching(wanted, among) if "replicates" in run.get("test", {}))
         if tested:
             rows[label] = Row(label, tested)
@@ -42,9 +44,10 @@ def blood(name: str, steps: int = BLOOD_STEPS, among: Sequence[Mapping[str, Any]
 
 
 def best_of_ours(steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> Row:
-    """PONO, steady weights, no AMS: the best LapNet on val, and so the one to compare the peers with."""
-    found = table("ams", steps, among)["none"]
-    return Row("LapNet (steady, no AMS)", found.runs)
+    """PONO, steady weights, no AMS, one convolution in each stack: the best LapNet on val, and so the one to compare
+    the peers with."""
+    found = table("depth", steps, among)["1 convolution (ours)"]
+    return Row("LapNet (ours)", found.runs)
 
 
 def without(rows: Mapping[str, Row], name: str) -> dict[str, Row]:
@@ -81,13 +84,14 @@ class Try:
 
 
 def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None) -> list[Try]:
-    """The learning rates that a method was tried with, by size; LapNet with steady weights and without AMS."""
+    """The learning rates that a method was tried with, by size: those with stacks of convolutions with the four of their
+    papers, which is where they have their rates from; LapNet with steady weights and without AMS."""
     among = runs() if among is None else among
-    base = TABLES["ams"]["none"] if method == "lapnet" else {}
+    base = STEADY if method == "lapnet" else {}
     rates = sorted({options(run)["lr"] for run in among if options(run)["method"] == method})
     found = []
     for lr in rates:
-        wanted = {"method": method, "lr": lr, "steps": STEPS, **base}
+        wanted = {"method": method, "lr": lr, "steps": STEPS, "depth": DEPTH_0_1, **base}
         at_zero = [run for run in matching(wanted, among) if run["seed"] == 0]
         found += [Try(lr, run["val"]["ap50"], run["test"]["ap50"]) for run in at_zero]
     return found
