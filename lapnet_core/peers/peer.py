@@ -78,6 +78,10 @@ class Peer(Method):
         "score_threshold": 0.001, "nms_iou": 0.5, "candidates": 1000, "max_detections": 300,
     }  # fmt: skip
     """Of `detect`, by default."""
+    now: ClassVar[dict[str, Any]] = {}
+    """What `reform` makes of a new one."""
+    before: ClassVar[dict[str, Any]] = {}
+    """The same of a saved one that does not tell it: as the library or the paper has it, and version 0.1 had it."""
 
     def __init__(
         self, num_classes: int, backbone: str = "light", weights: str = "none", frozen: int = 0,
@@ -92,12 +96,22 @@ class Peer(Method):
     @classmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Method":
         width = config.widths[0] if config.widths else PYRAMID_WIDTH
-        return cls(len(dataset.class_names), config.backbone, config.weights, config.frozen, width)
+        return cls(len(dataset.class_names), config.backbone, config.weights, config.frozen, width).formed(cls.now)
 
     @classmethod
     def restore(cls, about: dict[str, Any]) -> "Method":
         frozen, width = about.get("frozen", 0), about.get("width", PYRAMID_WIDTH)  # version 0.1 had neither
-        return cls(about["num_classes"], about["backbone"], frozen=frozen, width=width)
+        told = {name: about.get(name, value) for name, value in cls.before.items()}
+        return cls(about["num_classes"], about["backbone"], frozen=frozen, width=width).formed(told)
+
+    def formed(self, form: dict[str, Any]) -> "Peer":
+        """As it shall be, and as `about` tells."""
+        self.form |= form
+        self.reform(**form)
+        return self
+
+    def reform(self) -> None:
+        """Change what is not as in the library or the paper, by what `now` and `before` name."""
 
     def about(self) -> dict[str, Any]:
         return dict(self.form)

@@ -301,7 +301,7 @@ def test_on_cuda_it_is_as_on_the_cpu(config, batch):
 def test_a_peer_of_version_0_1_has_neither_width_nor_frozen(name):
     method = method_class(name).restore({"num_classes": 2, "backbone": "light"})
     about = method.about()
-    as_the_library = {"base": 2, "depth": 4, "normalised": False, "image_size": None}
+    as_the_library = {"base": 2, "depth": 4, "pairs": 3, "normalised": False, "image_size": None}
     assert all(about.pop(key, value) == value for key, value in as_the_library.items())
     assert about == {"num_classes": 2, "backbone": "light", "frozen": 0, "width": 64}
 
@@ -362,15 +362,16 @@ def test_a_retinanet_without_norm_stays_one_and_one_with_it_takes_any_width(batc
         method.loss(batch.images, batch.targets).total.backward()
 
 
-@pytest.mark.parametrize("name", ["retinanet", "fcos"])
-def test_a_model_with_four_convolutions_in_its_head_stays_one(name, batch):
-    """As they were saved before that number was told; a new one has one, in either half of its head."""
+@pytest.mark.parametrize(("name", "key", "few", "many"), [("retinanet", "depth", 1, 4), ("fcos", "depth", 1, 4),
+                                                          ("yolov3", "pairs", 3, 7)])  # fmt: skip
+def test_a_model_with_more_convolutions_in_its_head_stays_one(name, key, few, many, batch):
+    """As they were saved before that number was told; a new one has one, or one pair and the output."""
     new = fresh(replace(CONFIG, method=name)).eval()
-    told = {key: value for key, value in new.about().items() if key != "depth"}
-    old = method_class(name).restore(told).eval()
-    for method, depth in ((new, 1), (old, 4)):
-        for half in (method.model.head.classification_head, method.model.head.regression_head):
-            assert sum(isinstance(module, torch.nn.Conv2d) for module in half.conv.modules()) == depth
+    old = method_class(name).restore({about: value for about, value in new.about().items() if about != key}).eval()
+    for method, count in ((new, few), (old, many)):
+        heads = method.heads if name == "yolov3" else [half.conv for half in method.model.head.children()]
+        for head in heads:
+            assert sum(isinstance(module, torch.nn.Conv2d) for module in head.modules()) == count
         again = method_class(name).restore(json.loads(json.dumps(method.about()))).eval()
         again.load_state_dict(method.state_dict())
         for a, b in zip(again.detect(batch.images), method.detect(batch.images), strict=True):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from lapnet_core.ablate import STEADY, TABLES, TUNED
 from lapnet_core.config import laptop_bccd
-from lapnet_core.peers.torchvision import DEPTH, DEPTH_0_1
+from lapnet_core.peers.torchvision import DEPTH
 from lapnet_lab.runs import BLOOD, Row, matching, options, runs
 from lapnet_lab.runs import METRICS as METRICS  # the notebook asks the study for these
 from lapnet_lab.runs import difference as difference
@@ -26,8 +26,8 @@ BLOOD_SCHEDULES = (115, 300, BLOOD_STEPS)
 def table(
     name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None, lr: float = TUNED["lapnet"]
 ) -> dict[str, Row]:
-    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's. RetinaNet and FCOS are as
-    they are now, with one convolution before their outputs."""
+    """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's. RetinaNet, FCOS
+    and YOLOv3 are as they are now, with short stacks before their outputs."""
     among = runs() if among is None else among
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
@@ -84,14 +84,15 @@ class Try:
 
 
 def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None) -> list[Try]:
-    """The learning rates that a method was tried with, by size: those with stacks of convolutions with the four of their
-    papers, which is where they have their rates from; LapNet with steady weights and without AMS."""
+    """The learning rates that a method was tried with, by size, with stacks as long as in its paper, which is where it
+    has its rate from; LapNet with steady weights and without AMS."""
     among = runs() if among is None else among
     base = STEADY if method == "lapnet" else {}
+    among = [run for run in among if options(run).get("depth") != DEPTH]
     rates = sorted({options(run)["lr"] for run in among if options(run)["method"] == method})
     found = []
     for lr in rates:
-        wanted = {"method": method, "lr": lr, "steps": STEPS, "depth": DEPTH_0_1, **base}
+        wanted = {"method": method, "lr": lr, "steps": STEPS, **base}
         at_zero = [run for run in matching(wanted, among) if run["seed"] == 0]
         found += [Try(lr, run["val"]["ap50"], run["test"]["ap50"]) for run in at_zero]
     return found
