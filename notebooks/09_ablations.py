@@ -407,7 +407,7 @@ figures.by_objects(cells, cells["R"].class_names, "table 2b on blood cells: AP50
 #
 # The backbone knows what it sees. Between it and the names LapNet has eight convolutions that begin at random, a stack
 # of four for each map and one in the head; RetinaNet has four, SSD none. So we tried **one in each stack** (`--depth 1`,
-# ours), and in the heads of RetinaNet and FCOS.
+# ours), and shorter heads of RetinaNet, FCOS and YOLOv3.
 
 # %%
 Predict(

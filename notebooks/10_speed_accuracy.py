@@ -73,8 +73,9 @@ print(f"{best['ap'] - next_one['ap']:.1f} points more than {next_one['method']} 
 #
 # - **Held still**: backbone (`tf_efficientnet_lite0`, weights from ImageNet) and widths, photographs (six classes of
 #   VOC), <!--given-->1,500 steps of 8 at 192 px<!--/given-->, one machine, one program.
-# - **Changed**: the method, with all that it has behind the backbone, and the size of the input. Each network was
-#   trained *once*, at 192 px with random scales, and tested at five sizes. Its learning rate was chosen on val.
+# - **Changed**: the method, with all that it has behind the backbone (short stacks, as [09](09_ablations.ipynb) says),
+#   and the size of the input. Each network was trained *once*, at 192 px with random scales, and tested at five sizes.
+#   Its learning rate was chosen on val.
 # - **Besides**: LapNet with the light backbone, from scratch.
 #
 # The results are recorded, one line each, in `data/runs/speed_voc_animals.jsonl`:
@@ -191,8 +192,8 @@ for metric, title in study.METRICS.items():
 #
 # ### Other images
 #
-# Does the order hold for other images? The same detectors on microscope pictures of blood cells, with the same learning
-# rates, which nobody chose for them:
+# Does the order hold for other images? The same methods on microscope pictures of blood cells, with the longer stacks
+# of their papers and the same learning rates, which nobody chose for them:
 
 # %%
 cells = study.points(study.lines_of(study.BLOOD), "bccd")
@@ -203,7 +204,7 @@ for metric, title in study.METRICS.items():
 figures.plane(cells, title="blood cells")
 
 # %% [markdown]
-# **Notice** that at AP50 the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed and
+# **Notice** that at AP50 the order is another one: a ranking belongs to its images. Nor is this one sure. It has one seed, longer stacks and
 # rates that were chosen elsewhere.
 #
 # ## 4. What a clock says
@@ -232,7 +233,7 @@ print(f"gain of a batch, all sizes: median {median(gains):.2f}, from {min(gains)
 # last layer with weights. Faster R-CNN suppresses its proposals *before* that, too.)
 #
 # A GPU is another matter. An H200 takes <!--record gpu.small.ms-->7.5<!--/record--> ms for one image of 512 px with this
-# LapNet, and does <!--record gpu.small.rate:,-->1,949<!--/record--> a second in batches. One image takes so long because
+# LapNet and four convolutions a stack, and does <!--record gpu.small.rate:,-->1,949<!--/record--> a second in batches. One image takes so long because
 # Python starts kernel after kernel; as one *CUDA graph* it takes <!--record gpu.small.graph-->0.97<!--/record--> ms.
 #
 # A clock lies in other ways. The first call is slow. Something else runs on the machine for a while. So we take turns:
