@@ -464,11 +464,11 @@ check("budget", choice, points=points, budget=budget)
 # <!-- records: speed_accuracy.verdicts -->
 # | what the paper says | there | here | verdict |
 # | --- | --- | --- | --- |
-# | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | YOLOv3-style takes 0.91 times LapNet's time, from 0.86 to 0.93 by size | undecided here |
-# | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -5.5 [-7.4, -3.9], AP75 +3.4 [+1.0, +5.6] points | undecided here: one seed |
-# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +17.5 [+15.7, +19.3], AP75 +8.8 [+7.1, +10.7] points | undecided here: one seed |
-# | above SSD (table 3) | AP 37.6 against 31.2 | AP50 -12.9 [-15.2, -10.4], AP75 -2.1 [-4.0, +0.0] points | undecided here: one seed |
-# | RetinaNet-800 and FCOS-800 take far longer (fig. 1) | 2.5 times as long | at one size and backbone 1.17 and 1.13 times | not tried: other sizes, other backbones |
-# | a larger input gains accuracy, and costs time | AP 38.2 against 37.6 | 128 to 192 px: AP50 +7.6 [+6.4, +9.0] points, in 1.31 times the time | reproduced, for one network |
-# | a very good compromise of both (abstract) | fig. 1 | on the front in 20 % of the draws at AP50, in 100 % at AP75 | undecided here: one seed |
+# | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | YOLOv3-style takes 0.75 times LapNet's time, from 0.69 to 0.80 by size | refuted, with short stacks in both |
+# | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -2.0 [-3.9, -0.1], AP75 +8.6 [+6.2, +10.8] points | undecided here: one seed |
+# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +0.8 [-1.0, +2.1], AP75 +2.6 [+0.5, +4.9] points | undecided here: one seed |
+# | above SSD (table 3) | AP 37.6 against 31.2 | AP50 -4.0 [-5.9, -2.0], AP75 +2.8 [+0.6, +5.7] points | undecided here: one seed |
+# | RetinaNet-800 and FCOS-800 take far longer (fig. 1) | 2.5 times as long | at one size and backbone 0.96 and 0.90 times | not tried: other sizes, other backbones |
+# | a larger input gains accuracy, and costs time | AP 38.2 against 37.6 | 128 to 192 px: AP50 +9.1 [+8.0, +10.5] points, in 1.20 times the time | reproduced, for one network |
+# | a very good compromise of both (abstract) | fig. 1 | on the front in 0 % of the draws at AP50, in 90 % at AP75 | undecided here: one seed |
 # <!-- /records -->
