@@ -553,10 +553,10 @@ else:
 # | focal loss is below R there (2b) | 71.4 against 79.0 | -1.1 [-1.9, -0.4] | reproduced |
 # | loss weights alone are above R there | 81.3 against 79.0 | -0.1 [-0.7, +0.6] | undecided here |
 # | anchor weights gain over them there | 81.7 against 81.3 | +28.7 [+26.8, +30.4] | reproduced |
-# | above YOLOv3 at AP75 (3) | 41.2 against 34.4 | +8.0 [+5.0, +11.4] | reproduced |
-# | but not at AP50 (3) | 56.6 against 57.9 | +3.7 [+1.7, +5.5] | refuted |
-# | above SSD at AP75 (3) | 40.4 against 33.3 | +1.9 [-1.5, +5.2] | undecided here |
-# | and at AP50 (3) | 55.5 against 50.4 | -3.9 [-6.1, -1.6] | refuted |
+# | above YOLOv3 at AP75 (3) | 41.2 against 34.4 | +6.1 [+3.2, +8.9] | reproduced |
+# | but not at AP50 (3) | 56.6 against 57.9 | -3.8 [-6.2, -1.3] | reproduced |
+# | above SSD at AP75 (3) | 40.4 against 33.3 | +2.2 [-0.7, +5.0] | undecided here |
+# | and at AP50 (3) | 55.5 against 50.4 | -3.8 [-5.9, -1.6] | refuted |
 # <!-- /records -->
 #
 # All of it on <!--given-->4.5 epochs of six classes at 192 pixels<!--/given-->: a verdict is about *that*.
