@@ -429,7 +429,7 @@ figures.two_metrics(peers)
 # %% [markdown]
 # **Notice** three things.
 #
-# - **It was the depth.** LapNet gains at both metrics, with three times the steps, too. It
+# - **It was the depth.** LapNet gains at both metrics; with three times the steps at AP50. It
 #   names <!--record ablations.large_named.lapnet-->77 %<!--/record-->,
 #   RetinaNet <!--record ablations.large_named.retinanet-->80 %<!--/record-->.
 # - **LapNet does not win.** At AP50 most peers are above it, at AP75 none. With three times the steps it
