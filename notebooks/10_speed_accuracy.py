@@ -93,7 +93,7 @@ for name in study.NAMES.values():
 # %%
 Predict(
     "One backbone, the same photographs, as many steps: which method reaches the highest AP50?",
-    ["LapNet, as in the paper", "YOLOv3-style", "FCOS", "Faster R-CNN"],
+    ["LapNet", "YOLOv3-style", "FCOS", "Faster R-CNN"],
     answer=3,
     because="so it is here, with one seed and a short training: it looks twice. What that costs is another "
     "question, and section 3's.",
