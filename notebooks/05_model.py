@@ -51,7 +51,8 @@ lab = setup()
 # - The **backbone** shrinks the image to three maps: C3 has one cell for 8 × 8 pixels, C4 for 16 × 16, C5 for 32 × 32.
 #   We say they have the **strides** 8, 16 and 32.
 # - The **decoder** hands what the coarse maps know on to the finer ones.
-# - Each map passes **four 3 × 3 convolutions**. Then all are resized to stride 8 and concatenated.
+# - Each map passes **four 3 × 3 convolutions**. (What they cost in a short training is told in [09](09_ablations.ipynb).)
+#   Then all are resized to stride 8 and concatenated.
 # - **Two heads** read the result: one returns $C A$ score maps, the other $4 C A$ offset maps.
 
 # %% jupyter={"source_hidden": true}

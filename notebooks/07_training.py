@@ -431,7 +431,7 @@ figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others":
 # | `positives_loc` is 0, or Ô begins very low | anchors in other pixels | leave `--anchors` out; `lapnet data check` |
 # | Ô rises, `val_map` stays 0 | classes or boxes of `val` mean something else | draw annotations and detections |
 # | good on train, poor on `val` | learned by heart | more data, `--weights imagenet --frozen 2`, augmentation |
-# | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights |
+# | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights with `--depth 1` |
 #
 # **Exercise 2. Four patients** *(●●○, 10 minutes)*. Four logs without their names. Which fault has which: `rate`,
 # `anchors` (with AO), `classes`, `overfitting`? (`train_map` is the mAP on the pictures that they were trained on.)
