@@ -278,7 +278,7 @@ check("fair", fair_ratio)
 
 # %%
 Predict(
-    "SSD has the fewest multiplications at each size. Is it the fastest, too?",
+    "Of those with the same backbone SSD multiplies least at each size. Is it the fastest, too?",
     ["yes: time is multiplications", "no, but nearly", "no: at 192 px only Faster R-CNN is slower"],
     answer=2,
     because="its heads are one convolution each, but it makes thousands of boxes, and each has to be looked at. "
@@ -464,7 +464,7 @@ check("budget", choice, points=points, budget=budget)
 # <!-- records: speed_accuracy.verdicts -->
 # | what the paper says | there | here | verdict |
 # | --- | --- | --- | --- |
-# | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | YOLOv3-style takes 0.75 times LapNet's time, from 0.69 to 0.80 by size | refuted, with short stacks in both |
+# | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | with short stacks YOLOv3-style takes 0.75 times LapNet's time, from 0.69 to 0.80 by size | refuted |
 # | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -2.0 [-3.9, -0.1], AP75 +8.6 [+6.2, +10.8] points | undecided here: one seed |
 # | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +0.8 [-1.0, +2.1], AP75 +2.6 [+0.5, +4.9] points | undecided here: one seed |
 # | above SSD (table 3) | AP 37.6 against 31.2 | AP50 -4.0 [-5.9, -2.0], AP75 +2.8 [+0.6, +5.7] points | undecided here: one seed |

@@ -119,7 +119,7 @@ def test_other_widths_change_the_figure() -> None:
 
 
 def test_another_architecture_changes_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def three(inputs: int, outputs: int) -> nn.Sequential:
+    def three(inputs: int, outputs: int, depth: int) -> nn.Sequential:
         return nn.Sequential(*(nn.Conv2d(inputs if k == 0 else outputs, outputs, 5, padding=2) for k in range(3)))
 
     monkeypatch.setattr(model, "stack", three)

@@ -77,10 +77,9 @@ def verdict_rows(known: Mapping[str, Any]) -> list[list[str]]:
 
     if "time_yolov3" in known:
         told = known["time_yolov3"]["value"]
-        here = ("YOLOv3-style takes {speed_accuracy.time_yolov3.median} times LapNet's time, from "
+        here = ("with short stacks YOLOv3-style takes {speed_accuracy.time_yolov3.median} times LapNet's time, from "
                 "{speed_accuracy.time_yolov3.low} to {speed_accuracy.time_yolov3.high} by size")  # fmt: skip
-        word = f"{same_time(told)}, with short stacks in both"
-        rows.append(["LapNet takes about YOLOv3's time (fig. 1)", "“almost the same”", here, word])
+        rows.append(["LapNet takes about YOLOv3's time (fig. 1)", "“almost the same”", here, same_time(told)])
     accuracy = (
         ("yolov3", "it is above YOLOv3 (table 3)", paper("Lapnet-608", "YoloV3-608")),
         ("retinanet", "above RetinaNet, similar size (table 3)", paper("Lapnet-512", "RetinaNet-500.ResNet-101-FPN")),
