@@ -204,8 +204,9 @@ def laptop_bccd() -> TrainConfig:
 def small_photos() -> TrainConfig:
     """Photographs of one's own: a small backbone from ImageNet weights, 192 px, under half an hour on two cores.
 
-    Assignment, balance and lr are the best of those tried on voc_animals' val (`lapnet ablate`, data/runs): PONO with
-    learned weights that do not drift, without AMS, which starves small objects on schedules of this length.
+    Assignment, balance, lr and depth are the best of those tried on voc_animals' val (`lapnet ablate`, data/runs): PONO
+    with learned weights that do not drift, without AMS, which starves small objects on schedules of this length, and
+    one convolution in each stack, where the paper's four would still be learning.
     """
     return TrainConfig(
         image_size=(192, 192), backbone="tf_efficientnet_lite0", weights="imagenet", frozen=2, batch_size=8, steps=4500,
