@@ -32,6 +32,7 @@ from lapnet_core.timing import machine_name
 from lapnet_core.train import train
 
 DEFAULTS = asdict(LapNetOptions())
+"""What a line that does not tell an option of LapNet was trained with."""
 PAPER = {"depth": 4, "overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned",
          "rescue": True, "cls_weight": 1.0}  # fmt: skip
 """The complete LapNet of the paper; each row of a table says how it differs."""

@@ -52,7 +52,6 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "over_faster_rcnn": ("ours", "faster_rcnn", "more"),
     "over_retinanet": ("ours", "retinanet", "more"),
     "over_fcos": ("ours", "fcos", "more"),
-    "steady_over_yolov3": ("steady", "yolov3", "more"),
     "steady_over_ssd": ("steady", "ssd", "more"),
     "over_long_ssd": ("long_ours", "long_ssd", "more"),
 }
