@@ -28,6 +28,9 @@ FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 INITIAL_S = 1.0
 """Start of every s = log(1/lambda) (paper 4). The paper writes s = log(lambda) there and s = log(1/lambda) in 3.3; only
 the second agrees with the regularisation below."""
+HEARD_FIRST, LOUDEST = 10, 10.0
+"""Of balance "even": every grid counts as heard in so many batches before the first, so that it begins as "steady"; and
+none wishes for more than so many times its part."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class LapNetLoss(nn.Module):
         num_classes, per_class: C and A.
         balance: the rows of Table 2b, from last to first: "learned" loss and anchor weights; "loss": learned loss
             weights, anchor weights 1; "focal": focal loss with R = N/N+; "retina": cross-entropy with R; "ones". And
-            ours, "steady": learned weights that do not drift (below).
+            ours: "steady", learned weights that do not drift, and "even", which are even over the training (below).
         ams: let the network reject anchors that it cannot fit (`assign.ams_labels`). Without, P = [O > 0.5].
         ams_rule, ams_from: how, and after which share of the training.
         cls_weight: factor on the classification and on the regularisation of its weights. Learned weights bring both
@@ -144,10 +147,17 @@ class LapNetLoss(nn.Module):
     gradient is then the sum of theirs, so that under plain steps s_loc / rate - sum over (c, a) of s[c, a] / rate never
     changes; at the rates that `method.balance_multipliers` derives, where neither is raised to 1, a loss weight
     stays the geometric mean of its anchor weights. A grid that is held moves with the mean of the others.
+
+    Why "even". A grid wishes for its part only in the batches where it has a positive: in a share p[c, a] of them. So
+    its part of the training is p/(C*A), and a class that is seldom seen has less of a say, though eq. 7 means each to
+    have the same; in batches that hold every grid it would. Even has each wish for mean(p)/p times as much when it is
+    heard, with p counted on the way, and is steady in all else. Where every batch holds every grid, all three agree.
     """
 
     seen_loc: Tensor
     seen_cls: Tensor
+    heard: Tensor
+    batches: Tensor
 
     def __init__(
         self, num_classes: int, per_class: int, *, balance: Balance = "learned", ams: bool = True,
@@ -169,7 +179,8 @@ class LapNetLoss(nn.Module):
         self.ams_rule: AmsRule = ams_rule
         self.ams, self.ams_from, self.cls_weight, self.rescue, self.stride = ams, ams_from, cls_weight, rescue, stride
         grid = (num_classes, per_class)
-        learns_loss, learns_anchor = balance in ("learned", "loss", "steady"), balance in ("learned", "steady")
+        learns_anchor = balance in ("learned", "steady", "even")
+        learns_loss = learns_anchor or balance == "loss"
         # s = 0, that is lambda = 1, where a weight is not learned.
         self.s_loc = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
         self.s_cls = nn.Parameter(torch.full((), INITIAL_S * learns_loss), requires_grad=learns_loss)
@@ -178,6 +189,9 @@ class LapNetLoss(nn.Module):
         # Grids with a positive in any batch since the optimiser's last step.
         self.register_buffer("seen_loc", torch.zeros(grid, dtype=torch.bool), persistent=False)
         self.register_buffer("seen_cls", torch.zeros(grid, dtype=torch.bool), persistent=False)
+        # In how many batches each grid had a positive, of loc and of cls; and batches: part of the state of "even".
+        self.register_buffer("heard", torch.zeros(2, *grid), persistent=balance == "even")
+        self.register_buffer("batches", torch.zeros(()), persistent=balance == "even")
 
     def forward(
         self,
@@ -239,9 +253,10 @@ class LapNetLoss(nn.Module):
         per_grid_cls = self._class_sums(scores, at, positive)
         lam_cls = n_all / n_loc if self.balance in ("retina", "focal") else (-self.s_cls).exp()
         weighted_cls = (-s_cls).exp() * per_grid_cls
+        wish_loc, wish_cls = self._wishes(has_loc, has_cls)
         active_loc, active_cls = 1.0, 1.0
-        if self.balance == "steady":
-            active_loc, active_cls = has_loc.float().mean(), has_cls.float().mean()
+        if self.balance in ("steady", "even"):
+            active_loc, active_cls = (has_loc * wish_loc).mean(), (has_cls * wish_cls).mean()
             constant = (self.s_cls - self.s_cls.detach()).exp()  # 1; times lambda_cls a constant: no gradient for s_cls
             weighted_cls = torch.where(has_cls, weighted_cls, weighted_cls * constant)
         processes = _world_size()
@@ -249,7 +264,8 @@ class LapNetLoss(nn.Module):
         w = self.cls_weight
         cls = w * lam_cls * processes / n_all * weighted_cls.sum()  # eq. 6
         # eq. 7
-        reg = active_loc * self.s_loc + w * active_cls * self.s_cls + (s_loc + w * s_cls).sum() / (classes * anchors)
+        of_anchors = (wish_loc * s_loc + w * wish_cls * s_cls).sum() / (classes * anchors)
+        reg = active_loc * self.s_loc + w * active_cls * self.s_cls + of_anchors
         return LossTerms(
             loc + cls + reg, loc, cls, reg, positive, predicted_overlap.detach(), at, assignment, len(boxes)
         )
@@ -285,6 +301,17 @@ class LapNetLoss(nn.Module):
             torch.where(has_loc, self.s_loc_anchor, self.s_loc_anchor.detach()),
             torch.where(has_cls, self.s_cls_anchor, self.s_cls_anchor.detach()),
         )
+
+    def _wishes(
+        self, has_loc: Bool[Tensor, "C A"], has_cls: Bool[Tensor, "C A"]
+    ) -> tuple[Float[Tensor, "C A"], Float[Tensor, "C A"]]:
+        """What each grid's part of either loss should be when it is heard, times C*A: 1, and under "even" mean(p)/p."""
+        if self.balance == "even" and self.training:
+            self.heard += torch.stack((has_loc, has_cls))
+            self.batches += 1
+        p = (self.heard + HEARD_FIRST) / (self.batches + HEARD_FIRST)
+        wish_loc, wish_cls = (p.mean((1, 2), keepdim=True) / p).clamp(max=LOUDEST)
+        return wish_loc, wish_cls
 
     def hold_without_positives(self, optimizer: torch.optim.Optimizer) -> None:
         """Make `optimizer.step` leave the anchor weights of grids without a positive exactly where they are.

@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Overlap = Literal["pono", "ao"]
 """Assignment map: PONO (paper 3.2), or the plain IoU, the baseline."""
-Balance = Literal["learned", "loss", "focal", "retina", "ones", "steady"]
-"""The rows of Table 2b, from last to first; and ours, in which learned weights do not drift (`losses.LapNetLoss`)."""
+Balance = Literal["learned", "loss", "focal", "retina", "ones", "steady", "even"]
+"""The rows of Table 2b, from last to first; and ours, in which learned weights do not drift, the last one with an even
+say for each class and anchor (`losses.LapNetLoss`)."""
 AmsRule = Literal["paper", "annealed", "relative", "ignore"]
 """What becomes of the anchors that AMS rejects: the paper's rule, and three of ours (`assign.ams_labels`)."""
 
@@ -33,7 +34,8 @@ class LapNetOptions:
     ams_from: float = 0.0
     """AMS begins after this share of the training. The paper's begins at once."""
     balance: Balance = "learned"
-    """Rows of Table 2b: learned, loss, focal, retina, ones; and ours: steady, learned weights that do not drift."""
+    """Rows of Table 2b: learned, loss, focal, retina, ones; and ours: steady, learned weights that do not drift, and
+    even, in which seldom seen classes have the same say."""
     cls_weight: float = 1.0
     """How much more the classification counts than the localisation, whatever the balance; the paper's is 1."""
     balance_lr: float | None = None

@@ -118,9 +118,10 @@ def ams(overlap, fit, owner, rule="paper", share=1.0):
 
 def losses(
     scores, offsets, shapes, boxes, labels, images, s, balance="learned", ams=True, rule="paper", share=1.0,
-    cls_weight=1.0, **how,
+    cls_weight=1.0, heard=None, batches=0, **how,
 ):  # fmt: skip
     """Eqs. 2 to 7 by loops. s = (s_loc, s_cls, s_loc_anchor [C, A], s_cls_anchor [C, A]), lambda = exp(-s).
+    heard [2, C, A], of so many batches before this one: of loc and of cls, for balance "even".
 
     Returns a dict: loc, cls, reg, total, P (numpy bool map), n_loc.
     """
@@ -149,11 +150,17 @@ def losses(
     loc = math.exp(-s_loc) / n_loc * sum_loc
     cls = cls_weight * lam_cls / n_all * sum_cls
     grids = size[1] * size[2]
-    active_loc, active_cls = 1, 1
-    if balance == "steady":  # shares of the grids that have a positive
-        active_loc, active_cls = len({k[1:3] for k in found}) / grids, chosen.any((0, 3, 4)).sum() / grids
-    reg_loc = active_loc * s_loc + np.sum(s_loc_anchor) / grids
-    reg = reg_loc + cls_weight * (active_cls * s_cls + np.sum(s_cls_anchor) / grids)
+    reg = 0.0
+    for which, (s_loss, s_anchor, active, weight) in enumerate((
+        (s_loc, s_loc_anchor, {k[1:3] for k in found}, 1.0),
+        (s_cls, s_cls_anchor, {k[1:3] for k in np.ndindex(*size) if chosen[k]}, cls_weight),
+    )):
+        wish = dict.fromkeys(np.ndindex(*size[1:3]), 1.0)
+        if balance == "even":  # the mean of how often a grid was heard, over its own
+            often = {k: (heard[which][k[0]][k[1]] + (k in active) + 10) / (batches + 1 + 10) for k in wish}
+            wish = {k: min(10.0, sum(often.values()) / grids / often[k]) for k in wish}
+        share = sum(wish[k] for k in active) / grids if balance in ("steady", "even") else 1.0
+        reg += weight * (share * s_loss + sum(wish[k] * s_anchor[k[0]][k[1]] for k in wish) / grids)
     return {"loc": loc, "cls": cls, "reg": reg, "total": loc + cls + reg, "P": chosen, "n_loc": positives}
 
 

@@ -18,7 +18,7 @@ from lapnet_core.method import LapNetMethod
 from lapnet_core.model import LapNet
 from lapnet_core.options import LapNetOptions
 
-BALANCES = ["learned", "loss", "retina", "focal", "ones", "steady"]
+BALANCES = ["learned", "loss", "retina", "focal", "ones", "steady", "even"]
 RULES = ["paper", "annealed", "relative", "ignore"]
 
 
@@ -59,14 +59,20 @@ def outputs(scene: Scene, seed: int, dtype=torch.float32):
 def test_every_term_is_the_oracle(scene, seed, balance, ams, overlap, rule, share, cls_weight):
     how = {"balance": balance, "ams": ams, "overlap": overlap, "cls_weight": cls_weight}
     loss = LapNetLoss(*scene.shapes.shape[:2], ams_rule=rule, **how)
-    if balance in ("learned", "steady"):
-        generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    loss.batches += 10 ** (seed % 4)
+    loss.heard.copy_(torch.rand(loss.heard.shape, generator=generator).mul(loss.batches + 1).floor())
+    if balance in ("learned", "steady", "even"):
         for s in loss.parameters():
             s.data = torch.randn(s.shape, generator=generator)
     scores, offsets = outputs(scene, seed)
     order = scene.images.argsort(stable=True)
     args = (scene.boxes[order].tolist(), scene.labels[order].tolist(), scene.images[order].tolist())
     s = (loss.s_loc.item(), loss.s_cls.item(), loss.s_loc_anchor.tolist(), loss.s_cls_anchor.tolist())
+    if balance == "even":
+        how |= {"heard": loss.heard.tolist(), "batches": int(loss.batches)}
+    else:  # for it alone they are counted
+        loss.heard.zero_(), loss.batches.zero_()
     expected = oracles.losses(
         scores.numpy(), offsets.numpy(), scene.shapes.tolist(), *args, s, rule=rule, share=share, **how
     )
@@ -113,7 +119,7 @@ def fixed(dtype=torch.float32):
 def test_gradient_against_finite_differences_in_double_precision(balance):
     scene, scores, offsets = fixed(torch.float64)
     offsets = offsets * 0.1
-    loss = LapNetLoss(2, 2, balance=balance).double()
+    loss = LapNetLoss(2, 2, balance=balance).double().eval()  # in training "even" counts each call as a batch
 
     def total(scores, offsets, *s):
         return torch.func.functional_call(
@@ -342,6 +348,15 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
         torch.testing.assert_close(got, expected)
 
 
+def holding(scene, label):
+    """The targets of a batch that knows one of the classes."""
+    targets = targets_of(scene)
+    for target in targets:
+        keep = target["labels"] == label
+        target.update({key: target[key][keep] for key in ("boxes", "labels", "difficult")})
+    return targets
+
+
 def moved(balance, batches, steps, lr=0.01):
     """s after plain steps on the weights alone, over batches that hold only some of the grids, in turn."""
     config = TrainConfig(steps=1000, lr=lr, lapnet=LapNetOptions(balance=balance, balance_lr=4 / lr * 0.05,
@@ -353,11 +368,7 @@ def moved(balance, batches, steps, lr=0.01):
     optimizer = torch.optim.SGD(groups, lr=lr)
     for step in range(steps):
         optimizer.zero_grad()
-        targets = targets_of(scene)
-        for target in targets:  # a batch knows one of the classes
-            keep = target["labels"] == batches[step % len(batches)]
-            target.update({key: target[key][keep] for key in ("boxes", "labels", "difficult")})
-        loss(scores, offsets * 0.1, SHAPES, targets).total.backward()
+        loss(scores, offsets * 0.1, SHAPES, holding(scene, batches[step % len(batches)])).total.backward()
         optimizer.step()
     return loss
 
@@ -389,16 +400,44 @@ def test_the_equilibrium_of_steady_weights_is_an_equal_part_for_each_active_grid
     loss = moved("steady", [0], 800)
     loss.zero_grad()
     scene, scores, offsets = fixed()
-    targets = targets_of(scene)
-    for target in targets:
-        keep = target["labels"] == 0
-        target.update({key: target[key][keep] for key in ("boxes", "labels", "difficult")})
-    terms = loss(scores, offsets * 0.1, SHAPES, targets)
+    terms = loss(scores, offsets * 0.1, SHAPES, holding(scene, 0))
     terms.total.backward()
     assert 0 < len(set(terms.positives.anchor.tolist())) < 4
     for s in loss.parameters():
         torch.testing.assert_close(s.grad, torch.zeros_like(s), rtol=0, atol=2e-3)
     assert terms.loc.item() == pytest.approx(len(set(terms.positives.anchor.tolist())) / 4, abs=2e-3)
+
+
+def parts(loss, label):
+    """(sum of lambda * L over the grids of a class, how many have a positive) of the localisation, in a batch that
+    holds this class alone, with the loss as after training."""
+    scene, scores, offsets = fixed()
+    terms = loss.eval()(scores, offsets * 0.1, SHAPES, holding(scene, label))
+    return terms.loc.item(), len(set(terms.positives.anchor.tolist()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balance", ["steady", "even"])
+def test_a_seldom_class_has_the_same_say_under_even(balance):
+    """One batch of four holds the second class: over the training its grids have a third of the others' part under
+    "steady", and the same under "even"."""
+    loss = moved(balance, [0, 0, 0, 1], 1600)
+    (often, grids), (seldom, fewer) = parts(loss, 0), parts(loss, 1)
+    say = (1 * seldom / fewer) / (3 * often / grids)
+    assert say == pytest.approx(1 / 3 if balance == "steady" else 1, rel=0.05)
+    law = (loss.s_loc.item(), loss.s_loc_anchor.mean().item())
+    assert law[0] == pytest.approx(law[1], abs=1e-3)  # even is steady in all else
+
+
+def test_no_grid_wishes_for_more_than_ten_times_its_part():
+    loss = LapNetLoss(2, 3, balance="even")
+    loss.batches += 10_000
+    loss.heard += 10_000
+    loss.heard[:, 1, 2] = 0
+    wish = loss.eval()._wishes(*torch.zeros(2, 2, 3, dtype=torch.bool))
+    for which in wish:
+        assert which[1, 2] == 10
+        torch.testing.assert_close(which[0], torch.full((3,), 5 / 6), rtol=1e-3, atol=0)
 
 
 def test_ams_begins_when_it_is_told_to():

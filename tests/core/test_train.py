@@ -47,7 +47,7 @@ def test_it_learns():
     assert result.log[-1]["predicted_iou"] > result.log[0]["predicted_iou"]
 
 
-@pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned"])
+@pytest.mark.parametrize("balance", ["ones", "retina", "focal", "loss", "learned", "even"])
 def test_every_row_of_table_2b_trains(balance):
     result = train(TINY.with_options(balance=balance), Squares(), save=False, progress=False)
     assert result.log[-1]["step"] == TINY.steps
@@ -56,18 +56,22 @@ def test_every_row_of_table_2b_trains(balance):
     }  # constants: lambda = e^0
     learned = {name for name, p in result.method.criterion.named_parameters() if bool((p != start[name]).any())}
     loss_weights, anchor_weights = {"s_loc", "s_cls"}, {"s_loc_anchor", "s_cls_anchor"}
-    assert learned == {"learned": loss_weights | anchor_weights, "loss": loss_weights}.get(balance, set())
+    both = loss_weights | anchor_weights
+    assert learned == {"learned": both, "even": both, "loss": loss_weights}.get(balance, set())
 
 
-def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+@pytest.mark.parametrize("balance", ["learned", "even"])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, balance):
+    """Whatever the balance keeps beside its weights."""
     handler = signal.getsignal(signal.SIGINT)
-    whole = train(replace(TINY, out=str(tmp_path / "a")), Squares(), progress=False)
+    tiny = TINY.with_options(balance=balance)
+    whole = train(replace(tiny, out=str(tmp_path / "a")), Squares(), progress=False)
 
     def interrupt(step, _):
         if step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    half = replace(TINY, out=str(tmp_path / "b"))
+    half = replace(tiny, out=str(tmp_path / "b"))
     stopped = train(half, Squares(), progress=False, on_step=interrupt)
     assert stopped.interrupted
     assert not (tmp_path / "b" / "model.safetensors").exists()
