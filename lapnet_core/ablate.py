@@ -34,7 +34,7 @@ from lapnet_core.train import train
 DEFAULTS = asdict(LapNetOptions())
 """What a line that does not tell an option of LapNet was trained with."""
 PAPER = {"depth": 4, "overlap": "pono", "ams": True, "ams_rule": "paper", "ams_from": 0.0, "balance": "learned",
-         "rescue": True, "cls_weight": 1.0}  # fmt: skip
+         "anchors_per_class": 10, "rescue": True, "cls_weight": 1.0}  # fmt: skip
 """The complete LapNet of the paper; each row of a table says how it differs."""
 LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
 """Tried for each method on one seed, on val: as many for LapNet as for the others."""
@@ -55,7 +55,8 @@ def _row(**changes: Any) -> dict[str, Any]:
 
 STEADY = _row(balance="steady", ams=False)
 """The best of the rows that have the paper's network."""
-OURS = STEADY | {"depth": 1}
+SHALLOW = STEADY | {"depth": 1}
+OURS = SHALLOW | {"balance": "even", "anchors_per_class": 5}
 """What small_photos trains."""
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "2a": {
@@ -84,7 +85,13 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         for ams in (False, True)
         for weight in (0.5, 1.0, 2.0, 4.0)
     },
-    "depth": {"4 convolutions (paper's)": STEADY, "1 convolution (ours)": OURS},
+    "depth": {"4 convolutions (paper's)": STEADY, "1 convolution (ours)": SHALLOW},
+    "ours": {
+        "steady, 10 anchors a class": SHALLOW,
+        "even, 10 anchors a class": SHALLOW | {"balance": "even"},
+        "steady, 5 anchors a class": SHALLOW | {"anchors_per_class": 5},
+        "even, 5 anchors a class (ours)": OURS,
+    },
     "anchors": {f"{a} a class": OURS | {"anchors_per_class": a} for a in (3, 5, 10, 20)},
     "peers": {m: {"method": m} | ({"lr": TUNED[m]} if m in TUNED else {}) for m in METHODS if m != "lapnet"},
     "tune": {f"{method}, lr {lr}": OURS | {"method": method, "lr": lr} for method in METHODS for lr in LEARNING_RATES},
@@ -292,7 +299,7 @@ class Watch:
     def __call__(self, step: int, method: Method) -> None:
         loss: Any = getattr(method, "criterion", None)
         terms: Any = getattr(method, "terms", None)
-        if loss is None or terms is None or loss.balance not in ("learned", "steady"):
+        if loss is None or terms is None or loss.balance not in ("learned", "steady", "even"):
             return
         if step % self.every == 0:
             self.told.setdefault("shapes", rounded(method.shapes))

@@ -151,10 +151,12 @@ def losses(
     cls = cls_weight * lam_cls / n_all * sum_cls
     grids = size[1] * size[2]
     reg = 0.0
-    for which, (s_loss, s_anchor, active, weight) in enumerate((
-        (s_loc, s_loc_anchor, {k[1:3] for k in found}, 1.0),
-        (s_cls, s_cls_anchor, {k[1:3] for k in np.ndindex(*size) if chosen[k]}, cls_weight),
-    )):
+    for which, (s_loss, s_anchor, active, weight) in enumerate(
+        (
+            (s_loc, s_loc_anchor, {k[1:3] for k in found}, 1.0),
+            (s_cls, s_cls_anchor, {k[1:3] for k in np.ndindex(*size) if chosen[k]}, cls_weight),
+        )
+    ):
         wish = dict.fromkeys(np.ndindex(*size[1:3]), 1.0)
         if balance == "even":  # the mean of how often a grid was heard, over its own
             often = {k: (heard[which][k[0]][k[1]] + (k in active) + 10) / (batches + 1 + 10) for k in wish}
