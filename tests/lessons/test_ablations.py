@@ -108,7 +108,7 @@ def test_of_two_runs_of_a_seed_the_last_counts_and_untested_ones_do_not() -> Non
 
 
 def test_peers_say_where_nothing_was_chosen() -> None:
-    lines = [run(0, 0.4, draws=[0.4], balance="steady", ams=False, depth=1)]
+    lines = [run(0, 0.4, draws=[0.4], balance="even", ams=False, depth=1, anchors_per_class=5)]
     lines += [run(0, 0.3, draws=[0.3], method="ssd", lr=lr) for lr in (0.005, 0.01)]
     lines += [run(0, 0.2, draws=[0.2], method="retinanet", lr=ablate.TUNED["retinanet"])]
     found = study.peers(lines)

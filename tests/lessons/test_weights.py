@@ -205,6 +205,42 @@ def test_the_runs_are_what_they_are_called() -> None:
     assert study.objects(RUNS["steady"]).sum() == 4503
 
 
+SHALLOW = study.recorded(names=("steady, depth 1", "even, depth 1"))
+
+
+def test_even_has_the_loss_of_each_grid_count_as_often_as_the_others() -> None:
+    """Its products are the steady ones, in the same batches, times mean(p) / p, as far as the networks' losses agree;
+    and so the rarer class has the larger weights, which is the paper's second claim."""
+    quiet, even = SHALLOW.values()
+    np.testing.assert_array_equal(quiet.active, even.active)
+    for which in LOSSES:
+        found = np.log(even.products(which) / quiet.products(which))
+        wanted = np.log(even.active.mean() / even.active)
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.9
+        assert np.polyfit(wanted.ravel(), found.ravel(), 1)[0] == pytest.approx(1, abs=0.25)
+    count = study.objects(quiet)
+    ranks = [study.rank_correlation(count, study.at_equal_area(run, "cls").height) for run in (quiet, even)]
+    assert abs(ranks[0]) < 0.5
+    assert ranks[1] < -0.9
+
+
+def test_who_is_seldom_heard_gains_by_an_even_say() -> None:
+    quiet = SHALLOW["steady, depth 1"]
+    before, after = (study.by_class(rule) for rule in ("steady", "even"))
+    for name in ("cow", "sheep"):
+        assert after[name] > before[name] + 5
+    for name in ("dog", "cat"):
+        assert after[name] < before[name]
+    head, *lines = figures.heard_and_found(quiet, {"a": before, "b": after}).splitlines()
+    assert head.endswith("AP50 under a and b")
+    order = [line.split()[0] for line in lines]
+    assert [quiet.class_names[c] for c in quiet.active.mean(1).argsort()] == order
+    parts = [float(line.split()[2]) for line in lines]
+    assert np.mean(parts) == pytest.approx(1, abs=0.01)
+    assert parts == sorted(parts)
+    assert f"{before['cow']:.1f} -> {after['cow']:.1f}" in lines[order.index("cow")]
+
+
 def test_the_laws_hold_on_photographs() -> None:
     for name in ("steady", "steady, 4500 steps"):
         for which in LOSSES:

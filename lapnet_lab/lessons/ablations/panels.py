@@ -39,6 +39,8 @@ def tables() -> dict[str, Mapping[str, Row]]:
         "the say of the classification": study.table("cls_weight"),
         "depth of the stacks": study.table("depth"),
         f"the same, {study.LONG} steps": study.table("depth", study.LONG),
+        "even weights, and fewer anchors": study.table("ours"),
+        f"the same so far, {study.LONG} steps": study.table("ours", study.LONG),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
         **{f"2a on blood cells, {steps} steps": study.blood("2a", steps) for steps in study.BLOOD_SCHEDULES},
         f"2b on blood cells, {study.BLOOD_STEPS} steps": study.blood("2b"),

@@ -22,7 +22,9 @@ KEYS = {
     "2b without AMS": {"ones": "ones", "R": "r", "R, focal loss": "focal", "loss weights": "loss"},
     "ams": {"none": "steady", "paper's": "paper", "annealed (ours)": "annealed", "relative (ours)": "relative",
             "ignore (ours)": "ignore", "from the second half on": "late"},
-    "depth": {"1 convolution (ours)": "ours"},
+    "depth": {"1 convolution (ours)": "shallow"},
+    "ours": {"even, 10 anchors a class": "even", "steady, 5 anchors a class": "steady_5",
+             "even, 5 anchors a class (ours)": "ours"},
     "cls_weight": {"x 4": "steady_4", "x 4, AMS": "paper_4"},
     "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
 }  # fmt: skip
@@ -45,8 +47,13 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "focal_on_r": ("focal_ams", "r_ams", "less"),
     "loss_over_r": ("loss_ams", "r_ams", "more"),
     "learned_over_loss": ("pono_ams", "loss_ams", "more"),
-    "ours_over_steady": ("ours", "steady", "more"),
-    "ours_over_long": ("long_ours", "long_none", "more"),
+    "shallow_over_steady": ("shallow", "steady", "more"),
+    "shallow_over_long": ("long_shallow", "long_none", "more"),
+    "even_over_shallow": ("even", "shallow", "more"),
+    "even_over_steady_5": ("ours", "steady_5", "more"),
+    "five_over_ten": ("ours", "even", "more"),
+    "ours_over_shallow": ("ours", "shallow", "more"),
+    "ours_over_long": ("long_ours", "long_shallow", "more"),
     "over_yolov3": ("ours", "yolov3", "more"),
     "over_ssd": ("ours", "ssd", "more"),
     "over_faster_rcnn": ("ours", "faster_rcnn", "more"),
@@ -79,7 +86,8 @@ def rows() -> dict[str, Row]:
     for name, keys in KEYS.items():
         table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
         found |= {keys[label]: row for label, row in table.items() if label in keys}
-    long = {"long_ours": study.best_of_ours(study.LONG)}
+    long = {"long_shallow": study.table("depth", study.LONG)["1 convolution (ours)"]}
+    long |= {"long_ours": study.best_of_ours(study.LONG)}
     long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
     return found | long | {method: row for method, row in study.peers().items() if method != "lapnet"}
 

@@ -235,3 +235,16 @@ def moment(run: Run, which: Which, at: int, wanted: Sequence[str]) -> Figure:
 
 def _range(values: Float[np.ndarray, "..."]) -> tuple[float, float]:
     return float(values.min() / 1.3), float(values.max() * 1.3)
+
+
+def heard_and_found(run: Run, found: Mapping[str, Mapping[str, float]]) -> str:
+    """A line for each class, the most seldom first: in how many batches a grid of it has a positive; its part of the
+    training under "steady", 1 where all are alike; and what `found` has of it under two rules."""
+    heard = run.active.mean(1)
+    before, after = found.values()
+    lines = [f"{'class':7} {'heard in':>9} {'its part':>9}   AP50 under {' and '.join(found)}"]
+    for c in heard.argsort():
+        name = run.class_names[c]
+        part = f"{heard[c] / heard.mean():.2f}"
+        lines.append(f"{name:7} {heard[c]:9.0%} {part:>9}   {before[name]:.1f} -> {after[name]:.1f}")
+    return "\n".join(lines)

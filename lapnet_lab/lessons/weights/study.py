@@ -3,7 +3,7 @@
 The laws of their drift, which need no training, are in `drift`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,12 +68,13 @@ def run_of(name: str, told: Mapping[str, Any]) -> Run:
     )  # fmt: skip
 
 
-def recorded(data: Path = DATA) -> dict[str, Run]:
-    """The recorded trainings on voc_animals: "learned, AMS", the paper's complete method; "learned"; "steady"; and
-    "steady, 4500 steps"."""
+def recorded(
+    data: Path = DATA, names: Sequence[str] = ("learned, AMS", "learned", "steady", "steady, 4500 steps")
+) -> dict[str, Run]:
+    """Recorded trainings on voc_animals: "learned, AMS", the paper's complete method; "learned"; "steady"; "steady,
+    4500 steps"; and, with one convolution in each stack, "steady, depth 1" and "even, depth 1"."""
     found = {told["run"]: run_of(told["run"], told) for told in runs(data / "runs" / "weights_voc_animals.jsonl")}
-    order = ("learned, AMS", "learned", "steady", "steady, 4500 steps")
-    return {name: found[name] for name in order}
+    return {name: found[name] for name in names}
 
 
 def objects(run: Run, data: Path = DATA) -> Float[np.ndarray, " C"]:
@@ -202,7 +203,7 @@ class Measured:
 
 def _kept(data: Path, **wanted: Any) -> tuple[Mapping[str, Any], ...]:
     """The ablations on voc_animals, by seed, whose LapNet is the paper's with 1500 steps but for these."""
-    paper = {**PAPER, "anchors_per_class": 10, "method": "lapnet", "steps": 1500, "lr": RATE.lr}
+    paper = {**PAPER, "method": "lapnet", "steps": 1500, "lr": RATE.lr}
     tested = [run for run in runs(data / "runs" / RUNS.name) if run.get("test")]
     return matching({**paper, **wanted}, tested)
 
@@ -222,3 +223,9 @@ def precision(ams: bool, metric: str, data: Path = DATA) -> dict[str, Measured]:
     gap = difference(rows["steady"], rows["learned"], metric)
     each = rows["steady"].values(metric) - rows["learned"].values(metric)
     return {**found, "difference": Measured.of(each, gap.low, gap.high)}
+
+
+def by_class(balance: str, data: Path = DATA) -> dict[str, float]:
+    """AP50 in percent of each class, the mean over the seeds, without AMS and with one convolution in each stack."""
+    row = Row(balance, _kept(data, balance=balance, ams=False, depth=1))
+    return {name: 100 * row.mean(objects=name) for name in row.class_names}
