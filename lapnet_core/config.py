@@ -204,15 +204,14 @@ def laptop_bccd() -> TrainConfig:
 def small_photos() -> TrainConfig:
     """Photographs of one's own: a small backbone from ImageNet weights, 192 px, under half an hour on two cores.
 
-    Assignment, balance, lr, depth and anchors are the best of those tried on voc_animals' val (`lapnet ablate`,
-    data/runs): PONO without AMS, which starves small objects on schedules of this length; one convolution in each
-    stack, where the paper's four would still be learning; learned weights that do not drift and give what is seldom
-    seen an even say; and five anchors a class, each of which then has twice as much to learn from.
+    Assignment, balance, lr and depth are the best of those tried on voc_animals' val (`lapnet ablate`, data/runs): PONO
+    without AMS, which starves small objects on schedules of this length; one convolution in each stack, where the
+    paper's four would still be learning; and learned weights that do not drift, and give what is seldom seen an even
+    say.
     """
     return TrainConfig(
         image_size=(192, 192), backbone="tf_efficientnet_lite0", weights="imagenet", frozen=2, batch_size=8, steps=4500,
-        lr=0.04, warmup=100, clip_norm=10.0, val_every=500,
-        lapnet=LapNetOptions(balance="even", ams=False, depth=1, anchors_per_class=5),
+        lr=0.04, warmup=100, clip_norm=10.0, val_every=500, lapnet=LapNetOptions(balance="even", ams=False, depth=1),
     )  # fmt: skip
 
 

@@ -149,9 +149,10 @@ class LapNetLoss(nn.Module):
     stays the geometric mean of its anchor weights. A grid that is held moves with the mean of the others.
 
     Why "even". A grid wishes for its part only in the batches where it has a positive: in a share p[c, a] of them. So
-    its part of the training is p/(C*A), and a class that is seldom seen has less of a say, though eq. 7 means each to
-    have the same; in batches that hold every grid it would. Even has each wish for mean(p)/p times as much when it is
-    heard, with p counted on the way, and is steady in all else. Where every batch holds every grid, all three agree.
+    its part of the training is p/(C*A), and a class that is seldom seen has less of a say, though the regularisation
+    means each to have the same; in batches that hold every grid it would. Even has each wish for mean(p)/p times as
+    much when it is heard, with p counted on the way, and is steady in all else. Where every batch holds every grid,
+    all three agree.
     """
 
     seen_loc: Tensor

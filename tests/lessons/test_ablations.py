@@ -108,7 +108,7 @@ def test_of_two_runs_of_a_seed_the_last_counts_and_untested_ones_do_not() -> Non
 
 
 def test_peers_say_where_nothing_was_chosen() -> None:
-    lines = [run(0, 0.4, draws=[0.4], balance="even", ams=False, depth=1, anchors_per_class=5)]
+    lines = [run(0, 0.4, draws=[0.4], balance="even", ams=False, depth=1)]
     lines += [run(0, 0.3, draws=[0.3], method="ssd", lr=lr) for lr in (0.005, 0.01)]
     lines += [run(0, 0.2, draws=[0.2], method="retinanet", lr=ablate.TUNED["retinanet"])]
     found = study.peers(lines)
@@ -204,7 +204,9 @@ def test_the_closing_table_has_a_verdict_for_each_claim() -> None:
     assert {word.split(":")[0] for word in said.values()} <= {"reproduced", "refuted", "undecided here"}
     assert said["PONO is above AO (2a)"] == "reproduced"
     assert said["AMS gains with PONO (2a)"] == "refuted"
-    assert said["but not at AP50 (3)"] == "reproduced", "the paper itself has YOLOv3 above"
+    above = stated.differences("ap50", stated.rows())["over_yolov3"].verdict()
+    turned = {"reproduced": "refuted", "refuted": "reproduced"}.get(above, above)
+    assert said["but not at AP50 (3)"] == turned, "the paper itself has YOLOv3 above"
     assert said["PONO is above AO, on blood cells, 23 epochs"] == "undecided here"
     assert said["AMS gains with PONO there, 4.5 epochs"] == "refuted"
     assert said["12 epochs"] == said["23 epochs, at AP75"] == "reproduced"

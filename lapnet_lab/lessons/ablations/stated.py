@@ -23,8 +23,8 @@ KEYS = {
     "ams": {"none": "steady", "paper's": "paper", "annealed (ours)": "annealed", "relative (ours)": "relative",
             "ignore (ours)": "ignore", "from the second half on": "late"},
     "depth": {"1 convolution (ours)": "shallow"},
-    "ours": {"even, 10 anchors a class": "even", "steady, 5 anchors a class": "steady_5",
-             "even, 5 anchors a class (ours)": "ours"},
+    "ours": {"even, 10 anchors a class (ours)": "ours", "steady, 5 anchors a class": "steady_5",
+             "even, 5 anchors a class": "even_5"},
     "cls_weight": {"x 4": "steady_4", "x 4, AMS": "paper_4"},
     "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
 }  # fmt: skip
@@ -49,18 +49,16 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "learned_over_loss": ("pono_ams", "loss_ams", "more"),
     "shallow_over_steady": ("shallow", "steady", "more"),
     "shallow_over_long": ("long_shallow", "long_none", "more"),
-    "even_over_shallow": ("even", "shallow", "more"),
-    "even_over_steady_5": ("ours", "steady_5", "more"),
-    "five_over_ten": ("ours", "even", "more"),
     "ours_over_shallow": ("ours", "shallow", "more"),
     "ours_over_long": ("long_ours", "long_shallow", "more"),
+    "five_over_ours": ("even_5", "ours", "more"),
     "over_yolov3": ("ours", "yolov3", "more"),
     "over_ssd": ("ours", "ssd", "more"),
     "over_faster_rcnn": ("ours", "faster_rcnn", "more"),
     "over_retinanet": ("ours", "retinanet", "more"),
     "over_fcos": ("ours", "fcos", "more"),
     "steady_over_ssd": ("steady", "ssd", "more"),
-    "over_long_ssd": ("long_ours", "long_ssd", "more"),
+    "over_long_ssd": ("long_shallow", "long_ssd", "more"),
 }
 """Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
 
@@ -87,7 +85,8 @@ def rows() -> dict[str, Row]:
         table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
         found |= {keys[label]: row for label, row in table.items() if label in keys}
     long = {"long_shallow": study.table("depth", study.LONG)["1 convolution (ours)"]}
-    long |= {"long_ours": study.best_of_ours(study.LONG)}
+    if found_long := study.table("ours", study.LONG).get("even, 10 anchors a class (ours)"):
+        long["long_ours"] = found_long
     long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
     return found | long | {method: row for method, row in study.peers().items() if method != "lapnet"}
 

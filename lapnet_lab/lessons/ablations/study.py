@@ -44,9 +44,9 @@ def blood(name: str, steps: int = BLOOD_STEPS, among: Sequence[Mapping[str, Any]
 
 
 def best_of_ours(steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> Row:
-    """PONO, even weights, no AMS, one convolution in each stack, five anchors a class: the best LapNet on val, and so
-    the one to compare the peers with."""
-    found = table("ours", steps, among)["even, 5 anchors a class (ours)"]
+    """PONO, even weights, no AMS, one convolution in each stack: the best LapNet on val, and so the one to compare
+    the peers with."""
+    found = table("ours", steps, among)["even, 10 anchors a class (ours)"]
     return Row("LapNet (ours)", found.runs)
 
 
