@@ -377,11 +377,11 @@ figures.meaning_of_scores(meaning)
 #
 # The other shipped detector knows people and five animals. If `LAPNET_DATA` names a folder with `voc_animals`, the
 # next cell judges it on <!--record detections.photographs_images-->350<!--/record--> photographs that are new to it,
-# in <!--record detections.photographs_time-->42<!--/record--> seconds of one core. Recorded were a mAP
-# of <!--record detections.photographs_map-->.398<!--/record--> and a COCO AP
-# of <!--record detections.photographs_coco-->.210<!--/record-->. The best class was *cat*,
-# with <!--record detections.photographs_cat-->.80<!--/record-->, the worst *cow*,
-# with <!--record detections.photographs_cow-->.08<!--/record-->: one number for six classes hides that.
+# in <!--record detections.photographs_time-->13<!--/record--> seconds of one core. Recorded were a mAP
+# of <!--record detections.photographs_map-->.647<!--/record--> and a COCO AP
+# of <!--record detections.photographs_coco-->.343<!--/record-->. The best class was *cat*,
+# with <!--record detections.photographs_cat-->.86<!--/record-->, the worst *cow*,
+# with <!--record detections.photographs_cow-->.50<!--/record-->: one number for six classes hides that.
 
 # %% tags=["nbval-ignore-output"]
 unseen = models.unseen_photographs(lab.data)

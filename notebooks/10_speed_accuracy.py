@@ -75,7 +75,7 @@ print(f"{best['ap'] - next_one['ap']:.1f} points more than {next_one['method']} 
 #   VOC), <!--given-->1,500 steps of 8 at 192 px<!--/given-->, one machine, one program.
 # - **Changed**: the method, with all that it has behind the backbone (short stacks, as [09](09_ablations.ipynb) says),
 #   and the size of the input. Each network was trained *once*, at 192 px with random scales, and tested at five sizes.
-#   Its learning rate was chosen on val.
+#   Its learning rate was chosen on val. (LapNet's balance is steady here; *even* came later, and changes no time.)
 # - **Besides**: LapNet with the light backbone, from scratch.
 #
 # The results are recorded, one line each, in `data/runs/speed_voc_animals.jsonl`:

@@ -276,8 +276,8 @@ def test_a_row_of_two_tables_is_trained_once_and_measured_on_what_the_first_left
     monkeypatch.setattr(ablate, "train", lambda config, *args, **kw: trained.append(1) or real(config, *args, **kw))
     base = BASE.with_options(steps=1)
     tune = [job for job in jobs(["tune"], base, 1, tmp_path) if job.row == "lapnet, lr 0.04"]
-    (ours,) = (row for row in TABLES["ours"] if row.endswith("(ours)"))
-    tested = [job for job in jobs(["ours"], base.with_options(lr=0.04), 1, tmp_path) if job.row == ours]
+    _, ours = TABLES["even"]
+    tested = [job for job in jobs(["even"], base.with_options(lr=0.04), 1, tmp_path) if job.row == ours]
     assert tune[0].key == tested[0].key
     run = functools.partial(ablate.ablate, out=tmp_path, open_images=open_images, progress=False, told=lambda _: None)
     assert run(tune)
@@ -286,7 +286,7 @@ def test_a_row_of_two_tables_is_trained_once_and_measured_on_what_the_first_left
     first, whole = results(tmp_path)
     assert {name: whole[name] for name in first} == first
     assert set(whole) - set(first) == {"test"}
-    assert [row["row"] for row in table("ours", results(tmp_path), base.with_options(lr=0.04))] == [ours]
+    assert [row["row"] for row in table("even", results(tmp_path), base.with_options(lr=0.04))] == [ours]
     assert run([*tune, *tested])
     assert len(results(tmp_path)) == 2
     (tmp_path / "results.jsonl").unlink()  # the model alone is left
@@ -391,7 +391,7 @@ def test_what_is_chosen_on_val_is_shown_on_val(tmp_path, capsys):
 
 def test_what_has_diverged_once_is_not_trained_again_for_another_table(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate, "train", lambda *_, **__: pytest.fail("it trains"))
-    tune, (_, ours, *_) = jobs(["tune"], BASE, 1, tmp_path), jobs(["ours"], BASE.with_options(lr=0.04), 1, tmp_path)
+    tune, (_, ours) = jobs(["tune"], BASE, 1, tmp_path), jobs(["even"], BASE.with_options(lr=0.04), 1, tmp_path)
     twice = [job for job in tune if job.key == ours.key]
     ablate.append(tmp_path / "results.jsonl", diverged(twice[0]))
     assert ablate.ablate([ours], tmp_path, open_images=open_images, progress=False)

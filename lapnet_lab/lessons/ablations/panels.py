@@ -39,8 +39,10 @@ def tables() -> dict[str, Mapping[str, Row]]:
         "the say of the classification": study.table("cls_weight"),
         "depth of the stacks": study.table("depth"),
         f"the same, {study.LONG} steps": study.table("depth", study.LONG),
-        "even weights, and fewer anchors": study.table("ours"),
-        f"the same so far, {study.LONG} steps": study.table("ours", study.LONG),
+        "an even say": study.table("even"),
+        f"an even say, {study.LONG} steps": study.table("even", study.LONG),
+        "anchors a class": study.table("anchors"),
+        f"anchors a class, {study.LONG} steps": study.table("anchors", study.LONG),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
         **{f"2a on blood cells, {steps} steps": study.blood("2a", steps) for steps in study.BLOOD_SCHEDULES},
         f"2b on blood cells, {study.BLOOD_STEPS} steps": study.blood("2b"),
@@ -50,7 +52,7 @@ def tables() -> dict[str, Mapping[str, Row]]:
 
 def results_panel() -> FigurePanel:
     """Table, metric, objects."""
-    offered = tables()
+    offered = {title: rows for title, rows in tables().items() if rows}
     classes = dict.fromkeys(name for rows in offered.values() for row in rows.values() for name in row.class_names)
     controls = {
         "table": ipywidgets.Dropdown(options=list(offered), description="table", **WIDE),

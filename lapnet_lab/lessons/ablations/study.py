@@ -46,7 +46,7 @@ def blood(name: str, steps: int = BLOOD_STEPS, among: Sequence[Mapping[str, Any]
 def best_of_ours(steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None) -> Row:
     """PONO, even weights, no AMS, one convolution in each stack: the best LapNet on val, and so the one to compare
     the peers with."""
-    found = table("ours", steps, among)["even, 10 anchors a class (ours)"]
+    found = table("even", steps, among)["even (ours)"]
     return Row("LapNet (ours)", found.runs)
 
 
