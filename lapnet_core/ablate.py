@@ -293,7 +293,7 @@ class Watch:
     def __call__(self, step: int, method: Method) -> None:
         loss: Any = getattr(method, "criterion", None)
         terms: Any = getattr(method, "terms", None)
-        if loss is None or terms is None or loss.balance not in ("learned", "steady", "even"):
+        if loss is None or terms is None or not loss.s_loc_anchor.requires_grad:  # no anchor weights are learned
             return
         if step % self.every == 0:
             self.told.setdefault("shapes", rounded(method.shapes))

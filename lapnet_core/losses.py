@@ -190,9 +190,9 @@ class LapNetLoss(nn.Module):
         # Grids with a positive in any batch since the optimiser's last step.
         self.register_buffer("seen_loc", torch.zeros(grid, dtype=torch.bool), persistent=False)
         self.register_buffer("seen_cls", torch.zeros(grid, dtype=torch.bool), persistent=False)
-        # In how many batches each grid had a positive, of loc and of cls; and batches: part of the state of "even".
-        self.register_buffer("heard", torch.zeros(2, *grid), persistent=balance == "even")
-        self.register_buffer("batches", torch.zeros(()), persistent=balance == "even")
+        if balance == "even":  # in how many batches each grid had a positive, of loc and of cls; and batches
+            self.register_buffer("heard", torch.zeros(2, *grid))
+            self.register_buffer("batches", torch.zeros(()))
 
     def forward(
         self,
@@ -254,7 +254,7 @@ class LapNetLoss(nn.Module):
         per_grid_cls = self._class_sums(scores, at, positive)
         lam_cls = n_all / n_loc if self.balance in ("retina", "focal") else (-self.s_cls).exp()
         weighted_cls = (-s_cls).exp() * per_grid_cls
-        wish_loc, wish_cls = self._wishes(has_loc, has_cls)
+        wish_loc, wish_cls = self._wishes(has_loc, has_cls) if self.balance == "even" else (1.0, 1.0)
         active_loc, active_cls = 1.0, 1.0
         if self.balance in ("steady", "even"):
             active_loc, active_cls = (has_loc * wish_loc).mean(), (has_cls * wish_cls).mean()
@@ -306,8 +306,8 @@ class LapNetLoss(nn.Module):
     def _wishes(
         self, has_loc: Bool[Tensor, "C A"], has_cls: Bool[Tensor, "C A"]
     ) -> tuple[Float[Tensor, "C A"], Float[Tensor, "C A"]]:
-        """What each grid's part of either loss should be when it is heard, times C*A: 1, and under "even" mean(p)/p."""
-        if self.balance == "even" and self.training:
+        """Under "even": what each grid's part of either loss should be when it is heard, times C*A. Else it is 1."""
+        if self.training:
             self.heard += torch.stack((has_loc, has_cls))
             self.batches += 1
         p = (self.heard + HEARD_FIRST) / (self.batches + HEARD_FIRST)

@@ -24,7 +24,7 @@ KEYS = {
             "ignore (ours)": "ignore", "from the second half on": "late"},
     "depth": {"1 convolution (ours)": "shallow"},
     "even": {"even (ours)": "ours"},
-    "anchors": {"3 a class": "three", "5 a class": "five"},
+    "anchors": {"5 a class": "five"},
     "cls_weight": {"x 4": "steady_4", "x 4, AMS": "paper_4"},
     "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
 }  # fmt: skip
@@ -84,8 +84,8 @@ def rows() -> dict[str, Row]:
     for name, keys in KEYS.items():
         table = study.table(name, study.LONG if name == "schedule" else study.STEPS)
         found |= {keys[label]: row for label, row in table.items() if label in keys}
-    long = {"long_shallow": study.table("depth", study.LONG)["1 convolution (ours)"]}
-    long |= {"long_ours": study.best_of_ours(study.LONG)}
+    shallow = study.table("depth", study.LONG)["1 convolution (ours)"]
+    long = {"long_shallow": shallow, "long_ours": study.best_of_ours(study.LONG)}
     long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
     return found | long | {method: row for method, row in study.peers().items() if method != "lapnet"}
 
