@@ -21,6 +21,10 @@ LARGEST = 1 << 24
 FILL_FACTOR = 1.25
 """Paper is silent on a class with fewer than A distinct sizes: each of its sizes is an anchor, and the rest are these
 sizes times FILL_FACTOR, 1/FILL_FACTOR, FILL_FACTOR**2, ... A mere copy of an anchor would add nothing."""
+DISTINCT = 1e-3
+"""Sizes are distinct if a side differs by more than this share: less is rounding, from shares of an image to pixels."""
+MOST = 50_000
+"""Of a class with more objects so many are clustered, drawn at random; COCO has 260,000 people."""
 
 
 def cluster_anchors(
@@ -59,7 +63,9 @@ def cluster_anchors(
         if not len(own):
             name = f"{c} ({class_names[c]})" if class_names else str(c)
             raise ValueError(f"class {name} has no object to cluster anchors from: leave the class out, or add data")
-        centers = kmeans(own, per_class, class_generator(seed, c))
+        generator = class_generator(seed, c)
+        some = own[torch.randperm(len(own), generator=generator)[:MOST]] if len(own) > MOST else own
+        centers = kmeans(some, per_class, generator)
         shapes.append(centers[centers.prod(-1).argsort(stable=True)])
     return torch.stack(shapes).to(torch.float32)
 
@@ -87,7 +93,7 @@ def kmeans_steps(
     Yields:
         States; the last one is the result. There each centre is the mean (w, h) of the boxes that are nearest to it.
     """
-    distinct = sizes.unique(dim=0)
+    distinct = _unlike(sizes.unique(dim=0), k + 1)
     if len(distinct) <= k:
         filled = _fill(distinct, k)
         yield KMeansState(filled, similarity(sizes, filled).argmax(1))
@@ -129,11 +135,20 @@ def class_generator(seed: int, label: int) -> torch.Generator:
 
 def _fill(distinct: Float[Tensor, "d 2"], k: int) -> Float[Tensor, "k 2"]:
     """k shapes from d <= k distinct ones; see FILL_FACTOR."""
-    factors = [1.0]
-    while len(factors) * len(distinct) < k:
-        power = len(factors) // 2 + 1
-        factors.append(FILL_FACTOR**power if len(factors) % 2 else FILL_FACTOR**-power)
-    return torch.cat([distinct * factor for factor in factors])[:k]
+    shapes, power = distinct, 0
+    while len(shapes) < k:
+        power = -power if power > 0 else 1 - power  # 1, -1, 2, -2, ...
+        shapes = _unlike(torch.cat((shapes, distinct * FILL_FACTOR**power)), k)
+    return shapes
+
+
+def _unlike(sizes: Float[Tensor, "n 2"], most: int) -> Float[Tensor, "d 2"]:
+    """The first of all that are alike, in their order, and no more than `most`; see DISTINCT."""
+    found = []
+    while len(sizes) and len(found) < most:
+        found.append(sizes[0])
+        sizes = sizes[((sizes / sizes[0]).log().abs() > DISTINCT).any(1)]
+    return torch.stack(found) if found else sizes
 
 
 def average_iou(

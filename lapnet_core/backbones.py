@@ -120,6 +120,14 @@ class Backbone(nn.Module):
                 module.eval()
         return self
 
+    def freeze_unused(self, image_size: tuple[int, int]) -> None:
+        """What no map depends on does not learn; HRNet has such parameters, and DDP would wait for their gradients."""
+        maps = self.eval()(self.scale.new_zeros(1, 3, *image_size))
+        learn = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad([level.sum() for level in maps], learn, allow_unused=True)
+        for parameter, gradient in zip(learn, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+
     def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B _ _ _"]]:
         """C3, C4, C5.
 

@@ -77,7 +77,7 @@ def best_scores(
     no better would not enter; CPUs select so themselves, once there are more than 64 to choose one from.
     """
     grids = scores.flatten(0, 1).flatten(1)
-    left = (grids.amax(1) <= threshold).logical_not_().nonzero().flatten()  # not (> threshold): nan passes
+    left = (grids.amax(1).float() <= threshold).logical_not_().nonzero().flatten()  # not (> threshold): nan passes
     bar: float | Tensor = threshold
     values, places = [], []
     # A GPU is waited for in each part, so that it gets one alone.

@@ -83,10 +83,13 @@ def from_first(value: T) -> T:
     return carried[0]
 
 
-def in_parallel(module: nn.Module, device: torch.device, world: int) -> nn.Module:
+def in_parallel(module: nn.Module, device: torch.device, world: int, image_size: tuple[int, int]) -> nn.Module:
     """The module as it is trained: itself, or DDP around it, with BatchNorm synchronised on GPUs."""
     if world == 1:
         return module
+    for part in module.modules():
+        if hasattr(part, "freeze_unused"):
+            part.freeze_unused(image_size)  # pyright: ignore[reportCallIssue]
     on_gpu = device.type == "cuda"
     if not on_gpu and dist.get_rank() == 0:
         warnings.warn(

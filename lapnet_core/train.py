@@ -31,7 +31,7 @@ from lapnet_core.data.checked import by_own
 from lapnet_core.data.memory import room_for_images
 from lapnet_core.data.named import Images, open_dataset
 from lapnet_core.data.splits import split_files
-from lapnet_core.data.stream import TrainingStream, Transformed, mended
+from lapnet_core.data.stream import LAYERS, TrainingStream, Transformed, mended, mixed
 from lapnet_core.detector import Detector
 from lapnet_core.method import Losses, Method
 from lapnet_core.peers import method_class
@@ -102,13 +102,11 @@ def train(
         save: write checkpoints, log and model to `config.run_dir`; False keeps everything in memory.
         progress: show a progress bar with the losses.
         on_step: called as on_step(step, method) after each step; `method.progress()` has the numbers.
-        val_dataset: what to validate on where `config.val_every` asks for it; None opens `config.val_split`. Has to
-            come with a `dataset`.
+        val_dataset: what to validate on (`config.val_every`), beside a `dataset`; None opens `config.val_split`.
 
     Ctrl-C, SIGTERM or SIGHUP finishes the step, saves the checkpoint and returns with `interrupted`; a second Ctrl-C
     breaks off. A validation that was cut off comes first when the training goes on. Under torchrun each process calls
-    this with the same config; the log is of all of them. On CPUs each normalises its own share of a batch (BatchNorm is
-    synchronised on GPUs only), so the result is not one process's.
+    this with the same config, and the log is of all; on CPUs, without synchronised BatchNorm, it is another training.
 
     Raises:
         FileExistsError: the run folder holds a training and `resume` is False, or another training is at work in it:
@@ -148,6 +146,7 @@ class Run:
     """None keeps everything in memory."""
     device: torch.device
     first: int
+    rank: int
     world: int
     progress: bool
     started: float = 0.0
@@ -209,10 +208,11 @@ class Run:
         beside = {**method.files(names, config.image_size), **split_files(dataset)}
         write_beside(folder, beside if save else {}, fresh=not resume)
         training = Training(detector, config, log.lines if log else [], best=best, seconds=found.get("seconds", 0.0))
-        parallel, loader = in_parallel(method, device, world), _batches(config, stream, first, rank, world)
+        parallel = in_parallel(method, device, world, config.image_size)
+        loader = _batches(config, stream, first, rank, world)
         return cls(
-            config, training, method, average, validation, best, parallel, optimizer, loader, log, device, first, world,
-            progress,
+            config, training, method, average, validation, best, parallel, optimizer, loader, log, device, first, rank,
+            world, progress,
         )  # fmt: skip
 
     def loop(self, on_step: OnStep | None, stopped: Stopped) -> Training:
@@ -221,8 +221,8 @@ class Run:
         step, self.started = self.first, time.perf_counter()
         self.parallel.train()
         self.keep(step)  # where it was killed just before
-        hidden = None if self.progress else True
-        with tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=hidden) as bar:
+        shown = {"desc": "train", "unit": "step", "disable": None if self.progress else True}
+        with tqdm(total=config.steps, initial=step, **shown) as bar:
             result.interrupted = not self.validate(step, stopped)  # one that was cut off
             for batch in () if result.interrupted or impatient(config, self.best) else self.batches():
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]
@@ -241,9 +241,8 @@ class Run:
                 bar.set_postfix(self.shown, refresh=False)
                 bar.update()
                 result.interrupted = not whole or (stopped(self.device) and step < config.steps)
-                if result.interrupted:
-                    self.save(step)
                 if result.interrupted or impatient(config, self.best):
+                    self.save(step)
                     break
         return self.finish(step)
 
@@ -310,11 +309,12 @@ class Run:
         """Train on a batch; None where none of its images could be read, and nothing changes."""
         if not len(batch):
             return None
-        batch = batch.to(self.device, non_blocking=True)
+        config, batch = self.config, batch.to(self.device, non_blocking=True)
         images = batch.images.contiguous(memory_format=torch.channels_last)
         self.told = []
+        torch.manual_seed(mixed(config.seed, LAYERS, step, self.rank))  # for layers that draw, as stochastic depth
         tell = (lambda: self.told.append(self.method.progress())) if self.noted(step + 1) else None
-        return train_step(self.parallel, self.optimizer, images, batch.targets, self.config, step, tell)
+        return train_step(self.parallel, self.optimizer, images, batch.targets, config, step, tell)
 
     def noted(self, step: int) -> bool:
         """Whether the log has a line about this step."""

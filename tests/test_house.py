@@ -217,12 +217,12 @@ def test_every_lesson_has_a_notebook():
 
 
 BUDGETS = {
-    "the method and its training": 4370,
+    "the method and its training": 4390,
     "data": 3140,
     "cli": 1255,
     "peers": 630,
     "deploy": 1200,
-    "bench": 760,
+    "bench": 742,
 }
 """DESIGN: the core stays compact: what one reads in an evening is the method and its training, boxes to detector with
 its evaluation; readers of foreign formats, commands, detectors to compare with, what a trained one is used by, and

@@ -16,8 +16,6 @@ from lapnet_core.data.types import DataError, OnError, Sample, Skipped, Target, 
 from lapnet_core.data.voc import VOC_PARTS, voc0712
 from lapnet_core.scenes import Scenes
 
-SIZES_FROM = 20_000
-"""At most about so many images give sizes for the anchors. More than VOC has."""
 SCENE_COUNTS = {"train": 4000, "val": 300, "test": 300}
 """Pictures per split of the embedded scenes."""
 NAMED = {"scenes": tuple(SCENE_COUNTS), "voc": tuple(VOC_PARTS), "coco": ("train", "val", "test-dev")}
@@ -41,10 +39,10 @@ def object_sizes(
 ) -> tuple[Float[Tensor, "G 2"], Int[Tensor, " G"]]:
     """(w, h) in pixels of the network input, and labels, of a training set's objects that are not difficult.
 
-    A data set that has `sizes_from` gives the sizes of about so many images, evenly chosen; others of SIZES_FROM.
+    A data set that has `sizes_from`, as it takes long to make them, gives those of about so many images, evenly chosen.
     """
     check_dataset(dataset)
-    known, stride = ours(dataset), max(1, -(-len(dataset) // getattr(dataset, "sizes_from", SIZES_FROM)))
+    known, stride = ours(dataset), max(1, -(-len(dataset) // getattr(dataset, "sizes_from", len(dataset) or 1)))
     sizes, labels = [torch.zeros(0, 2)], [torch.zeros(0, dtype=torch.int64)]
     for i in tqdm(range(0, len(dataset), stride), desc="sizes", unit="image", disable=None if progress else True):
         target = dataset.target(i)

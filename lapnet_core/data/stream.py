@@ -13,7 +13,7 @@ from lapnet_core.data.memory import Kept
 from lapnet_core.data.named import Images
 from lapnet_core.data.types import Sample, Skipped, SkipReport
 
-ORDER, AUGMENTATION = range(2)
+ORDER, AUGMENTATION, LAYERS = range(3)
 """What random numbers are for; each purpose has its own."""
 
 

@@ -110,7 +110,7 @@ def fastest(
         height, width = detector.image_size
         clouds = torch.randn(1, 3, height // 32, width // 32, generator=torch.Generator().manual_seed(0))
         images = F.interpolate(clouds, size=detector.image_size, mode="bilinear")
-    found, base = detector.detect_images(images), folded(detector.method)
+    found, base = detector.detect_images(images), folded(detector.method, detector.image_size)
     able, tried = {PLAIN: detector}, {PLAIN: Tried(PLAIN)}
     for form in forms_for(detector.device, compiled):
         try:
@@ -247,16 +247,17 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 
-def folded(method: Method) -> Method:
+def folded(method: Method, image_size: tuple[int, int] = (64, 64)) -> Method:
     """A copy, in evaluation mode, where each batch normalisation that reads one convolution and is its only reader is
-    folded into it: exact up to rounding. Which these are is watched during a detection, not guessed from names."""
+    folded into it: exact up to rounding. Which these are is watched during a detection, in an image of a size that the
+    backbone takes, not guessed from names."""
     method = copy.deepcopy(method).eval()
     modules = list(method.named_modules(remove_duplicate=False))
     owners: dict[int, Any] = {id(module.weight): module for _, module in modules if isinstance(module, nn.Conv2d)}
     kinds = (nn.BatchNorm2d, BatchNormAct2d)
     owners |= {id(module.running_mean): module for _, module in modules if type(module) in kinds}
     with torch.no_grad(), Trace(owners) as trace:
-        method.detect(torch.zeros(1, 3, 64, 64, device=method.device))
+        method.detect(torch.zeros(1, 3, *image_size, device=method.device))
     for norm, (conv, *more) in trace.inputs.items():
         if conv is None or more or trace.readers[conv] != {norm}:
             continue

@@ -43,7 +43,8 @@ class Verdicts:
     def mean_ap(self, weights: Float[np.ndarray, "R I"]) -> Float[np.ndarray, "R"]:
         """VOC's mean AP (area) where image i counts weights[r, i] times; nan without any object.
 
-        Over the classes that have an object in the draw. With weights of 1 it is `voc_map`'s.
+        Over the classes that have an object in the draw. With weights of 1 it is `voc_map`'s. Of equal scores the first
+        listed comes first, however often its image is drawn.
         """
         classes = len(self.objects)
         ap = np.full((classes, len(weights)), np.nan)

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapnet_core.anchors import AnchorFile, anchor_boxes, average_iou, cluster_anchors
+from lapnet_core import anchors
+from lapnet_core.anchors import DISTINCT, AnchorFile, anchor_boxes, average_iou, cluster_anchors
 
 sizes_strategy = st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), min_size=1, max_size=40)
 
@@ -18,9 +19,34 @@ def test_every_class_gets_usable_distinct_shapes_sorted_by_area(sizes, k):
     assert bool((shapes > 0).all())
     areas = shapes[0].prod(-1)
     assert torch.equal(areas, areas.sort().values)
+    ratios = (shapes[0] / shapes[0][:, None]).log().abs().amax(-1).fill_diagonal_(1)
     distinct = t.unique(dim=0)
-    if len(distinct) <= k:  # each size is served perfectly
+    if len(distinct) <= k:  # each size is served perfectly, and what is filled in is another than all others
+        assert k == 1 or float(ratios.min()) > 0.9 * DISTINCT
         assert average_iou(t, torch.zeros(len(t), dtype=torch.int64), shapes).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_rounding_makes_no_distinct_sizes():
+    """24 px, from shares of images to pixels and back: five numbers, or twelve, but one size."""
+    sides = 24 + torch.arange(60).reshape(30, 2) % 12 * 1e-5
+    assert len(sides.unique(dim=0)) > 5
+    none = torch.zeros(len(sides), dtype=torch.int64)
+    same = cluster_anchors(torch.full((30, 2), 24.0), none, 1, 5)
+    torch.testing.assert_close(cluster_anchors(sides, none, 1, 5), same, atol=1e-3, rtol=0)
+    assert float(same[0, :, 0].diff().min()) > 1
+
+
+def test_of_a_large_class_so_many_are_drawn_at_random(monkeypatch):
+    """In any order of the images: here each second object is large."""
+    sizes = torch.tensor([[10.0, 10], [40, 40]]).repeat(300, 1) * (1 + torch.rand(600, 1) / 10)
+    none = torch.zeros(len(sizes), dtype=torch.int64)
+    monkeypatch.setattr(anchors, "MOST", 100)
+    few, again = (cluster_anchors(sizes, none, 1, 2) for _ in range(2))
+    assert torch.equal(few, again)
+    monkeypatch.setattr(anchors, "MOST", 600)
+    all_of_them = cluster_anchors(sizes, none, 1, 2)
+    assert not torch.equal(few, all_of_them)
+    torch.testing.assert_close(few, all_of_them, rtol=0.05, atol=0)
 
 
 @given(sizes_strategy.filter(lambda s: len(set(s)) > 4), st.integers(0, 5))

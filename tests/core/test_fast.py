@@ -132,6 +132,13 @@ def test_the_fastest_form_finds_the_same_and_the_detector_stays(scenes):
     assert made.told().splitlines()[1].startswith("folded")
 
 
+def test_a_backbone_of_one_size_is_folded_in_an_image_of_it():
+    torch.manual_seed(0)
+    method = trained(LapNetMethod(LapNet(2, 2, "efficientformerv2_s0"), torch.full((2, 2, 2), 30.0)))
+    made = fastest(Detector(method, ("a", "b"), (224, 224)), seconds=0)
+    assert len(norms(made.method)) < len(norms(method))
+
+
 def test_a_fast_form_is_not_saved(scenes, tmp_path):
     made = Fast(scenes[0].method, scenes[0].class_names, scenes[0].image_size, FOLDED)
     with pytest.raises(ValueError, match="but the detector that it was made of"):

@@ -184,6 +184,16 @@ def test_synchronised_normalisation_is_the_same_network(name):
     assert all(norm.training == norm.weight.requires_grad for norm in norms)
 
 
+@pytest.mark.parametrize("name", ["light", "hrnet_w18_small"])
+def test_what_no_map_depends_on_does_not_learn_under_ddp(name):
+    backbone = Backbone(name)
+    backbone.freeze_unused((64, 64))
+    sum(level.square().sum() for level in backbone.train()(torch.rand(2, 3, 64, 64))).backward()
+    idle = {name for name, parameter in backbone.named_parameters() if parameter.grad is None}
+    assert idle == {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
+    assert bool(idle) == (name != "light")
+
+
 def test_what_has_no_such_stages_is_not_frozen():
     with pytest.raises(ValueError, match="6 stages end at stride 64"):
         Backbone("light", frozen=6)

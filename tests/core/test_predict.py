@@ -47,6 +47,15 @@ def test_limits_and_nothing_found():
     assert [tuple(x.shape) for x in nothing.values()] == [(0, 4), (0,), (0,)]
 
 
+def test_a_score_in_bfloat16_is_compared_with_the_threshold_itself():
+    """In bfloat16 the default one, -6.9068, is rounded to this score."""
+    scores = torch.full((1, 2, 2, 3, 4), -20.0, dtype=torch.bfloat16)
+    scores[0, 1, 0, 2, 1] = -6.90625
+    for exact in (scores, scores.float()):
+        (found,) = detect(exact, torch.zeros(1, 2, 2, 4, 3, 4), SHAPES, score_threshold=0.001)
+        assert found["labels"].tolist() == [1]
+
+
 def test_one_anchor_becomes_one_box():
     scores = torch.full((1, 2, 2, 3, 4), -20.0)
     scores[0, 1, 0, 2, 1] = 4

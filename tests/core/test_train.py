@@ -60,11 +60,11 @@ def test_every_row_of_table_2b_trains(balance):
     assert learned == {"learned": both, "even": both, "loss": loss_weights}.get(balance, set())
 
 
-@pytest.mark.parametrize("balance", ["learned", "even"])
-def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, balance):
-    """Whatever the balance keeps beside its weights."""
+@pytest.mark.parametrize("options", [{}, {"balance": "even"}, {"backbone": "fasternet_t2"}])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, options):
+    """Whatever the balance keeps beside its weights, and whatever a backbone draws: this one has stochastic depth."""
     handler = signal.getsignal(signal.SIGINT)
-    tiny = TINY.with_options(balance=balance)
+    tiny = TINY.with_options(**options)
     whole = train(replace(tiny, out=str(tmp_path / "a")), Squares(), progress=False)
 
     def interrupt(step, _):
