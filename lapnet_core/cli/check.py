@@ -61,17 +61,18 @@ class Check:
             raise DataError(unusable[0].strip())
         if source := next(iter(parts.values())).source:
             print(source)
-        digests = {} if self.quick else {split: _decode(split, data) for split, data in parts.items()}
+        digests = {split: (_paths if self.quick else _decode)(split, data) for split, data in parts.items()}
         faults = sum(self._say(split, data) for split, data in parts.items()) + len(unusable)
         print("".join(unusable), end="")
-        _say_copies(digests)
-        _say_classes(parts, size)
+        doubts = _say_copies(digests) + _say_classes(parts, size)
         self._say_anchors(next(iter(parts)), next(iter(parts.values())), size)
         print(
             f"{faults} faults: correct them, or leave them out by --on-error skip"
             if faults
             else f"no fault{' in the annotations; the images were not decoded' if self.quick else ''}"
         )
+        for doubt in doubts:
+            print(f"but {doubt}")
         return int(faults > 0)
 
     def _say(self, split: str, data: Any) -> int:
@@ -150,19 +151,29 @@ def _decode(split: str, data: Any) -> dict[str, list[str]]:
     return files
 
 
-def _say_copies(digests: Mapping[str, Mapping[str, list[str]]]) -> None:
-    """Images that are there twice, in one split or, which makes a test worthless, in two."""
+def _paths(_split: str, data: Any) -> dict[str, list[str]]:
+    """The files by their paths, for those who do not want to read them."""
+    return {data.file(index): [data.file(index)] for index in range(len(data))}
+
+
+def _say_copies(digests: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
+    """Images that are there twice, in one split or, which makes a test worthless, in two: returns these."""
+    doubts = []
     for split, files in digests.items():
         if same := [found for found in files.values() if len(found) > 1]:
             print(f"\n{split}: {len(same)} images are there more than once, byte for byte: {' = '.join(same[0][:3])}")
         for other in list(digests)[: list(digests).index(split)]:
             if same := sorted(files.keys() & digests[other].keys()):
                 pair = f"{digests[other][same[0]][0]} = {files[same[0]][0]}"
-                print(f"\n{len(same)} images of {split} are in {other}, too, byte for byte: {pair}")
+                both = f"{len(same)} images of {split} are in {other}, too"
+                print(f"\n{both}, byte for byte: {pair}")
+                doubts.append(f"{both}: what is measured on them says little")
+    return doubts
 
 
-def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> None:
-    """A row a class: its objects in each split, and their sides at the network input."""
+def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
+    """A row a class: its objects in each split, and their sides at the network input. Returns a sentence on what is of
+    no class of the first split."""
     import torch
 
     from lapnet_core.data.named import object_sizes
@@ -181,6 +192,9 @@ def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> None:
         lacking = "" if len(found[0]) else f"  none in {next(iter(parts))}!"
         counts = "".join(f"{len(sizes):9}" for sizes in found)
         print(f"{name:{width}}{counts}   {' / '.join(f'{x:.0f}' for x in quantiles)}{lacking}")
+    other = {split: data.report.counts["other"] for split, data in parts.items() if data.report.counts["other"]}
+    few = " and ".join(f"{count} objects of {split}" for split, count in other.items())
+    return [f"{few} are of classes that {next(iter(parts))} has none of: nothing can learn them"] if other else []
 
 
 def _positives(data: Any, shapes: Any, size: tuple[int, int]) -> tuple[Any, Any, Any, Any]:

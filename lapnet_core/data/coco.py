@@ -12,7 +12,7 @@ from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Obj
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.listed import all_shares
 from lapnet_core.data.paths import files_in, located, read_text
-from lapnet_core.data.pictures import safe_size
+from lapnet_core.data.pictures import read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 COCO_CLASSES = (
@@ -33,6 +33,9 @@ MIN_AREA = 0.0
 
 # Greater ids are no data: they would only overflow further on.
 MAX_ID = 2**63 - 1
+
+# So many boxes, and most, that reach beyond their image are no slips.
+MANY = 10
 
 # In place of an image's index: it is faulty; it is in another split.
 LEFT_OUT, ELSEWHERE = -1, -2
@@ -88,6 +91,9 @@ class CocoDetection(DetectionDataset):
             objects = [one._replace(box=tuple(map(mul, one.box, by))) for one, by in zip(objects, sides, strict=True)]
         del content, entries
         columns, _ = usable(objects, "annotation", images, names, report, MIN_AREA)
+        if (beyond := report.counts["clipped"]) > max(MANY, len(objects) / 2):
+            why = "COCO has (x, y, width, height) in pixels: are these (x1, y1, x2, y2), or of other images?"
+            report.fault("object", f"{path}: {beyond} of {len(objects)} boxes reach beyond their image. {why}")
         super().__init__(images, *columns, class_names=names, report=report, transform=transform)
         self.category_ids: tuple[Any, ...] = category_ids
         self.annotation_file, self.shares = path, shares
@@ -180,6 +186,8 @@ def _read_images(
             continue
         name = entry.get("file_name")
         found = located(name, folder, files) if isinstance(name, str) else None
+        if found and entry.get("height") is None and entry.get("width") is None:
+            entry = _measured(path, entry, found, report)
         problem = _image_problem(entry, folder, found)
         if found and found in known:
             problem = f"its file is that of image {known[found]}, too: {found}"
@@ -193,6 +201,18 @@ def _read_images(
         none = "It lists none that is asked for: a file_name is the image's path below the folder that is given"
         raise DataError(f"{path}: no usable image. {report.summary() if report.counts else none}")
     return images, index_of
+
+
+def _measured(path: Path, entry: dict[str, Any], file: Path, report: SkipReport) -> dict[str, Any]:
+    """An entry without a size, with that of its image; nothing where EXIF turns it, as nobody says how it was drawn."""
+    try:
+        _, (height, width), turned = read_size(file)
+    except DataError:  # it is told when the image is read
+        return entry
+    if turned:
+        return entry
+    report.note("unsized", f"{path}: image {entry['id']}: has no width and height")
+    return {**entry, "height": height, "width": width}
 
 
 def _image_problem(entry: dict[str, Any], folder: Path, found: Path | None) -> str | None:

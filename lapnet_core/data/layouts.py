@@ -14,14 +14,16 @@ from typing import Any
 from unicodedata import normalize
 
 from lapnet_core.data.listed import Listed
-from lapnet_core.data.paths import ends, folders_below, located
+from lapnet_core.data.paths import ends, folders_below, located, read_lines
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
 from lapnet_core.data.voc import parse_xml
 
-SPLITS = {"train": "train", "training": "train", "test": "test"}
-SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val")
+SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), "val")
 """What folders and keys are called, and the split that it is."""
+THINGS = "(?:images?|imgs?|pictures?|photos?|annotations?|labels?|xmls?|data|dataset|set)"
+"""What may stand beside it: train_images, testset."""
 HEAD = 4 << 20
 """Bytes of a COCO file in which names of images are looked for, to find their folder."""
 
@@ -48,18 +50,16 @@ class Layout:
 
 def voc_with_lists(folder: Path) -> Layout | None:
     """ImageSets/Main with lists of train, val, trainval or test, by whichever of their names; else all the others. Also
-    of several such folders in this one."""
+    of several such folders in this one. Lists of the objects of a class, such as cat_train, have two columns."""
     parts: dict[str, list[Source]] = {}
     for main in sorted([*folder.glob("ImageSets/Main"), *folder.glob("*/ImageSets/Main")]):
-        names = sorted(path.stem for path in main.glob("[!.]*.txt"))
-        for name in names:
-            # VOC has a list for each class besides, such as cat_train
-            if not any(name.endswith(f"_{whole}") for whole in names):
-                split = name if name == "trainval" else SPLITS.get(name.lower(), "all")
-                parts.setdefault(split, []).append((main.parents[1], name))
-    if len(parts) > 1:
-        parts.pop("all", None)
-    return Layout("VOC", parts) if parts else None
+        for path in sorted(main.glob("[!.]*.txt")):
+            if not any(len(line.split()) > 1 for line in read_lines(path, "this image set")[:1]):
+                split = path.stem if path.stem == "trainval" else split_of(Path(path.stem))
+                parts.setdefault(split, []).append((main.parents[1], path.stem))
+    left = parts.pop("all") if len(parts) > 1 and "all" in parts else []
+    notes = [f"{place.name}/ImageSets/Main/{name}.txt is left out: it is no split" for place, name in left]
+    return Layout("VOC", parts, notes=tuple(notes)) if parts else None
 
 
 def voc_without_lists(folder: Path) -> Layout | None:
@@ -69,7 +69,7 @@ def voc_without_lists(folder: Path) -> Layout | None:
     splits: dict[Path, str] = {}  # of each folder
     for place, files in folders_below(folder):
         splits[place] = split_of(place.relative_to(folder))
-        annotations += [place / file for file in files if file.endswith(".xml")]
+        annotations += [place / file for file in files if file.lower().endswith(".xml")]
         for file in files:
             stem, suffix = os.path.splitext(file)
             for name in (file, stem) if suffix.lower() in ANY_IMAGE else ():
@@ -137,14 +137,15 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     named = [file for file in found if file.name.startswith("instances_") or file.name == "_annotations.coco.json"]
     parts: dict[str, list[Source]] = {}
     places: list[Path] = []  # walked once, and only where there is such a file
+    notes: list[str] = []
     # COCO has keypoints and captions beside, in files of the same form
     for file in named or found:
         if not named and (not described and (file.name.startswith("image_info") or not _is_coco(file))):
             continue
         split = split_named(file.relative_to(folder))
         places = places or [place for place, _ in folders_below(folder)]
-        parts.setdefault(split, []).append(((file, _coco_images(folder, places, file, split)), None))
-    return Layout("COCO", parts) if parts else None
+        parts.setdefault(split, []).append(((file, _coco_images(folder, places, file, split, notes)), None))
+    return Layout("COCO", parts, notes=tuple(notes)) if parts else None
 
 
 def coco_names(file: Path, text: bytes = b"") -> list[str]:
@@ -162,6 +163,7 @@ def coco_names(file: Path, text: bytes = b"") -> list[str]:
 def split_of(path: Path) -> str:
     """The split that a folder belongs to, by the first of its parts that is called after one; else "all"."""
     parts = (re.sub(r"^obj_(\w+)_data$|20\d\d$", r"\1", part.lower()) for part in path.parts)  # CVAT's, COCO's
+    parts = (re.sub(rf"^{THINGS}[ _-]|[ _-]?{THINGS}$", "", part) for part in parts)
     return next((SPLITS[part] for part in parts if part in SPLITS), "all")
 
 
@@ -182,8 +184,9 @@ def _is_coco(file: Path) -> bool:
         return False
 
 
-def _coco_images(folder: Path, places: Sequence[Path], file: Path, split: str) -> Path:
-    """The folder that most images of a COCO file are in; of several, the one that is called after the split."""
+def _coco_images(folder: Path, places: Sequence[Path], file: Path, split: str, notes: list[str]) -> Path:
+    """The folder that most images of a COCO file are in; of several, the one that is called after the split, or its
+    own, or one called images. Where that does not tell, it is noted."""
     with file.open("rb") as content:
         head = content.read(HEAD).decode("utf-8", "replace")
     found = re.findall(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")', head)
@@ -192,10 +195,17 @@ def _coco_images(folder: Path, places: Sequence[Path], file: Path, split: str) -
         with suppress(ValueError):  # it is told when the file is read
             names.append(json.loads(text))
 
-    def suits(place: Path) -> tuple[int, bool]:
-        return sum(located(name, place) is not None for name in names), split_of(place.relative_to(folder)) == split
+    def suits(place: Path) -> tuple[int, bool, bool, bool]:
+        inside, own = place.relative_to(folder), place == file.parent
+        return len(there[place]), split_of(inside) == split, own, "images" in map(str.lower, inside.parts)
 
-    return max([file.parent, *places], key=suits)
+    # names that lead to one file are of images in different folders
+    there = {place: {located(name, place) for name in names} - {None} for place in [file.parent, *places]}
+    best = max(there, key=suits)
+    for other in [place for place in there if suits(place) == suits(best) and not there[place] <= there[best]][:1]:
+        both = [place.relative_to(folder).as_posix() for place in (best, other)]
+        notes.append(f"the images of {file.name} may be those in {both[0]} or in {both[1]}: the first are taken")
+    return best
 
 
 def called(name: Any, number: int) -> str:

@@ -67,6 +67,8 @@ class OwnData:
             has = " or ".join(f"--split {name}" for name in parts)
             raise DataError(f'{self.folder}: there is no split "{split}"; give {has}')
         options: dict[str, Any] = {"class_names": class_names, "on_error": on_error, "transform": transform}
+        if self.made and kind not in ("YOLO", "COCO"):  # whose files name all classes
+            options["known"] = class_names or ()  # that our split gave the training none of a class is no fault of hers
         if kind == "VOC":
             data = VOCDetection([(place, names or ()) for place, names in parts[split]], **options)
         elif kind == "YOLO":
@@ -153,25 +155,52 @@ def _with_all_splits(folder: Path, found: Layout) -> OwnData:
     if shares:
         given = parts.pop(whole)
         named = [(place, _names(found.kind, (place, names))) for place, names in given]
-        made = make_split([name for _, names in named for name in names], shares)
+        every = dict.fromkeys(name for _, names in named for name in names)
+        alike = len(every) < sum(len(names) for _, names in named)  # two folders have images of one name
+        full = [[_below(folder, place, name) if alike else name for name in names] for place, names in named]
+        made = make_split(list(dict.fromkeys(name for names in full for name in names)), shares)
         for split, chosen in ((split, set(names)) for split, names in made.items()):
-            parts[split] = [(place, [name for name in names if name in chosen]) for place, names in named]
+            dealt = [
+                (place, [name for name, key in zip(names, keys, strict=True) if key in chosen])
+                for (place, names), keys in zip(named, full, strict=True)
+            ]
+            parts[split] = [(place, names) for place, names in dealt if names]
         percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
         how = "split made by us" if shares is SHARES else f"val held out of {whole} by us"
         notes += (f"{how}, {percent} % by a hash of the file names: an image that is added moves no other",)
         if shares is HELD_OUT:
             parts["trainval"] = given
+    own = {split: _images(found.kind, parts[split]) for split in parts if not made or split == "test"}
+    for first, second in (("train", "val"), ("train", "test"), ("trainval", "test"), ("val", "test")):
+        again = own.get(first, set()) & own.get(second, set())
+        notes += (f"{len(again)} images of {second} are in {first}, too",) if again else ()
     if "trainval" not in parts and {"train", "val"} <= set(parts):
-        added, again = parts["val"], 0
-        if found.kind not in ("VOC", "COCO"):  # whose names are paths
-            known = {name for _, names in parts["train"] for name in names or ()}
-            added = [(place, [name for name in names or () if name not in known]) for place, names in parts["val"]]
-            again = sum(name in known for _, names in parts["val"] for name in names or ())
-        notes += (f"{again} images of val are in train, too",) if again else ()
+        added, twice = parts["val"], own.get("train", set()) & own.get("val", set())
+        if twice:
+            held = [(place, _names(found.kind, (place, names))) for place, names in added]
+            rest = [(place, [name for name in names if (_where(place), name) not in twice]) for place, names in held]
+            added = [(place, names) for place, names in rest if names]
         parts["trainval"] = [*parts["train"], *added]
     order = dict.fromkeys([name for name in ("train", "val", "trainval", "test") if name in parts] + list(parts))
     parts = {split: parts[split] for split in order if any(names != [] for _, names in parts[split])}
     return OwnData(folder, replace(found, parts=parts, notes=notes), made)
+
+
+def _images(kind: str, sources: Sequence[Source]) -> set[tuple[str, str]]:
+    """The images of a split, by their folder and name; without those of files that take long to read."""
+    quick = [(place, names) for place, names in sources if kind != "COCO" or place[0].stat().st_size <= MAX_COUNTED]
+    return {(_where(place), name) for place, names in quick for name in _names(kind, (place, names))}
+
+
+def _where(place: Any) -> str:
+    """The folder of images; of the layouts whose names are paths there is none."""
+    return str(place[1]) if isinstance(place, tuple) else str(place) if isinstance(place, Path) else ""
+
+
+def _below(folder: Path, place: Any, name: str) -> str:
+    """A name behind that of its folder, or of the file that it stands in."""
+    inner = place[0] if isinstance(place, tuple) else place
+    return f"{inner.relative_to(folder).as_posix()}/{name}" if isinstance(inner, Path) else name
 
 
 def _names(kind: str, source: Source) -> list[str]:

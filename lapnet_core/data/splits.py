@@ -15,6 +15,8 @@ SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 """Of data without any split."""
 HELD_OUT = {"train": 0.85, "val": 0.15}
 """Of training data that has no validation split beside it."""
+FEW = 10
+"""Where more names than that share a stem, on average, as front.jpg of each subject, their folder counts, too."""
 
 
 def make_split(names: Sequence[str], shares: Mapping[str, float] = SHARES) -> dict[str, list[str]]:
@@ -24,11 +26,13 @@ def make_split(names: Sequence[str], shares: Mapping[str, float] = SHARES) -> di
     augmented, so that copies of one photograph stay together.
 
     Args:
-        names: file names or paths; the order is kept within each split.
+        names: file names or paths, each once; the order is kept within each split.
         shares: of each split, adding up to 1. As far as there are names, none is left empty, the first ones least of
-            all: the fullest one gives its last by hash.
+            all: the fullest one gives its last by hash, and copies with it.
     """
-    places = {name: _place(name) for name in names}
+    keys = {name: _parts(name) for name in names}
+    inside = len({stem for _, stem in keys.values()}) * FEW < len(keys)
+    places = {name: _place("/".join(key) if inside else key[1]) for name, key in keys.items()}
     limits = list(accumulate(shares.values()))[:-1]
     dealt = {split: [] for split in shares}
     for name in names:
@@ -36,17 +40,24 @@ def make_split(names: Sequence[str], shares: Mapping[str, float] = SHARES) -> di
     for split in list(shares)[: len(names)]:
         if not dealt[split]:
             giver = max(reversed(dealt.values()), key=len)
-            given = max(giver, key=lambda name: (places[name], name))
-            giver.remove(given)
-            dealt[split].append(given)
+            last = max(places[name] for name in giver)
+            given = [name for name in giver if places[name] == last]
+            given = given if len(given) < len(giver) else [max(giver)]
+            giver[:] = [name for name in giver if name not in given]
+            dealt[split] += given
     return dealt
 
 
-def _place(name: str) -> float:
+def _parts(name: str) -> tuple[str, str]:
+    """The last folder of a path, and the stem."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.parent.name, re.sub(r"\.rf\.\w+$", "", path.stem)
+
+
+def _place(text: str) -> float:
     """Where a name stands between 0 and 1."""
-    stem = re.sub(r"\.rf\.\w+$", "", PurePosixPath(name.replace("\\", "/")).stem)
-    stem = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", stem)  # JSON can hold such, but no file is called so
-    return int.from_bytes(hashlib.sha256(stem.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
+    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", text)  # JSON can hold such, but no file is called so
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """PASCAL VOC, and any data set in its layout: a folder with Annotations, ImageSets/Main and JPEGImages."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
 
@@ -54,12 +54,13 @@ class VOCDetection(ListedDetection):
         image_set: str | Sequence[str] = "trainval",
         *,
         class_names: Sequence[str] | None = VOC_CLASSES,
+        known: Collection[str] = (),
         on_error: OnError = "raise",
         transform: Transform | None = None,
     ) -> None:
         pairs = [(root, image_set)] if isinstance(root, str | Path) else root
         where = " and ".join(str(place) for place, _ in pairs)
-        how = {"class_names": class_names, "on_error": on_error, "transform": transform}
+        how = {"class_names": class_names, "known": known, "on_error": on_error, "transform": transform}
         super().__init__(_listed(pairs), where, sized="<size>", **how)
 
 
@@ -83,7 +84,10 @@ def _listed(pairs: Sequence[tuple[Place, str | Sequence[str]]]) -> Iterator[List
                 problem = f"{name!r} would lead out of the folder"
                 yield Listed(path, name, "", _drawn, problem=problem, inside=f"line {number}")
                 continue
-            annotation = annotations / f"{name}.xml"
+            stem = Path(name).stem if Path(name).suffix.lower() in ANY_IMAGE else name
+            places = [annotations / file for file in (f"{name}.xml", f"{name}.XML", f"{stem}.xml")]
+            annotation = next((place for place in places if os.path.isfile(place)), places[0])
+            name = annotation.stem
             if annotation in seen:
                 yield Listed(folder, name, "", _drawn, problem=f"image {name} is listed twice")
                 continue

@@ -103,11 +103,10 @@ def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> D
 
 def label_places(image: Path) -> list[Path]:
     """Where the labels of an image may be: below `labels` in place of the last `images`, and beside it."""
-    beside, parts = image.with_suffix(".txt"), list(image.parent.parts)
-    if "images" not in parts:
-        return [beside]
-    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return [Path(*parts) / beside.name, beside]
+    beside, parts = image.with_suffix(".txt"), image.parent.parts
+    last = max((n for n, part in enumerate(parts) if part.lower() == "images"), default=None)
+    names = ("labels", "Labels") if last is not None else ()
+    return [*(Path(*parts[:last], name, *parts[(last or 0) + 1 :]) / beside.name for name in names), beside]
 
 
 def label_file(image: Path) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lapnet_core.data.layouts import SPLITS, Layout, Source, outside_of, split_of
+from lapnet_core.data.layouts import SPLITS, Layout, Source, below, outside_of, split_of
 from lapnet_core.data.paths import ends, folders_below, located, read_lines, read_text
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
@@ -30,11 +30,11 @@ def yolo(folder: Path, described: Path | None = None) -> Layout | None:
         DataError: the .yaml cannot be read, has no usable names, or its train is not there.
     """
     known = [folder / "data.yaml", folder / "dataset.yaml", *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
-    for file in [described] if described else [file for file in known if file.is_file()]:
-        content = _load_yaml(file, must=file in (described, *known[:2]))
-        if "names" in content or "nc" in content:
-            break
-    else:
+    files = [described] if described else [file for file in dict.fromkeys(known) if file.is_file()]
+    read = {file: _load_yaml(file, must=file in (described, *known[:2])) for file in files}
+    # a description of a network has the number of classes alone
+    file = max(read, key=lambda file: ("names" in read[file], "nc" in read[file], "train" in read[file]), default=None)
+    if file is None or not {"names", "nc"} & set(content := read[file]):
         if described:
             raise DataError(f"{described}: this describes no data set of YOLO, which has `names`")
         return None
@@ -56,6 +56,7 @@ def yolo(folder: Path, described: Path | None = None) -> Layout | None:
             if split == "train":
                 raise DataError(f"{file}: {key}: {why}: correct the path")
             notes.append(f"its {key} is left out, as {why}")
+    notes += _orphans(folder)
     return Layout("YOLO", parts or _sources(folder, notes), about, tuple(notes))
 
 
@@ -90,6 +91,15 @@ def yolo_without_yaml(folder: Path) -> Layout | None:
         if called != names[: len(called)]:  # LabelImg writes one for each folder
             raise DataError(f"{other} and {file} call the same numbers by different classes: make them agree")
     return Layout("YOLO", parts, {"names": _class_names(file, {"names": names})}, tuple(notes))
+
+
+def _orphans(folder: Path) -> list[str]:
+    """A note on label files that no image has."""
+    used = {label_file(Path(image)) for image in _images(folder, folder)} - {None}
+    places = {file.parent for file in used if file and file.parent.name.lower() != "images"}
+    left = [file for file in below(folder, ".txt") if "labels" in map(str.lower, file.relative_to(folder).parts)]
+    left = [file for file in left if file not in used and file.name not in CLASS_FILES and file.parent in places]
+    return [f"{len(left)} label files without an image are left out, such as {left[0]}"] if left else []
 
 
 def _sources(folder: Path, notes: list[str]) -> dict[str, list[Source]]:

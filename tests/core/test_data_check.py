@@ -52,6 +52,18 @@ def test_data_without_a_fault(photos, capsys):
     assert said.endswith("no fault\n")
 
 
+def test_what_makes_a_test_worthless_is_said_without_decoding_too(photos, capsys):
+    lists = photos / "ImageSets" / "Main"
+    (lists / "test.txt").write_text("\n".join(["v0", *(lists / "train.txt").read_text().split()[:2]]))
+    text = (photos / "Annotations" / "v0.xml").read_text()
+    (photos / "Annotations" / "v1.xml").write_text(text.replace("cat", "bird"))
+    assert main(["data", "check", "--quick", str(photos)]) == 1
+    said = capsys.readouterr().out
+    for note in ("2 images of test are in train, too", "1 images of test are in val, too"):
+        assert said.count(note) == 3, said  # what the data is, where it shows, and what comes of it
+    assert "2 images of test are in train, too: what is measured on them says little\n" in said
+
+
 def test_every_fault_is_named_and_counted(photos, capsys):
     (photos / "Annotations" / "t0.xml").write_text("<annotation>")
     text = (photos / "Annotations" / "t1.xml").read_text()
@@ -79,7 +91,8 @@ def test_every_fault_is_named_and_counted(photos, capsys):
     assert re.search(r"1 objects that are there twice, the same class and box:\n +t5: dog at \(10.0", said)
     assert re.search(r"1 images of val are in train, too, byte for byte: .*t4\.jpg = .*v1\.jpg", said)
     assert re.search(r"v0\.xml: object 1 \(bird\): the class is none of the training's: cat, dog", said)
-    assert said.endswith("4 faults: correct them, or leave them out by --on-error skip\n")
+    assert "4 faults: correct them, or leave them out by --on-error skip\n" in said
+    assert said.endswith("but 1 images of val are in train, too: what is measured on them says little\n")
     assert main(["data", "check", str(photos), "--quick", "--show", "0"]) == 1
     said = capsys.readouterr().out
     assert "3 faults" in said  # the image that is none is not opened

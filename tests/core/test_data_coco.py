@@ -318,6 +318,27 @@ def test_boxes_beyond_the_border_are_cut_and_counted(read):
     assert "annotation 3 (dog)" in found.report.summary()
 
 
+def test_most_boxes_beyond_their_images_are_a_fault_of_the_file(read):
+    data = content()
+    corners = [[20 + k, 10, 36, 28] for k in range(15)]  # x2 and y2 in place of width and height
+    data["annotations"] = [annotation(k, 5, 3, box) for k, box in enumerate(corners, 1)]
+    with pytest.raises(DataError, match=r"15 of 15 boxes reach .* are these \(x1, y1, x2, y2\)"):
+        read(data)
+    assert read(data, on_error="skip").report.counts == {"clipped": 15, "object": 1}
+
+
+def test_images_without_a_size_have_that_of_their_files(read):
+    data = content()
+    right = read(data)
+    for image in data["images"]:
+        del image["width"], image["height"]
+    found = read(data)
+    assert found.report.counts["unsized"] == len(found) == len(right)
+    for k in range(len(found)):
+        assert found.target(k)["original_size"] == right.target(k)["original_size"]
+        assert found.target(k)["boxes"].tolist() == right.target(k)["boxes"].tolist()
+
+
 def test_a_damaged_image_file(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "5.jpg")
     instances = write(tmp_path / "x.json", {"images": [image_entry(5)], "categories": CATEGORIES, "annotations": []})

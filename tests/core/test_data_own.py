@@ -683,11 +683,120 @@ def test_a_val_of_coco_that_lists_only_what_occurs(tmp_path):
     assert len(both._labels) == len(train._labels) + len(val._labels)
 
 
-def test_images_that_are_in_two_parts_are_no_trainval(tmp_path):
+def test_images_that_are_in_two_parts_are_said_and_in_trainval_once(tmp_path):
     coco_one_folder(tmp_path)
-    coco(tmp_path / "annotations" / "instances_val.json", of("train")[:1])
-    with pytest.raises(DataError, match=r"photo00\.jpg: this image is in two of the parts"):
-        open_dataset(str(tmp_path), "trainval")
+    coco(tmp_path / "annotations" / "instances_val.json", [*of("train")[:1], *of("val")])
+    data = open_dataset(str(tmp_path), "trainval")
+    assert len(data) == len(of("train")) + len(of("val"))
+    assert "; 1 images of val are in train, too" in data.source
+    voc(tmp_path / "voc")
+    (tmp_path / "voc" / "ImageSets" / "Main" / "test.txt").write_text("\n".join([*of("test"), *of("train")[:2]]))
+    assert "; 2 images of test are in train, too" in find(tmp_path / "voc").line()
+
+
+def halves(root: Path, place, write) -> None:
+    """Two photographs of each name: in `place`(which, name)."""
+    for n, name in enumerate(SIZES):
+        for which in ("left", "right"):
+            image = root / place(which, n)
+            picture(image, name)
+            write(image, name)
+
+
+@pytest.mark.parametrize("kind", ["VOC", "YOLO", "COCO"])
+def test_images_of_one_name_in_two_folders_are_in_one_split_each(tmp_path, kind):
+    """By two cameras: the split is by their folders, too, as soon as few names are different."""
+
+    def place(which, n):
+        return f"{which}{n:02}/image.jpg" if kind != "YOLO" else f"images/{which}{n:02}/image.jpg"
+
+    def write(image, name):
+        if kind == "VOC":
+            xml(image.with_suffix(".xml"), name)
+        elif kind == "YOLO":
+            labels(tmp_path / "labels" / image.parent.name / "image.txt", name)
+
+    halves(tmp_path, place, write)
+    if kind == "YOLO":
+        (tmp_path / "data.yaml").write_text(f"names: {[*CLASSES]}")
+    elif kind == "COCO":
+        for which in ("left", "right"):
+            for n, name in enumerate(SIZES):
+                coco(tmp_path / f"{which}{n:02}" / "labels.json", [name])
+                text = (tmp_path / f"{which}{n:02}" / "labels.json").read_text()
+                (tmp_path / f"{which}{n:02}" / "labels.json").write_text(text.replace(name, "image"))
+    own = find(tmp_path)
+    opened = {split: own.open(split) for split in ("train", "val", "test")}
+    files = {split: {data.file(k) for k in range(len(data))} for split, data in opened.items()}
+    assert sum(map(len, files.values())) == 24 == len(set().union(*files.values()))
+    assert len(files["train"]) < 22, "the names alone would put all into one"
+    assert sum(map(len, own.made.values())) == 24 == len({name for names in own.made.values() for name in names})
+
+
+def test_folders_and_lists_that_are_called_after_a_split_in_other_words(tmp_path):
+    for name, split in SPLIT.items():
+        picture(tmp_path / "a" / f"{split}_images" / f"{name}.jpg", name)
+        xml(tmp_path / "a" / f"{split}_annotations" / f"{name}.xml", name)
+    voc(tmp_path / "b", ("train",))
+    lists = tmp_path / "b" / "ImageSets" / "Main"
+    (lists / "Testing.txt").write_text("\n".join(f"{name}.jpg" for name in of("test")))
+    (lists / "new_train.txt").write_text("\n".join(of("val")))
+    (lists / "cat_train.txt").write_text("\n".join(f"{name} -1" for name in of("train")))
+    for folder in ("a", "b"):
+        assert targets(open_dataset(str(tmp_path / folder), "test")) == expected(of("test"))
+    assert find(tmp_path / "a").splits == ("train", "val", "trainval", "test")
+    assert "new_train.txt is left out: it is no split" in find(tmp_path / "b").line()
+    assert "cat_train" not in find(tmp_path / "b").line()
+
+
+def test_coco_takes_the_photographs_and_never_those_of_another_folder(tmp_path):
+    for name in SIZES:
+        picture(tmp_path / "a" / "images" / f"{name}.jpg", name)
+        picture(tmp_path / "a" / "drawn" / f"{name}.jpg", name)
+        picture(tmp_path / "b" / "images" / "north" / f"{name}.jpg", name)
+    coco(tmp_path / "a" / "annotations" / "all.json", list(SIZES))
+    coco(tmp_path / "b" / "all.json", list(SIZES), "north/")
+    content = json.loads((tmp_path / "b" / "all.json").read_text())
+    south = [{**image, "id": image["id"] + 100, "file_name": image["file_name"].replace("north", "south")}
+             for image in content["images"]]  # fmt: skip
+    (tmp_path / "b" / "all.json").write_text(json.dumps({**content, "images": [*south, *content["images"]]}))
+    assert "/images/" in open_dataset(str(tmp_path / "a"), "train").file(0)
+    with pytest.raises(DataError, match=r"south/photo\d\d\.jpg' is missing in .*b/images"):
+        open_dataset(str(tmp_path / "b"), "train")
+    for name in SIZES:
+        picture(tmp_path / "c" / "one" / f"{name}.jpg", name)
+        picture(tmp_path / "c" / "two" / f"{name}.jpg", name)
+    coco(tmp_path / "c" / "all.json", list(SIZES))
+    assert "the images of all.json may be those in one or in two: the first are taken" in find(tmp_path / "c").line()
+
+
+def test_a_class_that_our_split_took_from_the_training_is_no_fault(tmp_path):
+    voc(tmp_path, ())
+    made = find(tmp_path).made
+    assert made
+    for name in made["test"]:
+        path = tmp_path / "Annotations" / f"{name}.xml"
+        path.write_text(path.read_text().replace("<name>cat<", "<name>yak<"))
+    names = open_dataset(str(tmp_path), "train").class_names
+    data = open_dataset(str(tmp_path), "test", class_names=names)
+    assert data.report.counts["other"] > 0
+    assert "yak" not in data.class_names
+
+
+def test_yolo_with_capitals_stray_files_and_labels_that_nobody_has(tmp_path):
+    for name in SIZES:
+        picture(tmp_path / "Images" / f"{name}.jpg", name)
+        labels(tmp_path / "Labels" / f"{name}.txt", name)
+    (tmp_path / "a_network.yaml").write_text("nc: 80\ndepth_multiple: 0.33\n")
+    (tmp_path / "mine.yaml").write_text(f"names: {[*CLASSES]}\n")
+    labels(tmp_path / "Labels" / "lost.txt", "photo01")
+    labels(tmp_path / "Labels" / "classes.txt", "photo01")
+    own = find(tmp_path)
+    found = [own.open(split) for split in ("train", "val", "test")]
+    assert sum(len(data) for data in found) == len(SIZES)
+    assert set(found[0].class_names) <= set(CLASSES)
+    assert "1 label files without an image are left out, such as" in own.line()
+    assert "lost.txt" in own.line()
 
 
 def test_a_folder_that_is_called_test_is_no_split_by_its_name_alone(tmp_path):
