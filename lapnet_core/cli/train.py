@@ -1,9 +1,11 @@
 """`lapnet train`."""
 
+import json
 import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -24,7 +26,7 @@ class Train:
 
     preset: Annotated[str, tyro.conf.arg(help=about_presets())] = ""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Go on with the run in --out."""
+    """Go on with the run in --out, which knows the other flags."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
     def run(self, given: Sequence[str]) -> int:
@@ -105,14 +107,17 @@ def closing(result: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Start:
-    """The two flags that decide what the others are by default."""
+    """The flags that decide what the others are by default."""
 
     preset: str = ""
     data: str = ""
+    out: str = ""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def start_of(given: Sequence[str]) -> TrainConfig:
-    """The config that the flags of `lapnet train` change: the preset's, or what suits the data.
+    """The config that the flags of `lapnet train` change: the preset's, or what suits the data; where a run is gone on
+    with, its own.
 
     Raises:
         ValueError: there is no such preset.
@@ -123,6 +128,11 @@ def start_of(given: Sequence[str]) -> TrainConfig:
         start, _ = tyro.cli(Start, args=given[1:], return_unknown_args=True, add_help=False, console_outputs=False)
     except SystemExit:  # a flag without its value: the whole parser says so, with its own help
         start = Start()
+    if start.resume and start.out and not (start.preset or start.data):
+        from lapnet_core.checkpoint import began_with
+
+        if began := began_with(Path(start.out)):
+            return TrainConfig.from_json(json.dumps(began))
     if start.preset and start.preset not in PRESETS:
         raise ValueError(f'no preset is called "{start.preset}"; there are {", ".join(PRESETS)}')
     return PRESETS[start.preset]() if start.preset else preset_for(start.data or "scenes")

@@ -19,6 +19,7 @@ from lapnet_core.data.types import DataError
 
 # What columns are called, in small letters and without what is neither letter nor digit; of several, the first counts.
 IMAGES = ("filename", "imagefilename", "imagename", "filepath", "imagepath", "path", "image", "imageid", "file", "img")
+IMAGES += ("imgpath", "imgname", "imagefile")
 CLASSES = ("classname", "labelname", "class", "label", "category", "categoryname", "classid", "labelid", "categoryid")
 CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
 EXTENTS = (("x", "y", "w", "h"), ("xmin", "ymin", "w", "h"), ("left", "top", "width", "height"))

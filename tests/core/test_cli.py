@@ -14,7 +14,7 @@ from PIL import Image
 from toys import voc_folder
 
 from lapnet_core.anchors import AnchorFile, cluster_anchors
-from lapnet_core.checkpoint import began_with
+from lapnet_core.checkpoint import LAST, PREVIOUS, began_with
 from lapnet_core.cli import doctor, main
 from lapnet_core.cli.train import with_bfloat16
 from lapnet_core.config import TrainConfig
@@ -692,3 +692,31 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     done = subprocess.run([sys.executable, "-c", command], stdout=writes, stderr=subprocess.PIPE, text=True)
     os.close(writes)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_run_knows_its_own_flags(tmp_path, capsys):
+    """`--resume --out RUN` needs no other, and those that are given count."""
+    flags = [
+        "--backbone",
+        "light",
+        "--image-size",
+        "64",
+        "64",
+        "--batch-size",
+        "2",
+        "--lr",
+        "0.03",
+        "--save-every",
+        "2",
+    ]
+    start = ["train", "--data", "scenes", *flags, "--anchors-per-class", "3", "--steps", "4"]
+    assert main([*start, "--out", str(tmp_path / "whole")]) == 0
+    assert main([*start, "--out", str(tmp_path / "half")]) == 0
+    for name in ("model.safetensors", LAST):  # as after a kill behind step 2
+        (tmp_path / "half" / name).unlink(missing_ok=True)
+    assert (tmp_path / "half" / PREVIOUS).exists()
+    assert main(["train", "--resume", "--out", str(tmp_path / "half"), "--lr", "0.04"]) == 1
+    assert "lr" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", str(tmp_path / "half")]) == 0
+    half, whole = (Detector.load(tmp_path / name).method.state_dict() for name in ("half", "whole"))
+    assert all(torch.equal(half[name], whole[name]) for name in whole)
