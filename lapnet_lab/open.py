@@ -1,7 +1,8 @@
 """A student's own copy of the notebooks: `python lapnet_lab/open.py [folder]`, which `make lab` calls first.
 
 What she does in `my_notebooks/` stays hers. A notebook that she has left as it came is brought up to date; one that she
-has edited, run or saved is never touched: what is new is put beside it. Nothing but the standard library, so that it
+has edited, run or saved is never touched: what is new is put beside it. Her notebooks come without outputs, which would
+answer each question before it is asked; those of `solved/` have them. Nothing but the standard library, so that it
 starts at once.
 """
 
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = ".copied.json"
 """In the copy: what it was given, so that one sees what she has changed."""
 PARTIAL = ".partial"
+GLOSSARY = "glossary.md"
+"""Of the repository's docs/, in the copy beside the notebooks."""
 
 
 class CannotCopy(Exception):
@@ -39,7 +42,7 @@ class Report:
     def lines(self, target: Path) -> Iterator[str]:
         """What there is to tell."""
         if self.copied:
-            yield f"{target}: {len(self.copied)} notebooks copied. Work there: what you change stays as it is."
+            yield f"{target}: {len(self.copied)} files copied. Work there: what you change stays as it is."
         if self.refreshed:
             yield f"{target}: brought up to date, as you had not changed them: {', '.join(self.refreshed)}"
         for hers, new in self.beside.items():
@@ -65,15 +68,18 @@ def copy_notebooks(source: Path, target: Path) -> Report:
             left.unlink(missing_ok=True)
         given = _read_manifest(target)
         for name in names:
-            _one(source, target, name, given, report)
+            _one(source / name, target, name, given, report)
+        if (glossary := source.parent / "docs" / GLOSSARY).is_file():
+            _one(glossary, target, GLOSSARY, given, report)
     except OSError as problem:
         raise CannotCopy(_remedy(problem, target)) from problem
     return report
 
 
 def _one(source: Path, target: Path, name: str, given: dict[str, dict[str, str]], report: Report) -> None:
-    """One notebook. `given`: name -> digests of the file as it was copied, and of its cells."""
-    new, place = (source / name).read_bytes(), target / name
+    """One file. `given`: name -> digests of the file as it was copied, and of its cells."""
+    shipped, place = source.read_bytes(), target / name
+    new = as_given(shipped, name)
     digests = {"file": _digest(new), "cells": cells_digest(new)}
     if not _there(place):
         _write(place, new)
@@ -82,7 +88,7 @@ def _one(source: Path, target: Path, name: str, given: dict[str, dict[str, str]]
         return
     elif (now := _digest(place.read_bytes())) == digests["file"]:
         pass
-    elif now == given.get(name, {}).get("file"):
+    elif now in (given.get(name, {}).get("file"), _digest(shipped)):  # with outputs, as it was copied before
         _write(place, new)
         report.refreshed.append(name)
     elif digests["cells"] == given.get(name, {}).get("cells"):
@@ -100,14 +106,32 @@ def _one(source: Path, target: Path, name: str, given: dict[str, dict[str, str]]
 
 def _beside(target: Path, name: str, given: dict[str, dict[str, str]], new: str) -> str:
     """Where the new version goes: "02_pono (new).ipynb", or with a number where she has one of that name."""
-    stem = name.removesuffix(".ipynb")
+    stem, dot, suffix = name.rpartition(".")
     for count in range(1, 1000):
-        at = f"{stem} (new{f' {count}' if count > 1 else ''}).ipynb"
+        at = f"{stem} (new{f' {count}' if count > 1 else ''}){dot}{suffix}"
         place = target / at
         ours = (new, given.get(at, {}).get("file"))
         if not _there(place) or (place.is_file() and _digest(place.read_bytes()) in ours):
             return at
     raise CannotCopy(f"There are a thousand versions of {name} in {target}. Delete some.")
+
+
+def as_given(shipped: bytes, name: str) -> bytes:
+    """A file as she gets it: links lead to what is copied, and a notebook that is not solved has no outputs."""
+    text = shipped.replace(f"../docs/{GLOSSARY}".encode(), GLOSSARY.encode())
+    if name == GLOSSARY:
+        return text.replace(b"](../notebooks/", b"](")
+    if "/" in name:
+        return text
+    try:
+        notebook = json.loads(text)
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+        notebook["metadata"].pop("widgets", None)
+    except (ValueError, KeyError, TypeError):
+        return text
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def cells_digest(notebook: bytes) -> str:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from numbers import Real
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from lapnet_lab.exercise import Example, FunctionExercise, Unreadable
 SECONDS = 5.0
 """That one call may take, or all calls of an exercise that calls a function itself; the examples are small."""
 CHANGES = "it changes its arguments, which others still need: work on a copy (`x.clone()`, or `list(x)` of a list)."
+ONE_NUMBER = " `max`, `min`, `if` and `and` take one number; tensors have torch.maximum, torch.minimum and torch.where."
 NOTHING = "it returns nothing: is there a `return`?"
 
 
@@ -45,6 +46,14 @@ class Finding:
     expected: Any = None
     got: Any = None
     begun: bool = True
+
+
+class Tried(NamedTuple):
+    """What a function returned on an example, beside what it should."""
+
+    example: Example
+    expected: Any
+    got: Any
 
 
 def try_out(exercise: FunctionExercise, function: Any) -> Finding | None:
@@ -107,11 +116,8 @@ def _first_finding(exercise: FunctionExercise, function: Callable[..., Any]) -> 
             return Finding(NOTHING, example, expected, begun=not is_stub(function))
         if not all(same(before, after) for before, after in zip(example, given, strict=True)):
             return Finding(CHANGES, example)
-        problem = kind(expected, got)
-        if problem or not same(expected, got, exercise.tolerance):
-            if known := _mistake(exercise, function, examples):
-                return known
-            return Finding(problem or "this is not the value that it should be.", example, expected, got)
+        if kind(expected, got) or not same(expected, got, exercise.tolerance):
+            return _wrong_value(exercise, function, examples, Tried(example, expected, got))
     try:
         with at_most():
             more = exercise.also(function)
@@ -159,11 +165,13 @@ def kind(expected: Any, got: Any) -> str:
         return f"it should return a tensor; yours returns {_called(got)}: torch.tensor(...) or torch.stack(...) helps."
     if got.shape != expected.shape:
         return f"it should return the shape {tuple(expected.shape)} here; yours returns {tuple(got.shape)}."
+    of_nothing = got.dtype == torch.float32 and not got.numel()
+    empty = f" torch.tensor of an empty list is float32: add `dtype={expected.dtype}`." if of_nothing else ""
     if expected.dtype == torch.bool and got.dtype != torch.bool:
-        return f"it should return True and False (torch.bool); yours returns {got.dtype}."
+        return f"it should return True and False (torch.bool); yours returns {got.dtype}.{empty}"
     whole = not expected.is_floating_point()
     if whole and expected.dtype != torch.bool and (got.is_floating_point() or got.dtype == torch.bool):
-        return f"it should return whole numbers (torch.int64); yours returns {got.dtype}."
+        return f"it should return whole numbers (torch.int64); yours returns {got.dtype}.{empty}"
     if not whole and not bool(got.isfinite().all()) and bool(expected.isfinite().all()):
         return "a value is not finite (nan or inf): where do you divide by 0, or take the exponential of much?"
     return ""
@@ -236,35 +244,54 @@ def _where(function: Callable[..., Any], problem: Exception) -> str:
     """An exception as a sentence, with the line of the learner's code in which it came up."""
     words = str(problem).strip() or "no words"
     text = f"{type(problem).__name__}: {words.splitlines()[0].rstrip('.')}"
+    after = ONE_NUMBER if "Boolean value of Tensor" in words else ""
     code = getattr(function, "__code__", None)
     # Only the function's own lines: a helper of the same notebook cell can stand above it.
     inside = [line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code is code]
     if not code or not inside:
-        return f"it stops with {text}."
+        return f"it stops with {text}.{after}"
     number = inside[-1]
     line = linecache.getline(code.co_filename, number).strip()
     shown = f" `{line}`," if line else ""  # the text may be nowhere
-    return f"it stops in line {number - code.co_firstlineno + 1},{shown} with {text}."
+    return f"it stops in line {number - code.co_firstlineno + 1},{shown} with {text}.{after}"
 
 
-def _mistake(exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example]) -> Finding | None:
-    """The sentence of the first known mistake that returns what this function does, on every example on which it
-    returns anything: that it also stops on some will be told when this is mended. It comes with the smallest example
-    on which the value is wrong, not the dtype alone: there the sentence can be seen to be true."""
-    answers: list[tuple[Example, Any]] = []
+def _wrong_value(
+    exercise: FunctionExercise, function: Callable[..., Any], examples: list[Example], first: Tried
+) -> Finding:
+    """A known mistake, if it is one, else what is wrong with the value or its kind, on an example that shows it.
+
+    It is known where it returns the same on every example on which it returns anything: that it also stops on some will
+    be told when this is mended. It comes with the smallest example on which the value is wrong, not the dtype alone:
+    there the sentence can be seen to be true.
+    """
+    tried: list[Tried] = []
     for example in examples:
-        answer = _answer(function, example)
-        if answer is TooSlow:  # and so it may be on each of the others
-            return None
-        if not isinstance(answer, type):
-            answers.append((example, answer))
-    for mistake in exercise.mistakes:
-        if all(_alike(_answer(mistake.wrong, example), answer, exercise.tolerance) for example, answer in answers):
-            for example, got in answers:
-                expected = exercise.solution(*copied(example))
-                if not _alike(got, expected, exercise.tolerance):
-                    return Finding(mistake.says, example, expected, got)
-    return None
+        got = _answer(function, example)
+        if got is TooSlow:  # and so it may be on each of the others
+            tried = []
+            break
+        if not isinstance(got, type):
+            tried.append(Tried(example, exercise.solution(*copied(example)), got))
+    wrong = [each for each in tried if not _alike(each.expected, each.got, exercise.tolerance)]
+    for mistake in exercise.mistakes if wrong else ():
+        if all(_alike(_answer(mistake.wrong, each.example), each.got, exercise.tolerance) for each in tried):
+            return Finding(mistake.says, *_telling(wrong[0], wrong))
+    shown = _telling(first, wrong)
+    return Finding(kind(shown.expected, shown.got) or "this is not the value that it should be.", *shown)
+
+
+def _telling(smallest: Tried, wrong: list[Tried]) -> Tried:
+    """The example to show: where the number of dimensions is wrong, one in which none is 1, as others look alike."""
+    if _fits(smallest):
+        return smallest
+    return next((each for each in wrong if not _fits(each) and min(each.expected.shape, default=0) > 1), smallest)
+
+
+def _fits(tried: Tried) -> bool:
+    """Whether it has as many dimensions as it should, or none are asked for; their lengths may depend on values."""
+    expected, got = tried.expected, tried.got
+    return not isinstance(expected, Tensor) or not isinstance(got, Tensor) or expected.ndim == got.ndim
 
 
 def _answer(function: Callable[..., Any], example: Example) -> Any:

@@ -31,8 +31,8 @@
 #
 # **Exercises** stand where their idea has just been explained: fill in the stub, run the cell, and `check` says what is
 # right or where it fails; hints and a solution are folded above it. A function that passes is kept in the folder
-# `my_lapnet/`, and later cells call yours through `mine` (until then the library's). The folder `notebooks/solved` has
-# every notebook with its solutions; `docs/glossary.md` in the repository explains the words.
+# `my_lapnet/`, and later cells call yours through `mine` (until then the library's). The folder `solved/` beside
+# this notebook has every notebook with its solutions and outputs; the [glossary](../docs/glossary.md) explains words.
 
 # %%
 import torch

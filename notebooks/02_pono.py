@@ -170,16 +170,38 @@ figures.overlap_grid(picture, overlap[None], [people] * 3, [""], names, study.pe
 # ## 3. By hand
 #
 # Eq. 1 is short enough for paper and pencil. A picture of one row and five cells; one anchor shape, as large as a cell;
-# three objects. Whose is each anchor, and what is its $O$? Anchor 1, say, shares $4 \cdot 8 = 32$ px² with object
-# 0, and together they cover $64 + 96 - 32 = 128$ px²: IoU 0.25.
+# three objects. Run the cell for the picture.
+#
+# **Exercise. Five anchors.** *(ten minutes)* Whose is each anchor, and what is its $O$?
+# (To <!--given-->0.01<!--/given-->.) Anchor 1, say, shares $4 \cdot 8 = 32$ px² with object 0, and together they cover
+# $64 + 96 - 32 = 128$ px²: IoU 0.25.
+#
+# <details><summary>Hint</summary>
+#
+# The three IoUs of an anchor say whose it is. Then divide by the largest IoU among the anchors of that object. An
+# anchor that overlaps nobody has $O = 0$.
+# </details>
+# <details><summary>Solution</summary>
+#
+# The anchors belong to 0, 1, 1, nobody and 2. Only object 1 has two.
+#
+# ```python
+# by_hand = [1, 0.375 / 0.571, 1, 0, 1]
+# ```
+# </details>
 
 # %%
 row = torch.tensor([[0.0, 0, 12, 8], [10, 0, 24, 8], [33, 2, 37, 6]])
 square = torch.tensor([[[8.0, 8.0]]])
 cells = anchors.anchor_boxes(square, (1, 5))[0, 0, 0]  # (5 anchors, xyxy)
+by_hand = None  # the O of anchors 0 to 4
+
+check("by_hand", by_hand, objects=row, anchors=cells)
+figures.strip(row, cells)
+
+# %%
 result = assign.assign(square, (1, 5), row, torch.zeros(3, dtype=torch.int64))
 print(study.table_by_hand(cells, row, result))
-figures.strip(row, cells)
 
 # %% [markdown]
 # **Notice** anchor 1: it belongs to object 1, since 0.375 is more than 0.25, and its $O$ is $0.375 / 0.571 = 0.656$,
@@ -355,15 +377,10 @@ figures.iou_of_positives(teachers)
 scene, target = render_situation("tiny_object")
 person = flatten_targets([target])[0][1:]
 titles, pairs, rescues = study.corner_cases(person)
-equal = boxes.grid_iou(shapes[0].expand(2, 10, 2), pairs[1], (32, 32)).flatten(1)  # the person, listed twice
-owners = mine.rescue(equal, mine.clusters(equal))
 results = [assign.assign(shapes[:1], (32, 32), pairs[k], person_class[:2], rescue=rescues[k]) for k in range(4)]
-assert torch.equal(owners, results[1].object_index.flatten())  # the library's
-
-# %%
-for title, result in zip(titles, results, strict=True):
-    members, positives = study.clusters_and_positives(result)
-    print(f"{title:26} clusters {members}, positives {positives}, rescued {result.rescued.tolist()}")
+equal = boxes.grid_iou(shapes[0].expand(2, 10, 2), pairs[1], (32, 32)).flatten(1)  # the person, listed twice
+assert torch.equal(mine.rescue(equal, mine.clusters(equal)), results[1].object_index.flatten())  # the library's
+print(study.corners_in_words(titles, results))
 figures.cluster_row(scene, study.best_owners(results), pairs, titles, study.all_peaks(results))
 
 # %% [markdown]

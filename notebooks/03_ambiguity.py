@@ -392,8 +392,8 @@ check("two_limits", limits_by_hand, iou=0.54, best=0.60)
 # | PONO | 81.1 | **81.7** |
 # <!-- /records -->
 #
-# **We did not reproduce this table**: so small a difference takes the full schedule, and several seeds. The laptop tier
-# trains a second network without AMS, with the same seed, scenes and steps.
+# **Our short training does not reproduce this table**; [09_ablations](09_ablations.ipynb) has it on photographs. The
+# laptop tier trains a second network without AMS, with the same seed, scenes and steps.
 
 # %% tags=["nbval-ignore-output"]
 detectors, found = {"with AMS": training.detector}, {}
@@ -434,11 +434,12 @@ if lab.tier == "tiny":
 Explorer.situation("two_people_hugging", detector=training.detector, layer="ams")
 
 # %% [markdown]
-# **Notice** how few are left: in the recorded run <!--record ambiguity.hug_kept.0-->6<!--/record-->
+# **Notice** how few are left. Your counts, above, differ from run to run; in the recorded
+# run <!--record ambiguity.hug_kept.0-->6<!--/record-->
 # of <!--record ambiguity.hug_positives.0-->36<!--/record--> of the first person,
 # and <!--record ambiguity.hug_kept.1-->4<!--/record-->
-# of <!--record ambiguity.hug_positives.1-->23<!--/record--> of the second. It is not the tie that costs
-# them their labels, for it lies in the blind spot. The network is not ready.
+# of <!--record ambiguity.hug_positives.1-->23<!--/record--> of the second. It is not the tie that
+# costs the labels, for it lies in the blind spot. The network is not ready.
 #
 # ## 11. Once more, by hand
 #

@@ -293,7 +293,10 @@ for name, network in timed.items():
 
 # %% [markdown]
 # **Notice** the last column: if time were operations, all rows would have the same rate. So 1.09 times the operations
-# is *not* a measured time. We have not measured LapNet on a GPU.
+# is *not* a measured time. The times of LapNet and YOLOv3 on DarkNet-53 were measured, too, one image of 512 px at a
+# time: LapNet takes <!--record bench.yolov3_512.ratio-->1.09<!--/record--> times YOLOv3's on a processor,
+# and <!--record gpu.yolov3_512.ratio-->1.24<!--/record--> times on a GPU. What a clock says of whole detectors, with
+# their accuracy beside it, is told in [10_speed_accuracy](10_speed_accuracy.ipynb).
 #
 # ## 6. How far does a cell see?
 #
@@ -468,7 +471,7 @@ print("names of the network's own numbers that the loss knows:", ", ".join(share
 # | Channels and the kernel of the last convolution: nothing. | They are ours, and decide the speed. |
 # | $N_C N_A$ score maps, $4 N_C N_A$ offset maps (3.1), feature stride 8 (4). | So it comes out, with all backbones. |
 # | Back-propagation runs along the red arrows of fig. 4. | Measured: the same arrows, none through the labels. |
-# | The same computing time as YOLOv3 with the same backbone (fig. 1). | 1.09 times the operations; time not measured. |
+# | The same computing time as YOLOv3 with the same backbone (fig. 1). | 1.09 times the operations; section 5 has measured times. |
 # | No explicit assignment of anchors to levels (3.1). | True. It costs more anchors. |
 # | The additional weights are not used at inference (abstract). | True: the network does not contain them. |
 # | The architecture keeps objects at several resolutions, and context (3.1). | The coarse maps carry the wide field. |

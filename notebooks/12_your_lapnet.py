@@ -29,6 +29,7 @@
 
 # %%
 import torch
+from torch import Tensor
 
 from lapnet_core import assign
 from lapnet_core.data import collate, eval_transform, flatten_targets
@@ -53,6 +54,15 @@ print(mine.table())
 # %% [markdown]
 # You can open these files, correct them and run `mine.forget()`: then they are read again.
 #
+# ### The last piece
+#
+# One is missing. You have each part of the loss: $\hat O$ comes of `decode` and `iou`, the scores have their
+# `weighted_cross_entropy`, and [04](04_balance.ipynb) has shown where the weights come to rest. Put them together:
+
+# %%
+# exercise: balanced_loss
+
+# %% [markdown]
 # ## 2. Who calls whom
 #
 # | in the training | your function | notebook |
@@ -62,6 +72,7 @@ print(mine.table())
 # | each positive: where does the network put its box | `decode`, then `iou` with its object | `05`, `00` |
 # | each positive: is it excused | `ams_labels` | `03` |
 # | the loss of the scores | `weighted_cross_entropy` | `04` |
+# | boxes, scores and weights together | `balanced_loss` | here |
 # | after each step: the balance weights | `held_update` | `04` |
 # | before each step: how far to go | `learning_rate` | `07` |
 # | looking at a picture | `decode`, `nms` | `05`, `06` |
@@ -71,13 +82,13 @@ print(mine.table())
 # is the class that puts the rest together: some hundred lines, image by image and class by class, so that you can read
 # it beside the paper.
 #
-# First the anchors. Your k-means step is repeated until no centre moves.
+# First the anchors. Your k-means step is repeated until no centre moves. If it is full of loops, that takes a while.
 
 # %%
 scenes = Scenes(640, size=(160, 160), keep=True)
 settings = study.settings(steps=lab.choose(300, 3000))
 functions = study.Functions(mine)
-own = study.build(settings, scenes, functions)
+own = study.build(settings, scenes, functions, progress=lab.progress)
 for name, shapes in zip(SCENE_CLASSES, own.shapes, strict=True):
     print(f"{name:14}", ", ".join(f"{w:.0f} x {h:.0f}" for w, h in shapes.tolist()))
 
@@ -97,6 +108,7 @@ for label, (x1, y1, x2, y2), count in zip(labels.tolist(), objects.tolist(), cou
     print(f"{SCENE_CLASSES[label]:14} {x2 - x1:3.0f} x {y2 - y1:3.0f} px: {count:3} positives")
 library = assign.assign(own.shapes, (20, 20), objects, labels).positives()
 assert torch.equal(counts, library.object_index.bincount(minlength=len(objects)))
+print("slow functions so far:", "; ".join(functions.slow()) or "none")
 pictures.draw_boxes(image, objects, labels, SCENE_CLASSES)
 
 # %% [markdown]
@@ -125,10 +137,12 @@ ours, library = own(batch.images, batch.targets), theirs(batch.images, batch.tar
 for part in ("loc", "cls", "reg"):
     close = torch.isclose(ours.parts[part], library.parts[part], rtol=1e-3)
     print(f"{part}: the same, {bool(close)}")
+print("\n".join(functions.told) or "every function was used")
 
 # %% [markdown]
-# Gradients flow through your functions as through the library's: `decode` and `iou` lie between the offsets and the
-# localisation loss, `weighted_cross_entropy` between the scores and theirs.
+# A function that is too slow for a training, or that lets no gradient through, is replaced by the library's; the last
+# line says which, and why. For gradients have to flow: `decode` and `iou` lie between the offsets and the localisation
+# loss, `weighted_cross_entropy` between the scores and theirs, and `balanced_loss` before them all.
 
 # %%
 own.zero_grad()
@@ -153,8 +167,8 @@ Predict(
 # begins after three fifths of them, when there is something to fit ([09_ablations](09_ablations.ipynb) says why).
 
 # %% tags=["nbval-ignore-output"]
-yours, functions = study.learn(settings, scenes, mine, progress=lab.progress)
-print("\n".join(functions.told) or "every function was used to the end")
+yours, in_training = study.learn(settings, scenes, mine, progress=lab.progress)
+print("\n".join(in_training.told) or "every function was used to the end")
 
 # %% [markdown]
 # Now it looks at sixty scenes that it has never seen. The mAP is measured by your own `match` and
@@ -164,7 +178,7 @@ print("\n".join(functions.told) or "every function was used to the end")
 # %% tags=["nbval-ignore-output"]
 test = Scenes(60, size=(160, 160), split="test")
 found, truth, _ = yours.predict_dataset(test, progress=lab.progress)
-by_yours = study.own_map(found, truth, len(SCENE_CLASSES), functions)
+by_yours = study.own_map(found, truth, len(SCENE_CLASSES), in_training)
 by_library = voc_map(found, truth, len(SCENE_CLASSES)).mean_ap
 recorded = study.library_map(settings, scenes, test, lab)
 print(f"your detector, measured by you:         mAP {by_yours:.3f}")
@@ -200,7 +214,7 @@ pictures.gallery([picture for picture, _ in shown], rows, SCENE_CLASSES)
 # choose a photograph of a person, a cat, a cow, a dog, a horse or a sheep.
 
 # %% tags=["nbval-ignore-output"]
-photographs = study.with_functions(models.shipped("photographs"), functions)
+photographs = study.with_functions(models.shipped("photographs"), in_training)
 example, _ = test[17]
 panels.photograph_panel({"trained here, on drawings": yours, "trained on photographs": photographs}, example)
 
@@ -242,7 +256,7 @@ check("only_in_training", only_in_training)
 # %% [markdown]
 # ## Summary
 #
-# - Thirteen functions, none longer than a page, are the method: the rest is a network and an optimiser.
+# - Fourteen functions, none longer than a page, are the method: the rest is a network and an optimiser.
 # - With them a detector trains as well as with the library, and nearly as fast.
 # - What the library adds is the same for whole batches, on any device, and with a sentence for everything that can go
 #   wrong.

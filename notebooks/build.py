@@ -103,6 +103,8 @@ def source_of(name: str, solved: bool = False) -> Any:
     notebook = solutions.expand(jupytext.read(FOLDER / f"{name}.py"), solved)
     lead(notebook, name, solved)
     for cell in notebook.cells:
+        if solved:
+            cell.source = cell.source.replace("](../docs/", "](../../docs/")  # it lies one folder deeper
         if cell.cell_type == "code" and cell.source.startswith("Predict("):
             cell.metadata["jupyter"] = {"source_hidden": True}  # the answer stands in it; a click shows it
     return notebook

@@ -137,7 +137,7 @@ def test_every_function_is_where_it_is_written() -> None:
         marks = [file.stem for file in (ROOT / "notebooks").glob("[0-9]*.py")
                  if f"# exercise: {name}\n" in file.read_text("utf-8")]  # fmt: skip
         assert marks in ([], [path.stem]), (name, marks)  # none: its notebook has not asked for it yet
-    (levels,) = rows(TEACHING.split("## Thirteen functions")[1].split("\n## ")[0], 3)
+    (levels,) = rows(TEACHING.split("## Fourteen functions")[1].split("\n## ")[0], 3)
     for level, cell in enumerate(levels, 1):
         wanted = {name for name, exercise in FUNCTIONS.items() if exercise.difficulty == level}
         assert set(re.findall(r"`(\w+)`", cell)) == wanted, level

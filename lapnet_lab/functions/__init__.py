@@ -12,9 +12,10 @@ from lapnet_lab.functions.losses import AMS_LABELS, HELD_UPDATE, WEIGHTED_CROSS_
 from lapnet_lab.functions.overlap import CLUSTERS, PONO, RESCUE
 from lapnet_lab.functions.precision import AVERAGE_PRECISION
 from lapnet_lab.functions.schedule import LEARNING_RATE
+from lapnet_lab.functions.total import BALANCED_LOSS
 
 ALL: tuple[FunctionExercise, ...] = (
     IOU, KMEANS_STEP, CLUSTERS, PONO, RESCUE, AMS_LABELS, WEIGHTED_CROSS_ENTROPY, HELD_UPDATE, DECODE, NMS, MATCH,
-    AVERAGE_PRECISION, LEARNING_RATE,
+    AVERAGE_PRECISION, LEARNING_RATE, BALANCED_LOSS,
 )  # fmt: skip
 FUNCTIONS = {exercise.name: exercise for exercise in ALL}

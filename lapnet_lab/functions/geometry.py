@@ -1,5 +1,6 @@
 """Overlap and boxes: IoU (notebook 00), and the decoding of offsets (paper 3.1, notebook 05)."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -7,6 +8,7 @@ from torch import Generator, Tensor
 
 from lapnet_lab.exercise import Example, FunctionExercise, Mistake
 from lapnet_lab.functions import drawing
+from lapnet_lab.functions.gradients import wrong_gradient
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
 
     offsets: (P, 4), (dx, dy, dw, dh); a dw or dh above log(62.5) = 4.135167 counts as that much
     anchors: (P, 4), (cx_a, cy_a, w_a, h_a): centre and size in pixels
-    returns: (P, 4), (x1, y1, x2, y2) in pixels. P can be 0
+    returns: (P, 4), (x1, y1, x2, y2) in pixels: the offsets are trained through it. P can be 0
     """
     center = anchors[:, :2] + offsets[:, :2] * anchors[:, 2:]
     size = anchors[:, 2:] * offsets[:, 2:].clamp(max=4.135167).exp()
@@ -96,6 +98,19 @@ def _hull_iou(a: Tensor, b: Tensor) -> Tensor:
     return _sides(a, b).clamp(min=0).prod(-1) / hull.prod(-1)
 
 
+def _by_pairs(a: Tensor, b: Tensor) -> Tensor:
+    """The IoU of a[n] with b[n] only, and of a single box with each of the others."""
+    sides = torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])
+    shared = sides.clamp(min=0).prod(1)
+    first, second = ((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b))
+    return shared / (first + second - shared)
+
+
+def _without_brackets(a: Tensor, b: Tensor) -> Tensor:
+    shared, (first, second) = _sides(a, b).clamp(min=0).prod(-1), _areas(a, b)
+    return shared / first + second - shared
+
+
 def _from_center(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], dim=1)
 
@@ -104,7 +119,14 @@ def _from_corner(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
 
 
+_PAIRS = "you compare each box with one other, a[n] with b[n]: how many pairs have 2 boxes of a and 3 of b?"
 _IOU_MISTAKES = (
+    Mistake(_by_pairs, _PAIRS),
+    Mistake(lambda a, b: iou(a, b).diagonal(), _PAIRS),
+    Mistake(
+        _without_brackets,
+        "a division comes before sums: without brackets around the union, by what does yours divide?",
+    ),
     Mistake(
         lambda a, b: iou(b, a),
         "rows belong to the boxes of a and columns to those of b; which of the two comes first in yours?",
@@ -263,6 +285,13 @@ def _decode_examples(generator: Generator) -> list[Example]:
     return examples
 
 
+def _gradient_flows(function: Callable[..., Tensor]) -> str:
+    """To the offsets, as much as in the solution: none where dw or dh is more than counts."""
+    offsets = torch.tensor([[0.5, -0.2, 0.3, -0.4], [-0.3, 0.1, 6.0, 0.7]])
+    anchors = torch.tensor([[20.0, 12.0, 8.0, 4.0], [30.0, 40.0, 6.0, 10.0]])
+    return wrong_gradient(function, decode, {"offsets": offsets, "anchors": anchors}, "offsets")
+
+
 IOU = FunctionExercise(
     iou,
     title="IoU",
@@ -293,6 +322,7 @@ DECODE = FunctionExercise(
     minutes=10,
     examples=_decode_examples,
     mistakes=_DECODE_MISTAKES,
+    also=_gradient_flows,
     draw=drawing.decoded,
     tolerance=1e-3,  # log(62.5) may be written with three digits
 )

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from lapnet_lab.exercise import Example, FunctionExercise, Mistake
+from lapnet_lab.functions.gradients import wrong_gradient
 
 
 def ams_labels(overlap: Tensor, predicted_iou: Tensor) -> Tensor:
@@ -180,6 +181,11 @@ _CROSS_ENTROPY_MISTAKES = (
         "the weights play no part: by what is each row multiplied?",
     ),
     Mistake(
+        lambda s, y, w: (_each(s, y) * w).mean(),
+        "your weights run along the cells, and with other numbers of slots and cells it stops: "
+        "which shape has `weights[:, None]`?",
+    ),
+    Mistake(
         lambda s, y, w: _each(s, y) * w[:, None],
         "these are the losses of all anchors; how do they become one number?",
     ),
@@ -237,23 +243,20 @@ _CROSS_ENTROPY_MISTAKES = (
 
 def _gradient_flows(function: Callable[..., Tensor]) -> str:
     """Through the scores and the weights, as much as in the solution, and finite also where scores are large."""
-    found = []
-    labels = torch.tensor([[True, False, False], [False, True, True]])
-    for loss in (function, weighted_cross_entropy):
-        scores = torch.tensor([[1.0, -2.0, 1000.0], [0.5, -1000.0, 1000.0]], requires_grad=True)
-        weights = torch.tensor([0.5, 2.0], requires_grad=True)
-        value = loss(scores, labels, weights)
-        if not value.requires_grad:
-            return "no gradient flows back: do you leave the tensors on the way, by float, `.item()` or `torch.tensor`?"
-        found.append(torch.autograd.grad(value, (scores, weights), allow_unused=True))
-    for name, own, right in zip(("scores", "weights"), *found, strict=True):
-        if own is None:
-            return f"no gradient flows back to the {name}: where do you leave it, by `detach` or `torch.tensor`?"
-        if not bool(own.isfinite().all()):
-            return f"the value is right, but its gradient for the {name} is nan at a score of 1000: where is inf * 0?"
-        if not torch.allclose(own, right, rtol=1e-4, atol=1e-5):
-            return f"the value is right, but its gradient for the {name} is not: is a part of it cut off?"
-    return ""
+    arguments = {
+        "scores": torch.tensor([[1.0, -2.0, 1000.0], [0.5, -1000.0, 1000.0]]),
+        "labels": torch.tensor([[True, False, False], [False, True, True]]),
+        "weights": torch.tensor([0.5, 2.0]),
+    }
+    try:
+        return wrong_gradient(function, weighted_cross_entropy, arguments, "scores", "weights")
+    except RuntimeError as problem:
+        if "not differentiable" not in str(problem):
+            raise
+        return (
+            "the value is right, but the weights are trained, too, and torch has no gradient for `weight=`: "
+            "where else can you multiply by them?"
+        )
 
 
 _HELD_MISTAKES = (

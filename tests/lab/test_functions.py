@@ -52,10 +52,10 @@ def iou_maps(draw: st.DrawFn) -> Tensor:
     return torch.tensor(draw(st.lists(value, min_size=objects * count, max_size=objects * count))).view(objects, count)
 
 
-def test_they_are_thirteen_in_the_order_of_the_notebooks() -> None:
+def test_they_are_fourteen_in_the_order_of_the_notebooks() -> None:
     assert list(FUNCTIONS) == [
         "iou", "kmeans_step", "clusters", "pono", "rescue", "ams_labels", "weighted_cross_entropy", "held_update",
-        "decode", "nms", "match", "average_precision", "learning_rate",
+        "decode", "nms", "match", "average_precision", "learning_rate", "balanced_loss",
     ]  # fmt: skip
 
 
@@ -258,6 +258,28 @@ def test_the_weighted_cross_entropy_is_a_part_of_the_librarys_loss(seed: int) ->
     assert torch.allclose(own * (-loss.s_cls).exp(), terms.cls)
 
 
+@given(st.integers(0, 50))
+def test_the_whole_loss_is_the_librarys(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = torch.tensor([[[12.0, 12.0], [20.0, 10.0]], [[16.0, 30.0], [8.0, 8.0]]])
+    loss = LapNetLoss(2, 2, ams=bool(seed % 2))
+    with torch.no_grad():
+        for s in loss.parameters():
+            s.copy_(torch.randn(s.shape, generator=generator))
+    scores = torch.randn(1, 2, 2, 3, 3, generator=generator) * 5
+    offsets = torch.randn(1, 2, 2, 4, 3, 3, generator=generator) * 0.1
+    some = torch.tensor([[3.0, 2.0, 14.0, 13.0], [1.0, 4.0, 9.0, 24.0]])[: seed % 3]
+    terms = loss(scores, offsets, shapes, [{"boxes": some, "labels": torch.tensor([1, 0])[: seed % 3]}])
+    s_loc, s_cls = loss.s_loc_anchor.flatten(), loss.s_cls_anchor.flatten()
+    inner = SOLVED["weighted_cross_entropy"](scores.view(4, 9), terms.labels.view(4, 9), (-s_cls).exp())
+    at = terms.positives
+    own = SOLVED["balanced_loss"](
+        terms.predicted_overlap, at.label * 2 + at.anchor, inner, torch.stack([loss.s_loc, loss.s_cls]),
+        torch.stack([s_loc, s_cls]),
+    )  # fmt: skip
+    assert torch.allclose(own, torch.stack([terms.loc, terms.cls, terms.reg]), rtol=1e-4)
+
+
 @given(st.integers(0, 30))
 def test_a_held_step_is_that_of_the_librarys_optimizer(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -303,7 +325,7 @@ def test_the_learning_rate_is_the_librarys(steps: int, done: float, base: float,
 
 
 def test_a_module_of_functions_is_imported_without_the_others() -> None:
-    for topic in ("geometry", "clustering", "overlap", "losses", "schedule", "detections", "precision"):
+    for topic in ("geometry", "clustering", "overlap", "losses", "schedule", "detections", "precision", "total"):
         module = importlib.import_module(f"lapnet_lab.functions.{topic}")
         assert module.__doc__
         assert "notebook" in module.__doc__

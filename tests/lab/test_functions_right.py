@@ -236,11 +236,11 @@ def _(s, gradient, has_positive, rate):
 @right("decode")
 def _(offsets, anchors):
     out = []
-    for (dx, dy, dw, dh), (cx, cy, w, h) in zip(offsets.tolist(), anchors.tolist(), strict=True):
+    for (dx, dy, dw, dh), (cx, cy, w, h) in zip(offsets, anchors.tolist(), strict=True):
         x, y = cx + dx * w, cy + dy * h
-        w, h = w * math.exp(min(dw, math.log(62.5))), h * math.exp(min(dh, 4.135))
-        out.append([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
-    return torch.tensor(out).reshape(-1, 4)
+        w, h = w * dw.clamp(max=math.log(62.5)).exp(), h * min(dh, torch.tensor(4.135)).exp()
+        out.append(torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2]))
+    return torch.stack(out) if out else offsets
 
 
 @right("decode")
@@ -356,6 +356,24 @@ def _(step, steps, base, power):
 @right("learning_rate")
 def _(step, steps, base, power):
     return float(np.float64(base) * np.power(1 - np.divide(step, steps), power))
+
+
+@right("balanced_loss")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    loc = torch.zeros(())
+    for p in range(len(fit)):
+        loc = loc + torch.exp(-s[0] - s_anchor[0][slot[p]]) * (1 - fit[p]).square()
+    reg = s[0] + s[1] + (s_anchor[0].sum() + s_anchor[1].sum()) / s_anchor.shape[1]
+    return torch.stack((loc / (len(fit) or 1), cross_entropy / s[1].exp(), reg))
+
+
+@right("balanced_loss")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    s, s_anchor = s.double(), s_anchor.double()
+    per_slot = torch.zeros(s_anchor.shape[1], dtype=torch.float64).index_add(0, slot, (fit.double() - 1) ** 2)
+    loc = (s_anchor[0].neg().exp() * per_slot).sum() / max(len(slot), 1)
+    losses = s.neg().exp() * torch.stack([loc, cross_entropy.double()])
+    return torch.cat([losses, (s.sum() + s_anchor.mean(1).sum())[None]])
 
 
 CASES = [pytest.param(name, way, id=f"{name}-{k}") for name, ways in RIGHT.items() for k, way in enumerate(ways)]

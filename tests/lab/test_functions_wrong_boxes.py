@@ -106,6 +106,28 @@ def _(a, b):
     return pairs(a, b, shared)
 
 
+@wrong("iou", "how many pairs have 2 boxes of a and 3 of b")
+def _(a, b):
+    return torch.tensor([over(shared(p, q), p, q) for p, q in zip(a.tolist(), b.tolist(), strict=False)])
+
+
+@wrong("iou", "how many pairs have 2 boxes of a and 3 of b")
+def _(a, b):
+    width = (torch.minimum(a[:, 2], b[:, 2]) - torch.maximum(a[:, 0], b[:, 0])).clamp(min=0)
+    height = (torch.minimum(a[:, 3], b[:, 3]) - torch.maximum(a[:, 1], b[:, 1])).clamp(min=0)
+    return over(width * height, a.T, b.T)
+
+
+@wrong("iou", "by what does yours divide")
+def _(a, b):
+    return pairs(a, b, lambda p, q: shared(p, q) / area(p) + area(q) - shared(p, q))
+
+
+@wrong("iou", "tensors have torch.maximum")
+def _(a, b):
+    return max(a[0], b[0])
+
+
 def k_means(sizes, centers, likeness, middle):
     out = []
     near = [int(np.argmax([likeness(size, center) for center in centers.tolist()])) for size in sizes.tolist()]
@@ -228,6 +250,28 @@ def _(offsets, anchors):
     return laid(offsets, anchors, box)
 
 
+@wrong("decode", "no gradient flows back: do you leave torch on the way, by `.tolist()`")
+def _(offsets, anchors):
+    def box(dx, dy, dw, dh, cx, cy, w, h):
+        return around(cx + dx * w, cy + dy * h, grown(w, dw), grown(h, dh))
+
+    return laid(offsets, anchors, box)
+
+
+@wrong("decode", "its gradient for the offsets is not: what cuts a part off")
+def _(offsets, anchors):
+    scale = torch.tensor([[math.exp(min(d, 4.135167)) for d in pair] for pair in offsets[:, 2:]]).reshape(-1, 2)
+    center = anchors[:, :2] + offsets[:, :2] * anchors[:, 2:]
+    return torch.hstack([center - anchors[:, 2:] * scale / 2, center + anchors[:, 2:] * scale / 2])
+
+
+@wrong("decode", "no gradient flows through numpy")
+def _(offsets, anchors):
+    moves, laid = offsets.numpy(), anchors.numpy()
+    center, size = laid[:, :2] + moves[:, :2] * laid[:, 2:], laid[:, 2:] * np.exp(np.minimum(moves[:, 2:], 4.135167))
+    return torch.from_numpy(np.hstack([center - size / 2, center + size / 2]))
+
+
 def survivors(boxes, order, covers, removed_too=False):
     rows, kept, seen = boxes.tolist(), [], []
     for n in order:
@@ -283,6 +327,11 @@ def _(boxes, scores, threshold):
 def _(boxes, scores, threshold):
     boxes = boxes[scores.argsort(descending=True)]
     return survivors(boxes, range(len(boxes)), lambda value: value > threshold)
+
+
+@wrong("nms", "an empty list is float32: add `dtype=torch.int64`")
+def _(boxes, scores, threshold):
+    return torch.tensor(FUNCTIONS["nms"].solution(boxes, scores, threshold).tolist())
 
 
 def hits(ious, decide):

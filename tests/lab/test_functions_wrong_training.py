@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from wrong import Wrong, gets_its_own_hint
 
-NAMES = ("clusters", "pono", "rescue", "ams_labels", "weighted_cross_entropy", "held_update", "learning_rate")
+NAMES = ("clusters", "pono", "rescue", "ams_labels", "weighted_cross_entropy", "held_update", "learning_rate",
+         "balanced_loss")  # fmt: skip
 wrong = Wrong(NAMES)
 
 
@@ -194,6 +195,11 @@ def _(overlap, predicted_iou):
     return torch.stack([overlap, predicted_iou]).mean(0) > 0.5
 
 
+@wrong("ams_labels", "an empty list is float32: add `dtype=torch.bool`")
+def _(overlap, predicted_iou):
+    return torch.tensor([a * b > 0.5 for a, b in zip(overlap.tolist(), predicted_iou.tolist(), strict=True)])
+
+
 def ce(scores, labels):
     return torch.where(labels, -F.logsigmoid(scores), -F.logsigmoid(-scores))
 
@@ -248,7 +254,7 @@ def _(scores, labels, weights):
     return F.binary_cross_entropy_with_logits(scores, labels.float())
 
 
-@wrong("weighted_cross_entropy", "not differentiable")
+@wrong("weighted_cross_entropy", "torch has no gradient for `weight=`")
 def _(scores, labels, weights):
     return F.binary_cross_entropy_with_logits(scores, labels.float(), weights[:, None].expand_as(scores))
 
@@ -273,6 +279,16 @@ def _(scores, labels, weights):
     x = torch.where(labels, -scores, scores)
     each = torch.where(x > 20, x, torch.log(1 + torch.exp(x)))
     return (each * weights[:, None]).mean()
+
+
+@wrong("weighted_cross_entropy", "no gradient flows through numpy")
+def _(scores, labels, weights):
+    return (ce(scores, labels) * torch.from_numpy(weights.numpy())[:, None]).mean()
+
+
+@wrong("weighted_cross_entropy", "your weights run along the cells")
+def _(scores, labels, weights):
+    return (weights * ce(scores, labels)).mean()
 
 
 @wrong("held_update", "where does `has_positive` come in")
@@ -347,6 +363,39 @@ def _(scores, labels, weights):
 def _(scores, labels, weights):
     p = torch.where(labels, scores.sigmoid(), 1 - scores.sigmoid())
     return -(weights.unsqueeze(1) * (p + 1e-8).log()).mean()
+
+
+@wrong("balanced_loss", "what is 0 / 0")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    loc = torch.exp(-s[0]) * (torch.exp(-s_anchor[0])[slot] * (1 - fit) ** 2).mean()
+    return torch.stack([loc, torch.exp(-s[1]) * cross_entropy, s.sum() + s_anchor.sum() / s_anchor.shape[1]])
+
+
+@wrong("balanced_loss", "lacks the square")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    total = sum(float(1 - f) * math.exp(-s_anchor[0, k]) for f, k in zip(fit, slot, strict=True))
+    loc = total * math.exp(-s[0]) / max(1, len(fit))
+    return torch.tensor([loc, float(cross_entropy) * math.exp(-s[1]), float(s.sum() + s_anchor.mean(1).sum())])
+
+
+@wrong("balanced_loss", "what is 1 / (CA)")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    lam = torch.exp(-s)
+    loc = lam[0] / max(1, len(fit)) * torch.exp(-s_anchor[0, slot]).mul((1 - fit) ** 2).sum()
+    return torch.stack([loc, lam[1] * cross_entropy, s.sum() + s_anchor[0].sum() + s_anchor[1].sum()])
+
+
+@wrong("balanced_loss", "is s the logarithm")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    loc = s[0].exp() * (s_anchor[0].exp().gather(0, slot) * (1 - fit) ** 2).sum() / max(1, len(fit))
+    return torch.stack([loc, s[1].exp() * cross_entropy, s.sum() + s_anchor.mean(1).sum()])
+
+
+@wrong("balanced_loss", "leave torch on the way")
+def _(fit, slot, cross_entropy, s, s_anchor):
+    loc = sum(((1 - f) ** 2 * math.exp(-s_anchor[0, k])) for f, k in zip(fit.tolist(), slot.tolist(), strict=True))
+    loc *= math.exp(-s[0]) / max(1, len(fit))
+    return torch.tensor([loc, float(cross_entropy) * math.exp(-s[1]), float(s.sum() + s_anchor.mean(1).sum())])
 
 
 @pytest.mark.parametrize(("name", "hint", "function"), wrong.cases())

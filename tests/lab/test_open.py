@@ -1,6 +1,7 @@
 """The student's copy of the notebooks: up to date where she has changed nothing, hers where she has."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from lapnet_lab import open as lab_open
-from lapnet_lab.open import MANIFEST, ROOT, CannotCopy, Report, cells_digest, copy_notebooks
+from lapnet_lab.open import GLOSSARY, MANIFEST, ROOT, CannotCopy, Report, as_given, cells_digest, copy_notebooks
 
 NAMES = ["00_start_here.ipynb", "02_pono.ipynb", "solved/02_pono.ipynb"]
 
@@ -20,7 +21,8 @@ NAMES = ["00_start_here.ipynb", "02_pono.ipynb", "solved/02_pono.ipynb"]
 def notebook(source: str, output: str = "") -> str:
     outputs = [{"output_type": "stream", "name": "stdout", "text": output}] if output else []
     cell = {"cell_type": "code", "source": [source], "outputs": outputs, "execution_count": None, "metadata": {}}
-    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    whole = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 class Course:
@@ -67,7 +69,81 @@ def test_what_she_has_not_changed_is_brought_up_to_date(course: Course) -> None:
     assert course.copy() == Report(refreshed=["02_pono.ipynb"])
     assert course.files()["02_pono.ipynb"] == notebook("2")
     course.ship("02_pono.ipynb", "2", "new outputs")
+    course.ship("solved/02_pono.ipynb", "1", "new outputs")
+    assert course.copy() == Report(refreshed=["solved/02_pono.ipynb"])
+    assert course.copy() == Report()
+
+
+def test_her_notebooks_come_without_outputs_and_the_solved_ones_with_them(course: Course) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["É"], "metadata": {}},
+        {
+            "cell_type": "code",
+            "source": ["1"],
+            "metadata": {"tags": ["x"]},
+            "outputs": [{"text": "1"}],
+            "execution_count": 3,
+        },
+    ]
+    whole = {
+        "cells": cells,
+        "metadata": {"kernelspec": {}, "widgets": {"state": 1}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    for name in ("02_pono.ipynb", "solved/02_pono.ipynb"):
+        (course.source / name).write_text(json.dumps(whole), "utf-8")
+    course.copy()
+    assert course.files()["solved/02_pono.ipynb"] == json.dumps(whole)
+    assert "É" in course.files()["02_pono.ipynb"]
+    whole["metadata"] = {"kernelspec": {}}
+    cells[1] |= {"outputs": [], "execution_count": None}
+    assert json.loads(course.files()["02_pono.ipynb"]) == whole
+    assert as_given(b"no notebook", "02_pono.ipynb") == b"no notebook"
+
+
+def test_a_copy_of_the_version_before_loses_the_outputs_where_she_did_nothing(course: Course) -> None:
+    """It gave the files with their outputs; all that it noted were their digests."""
+    given = {}
+    for name in NAMES:
+        course.ship(name, "1", "as it shipped")
+        place = course.target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(before := (course.source / name).read_bytes())
+        given[name] = {"file": hashlib.sha256(before).hexdigest(), "cells": cells_digest(before)}
+    (course.target / MANIFEST).write_text(json.dumps(given), "utf-8")
+    course.edit("00_start_here.ipynb", notebook("1", "an hour of her machine"))
     assert course.copy() == Report(refreshed=["02_pono.ipynb"])
+    assert course.files() == {
+        "00_start_here.ipynb": notebook("1", "an hour of her machine"),
+        "02_pono.ipynb": notebook("1"),
+        "solved/02_pono.ipynb": notebook("1", "as it shipped"),
+    }
+    assert course.copy() == Report()
+    (course.target / "02_pono.ipynb").write_bytes((course.source / "02_pono.ipynb").read_bytes())  # by hand
+    (course.target / MANIFEST).unlink()
+    report = course.copy()
+    assert (report.refreshed, list(report.beside)) == (["02_pono.ipynb"], ["00_start_here.ipynb"])
+
+
+def test_the_glossary_lies_beside_the_notebooks_and_all_links_lead_to_copies(course: Course) -> None:
+    docs = course.source.parent / "docs"
+    docs.mkdir()
+    (docs / GLOSSARY).write_text("[02](../notebooks/02_pono.ipynb)", "utf-8")
+    course.ship("00_start_here.ipynb", "[g](../docs/glossary.md)")
+    course.ship("solved/02_pono.ipynb", "[g](../../docs/glossary.md)")
+    assert course.copy() == Report(copied=[*NAMES, GLOSSARY])
+    files = course.files()
+    assert files[GLOSSARY] == "[02](02_pono.ipynb)"
+    assert files["00_start_here.ipynb"] == notebook("[g](glossary.md)")
+    assert files["solved/02_pono.ipynb"] == notebook("[g](../glossary.md)")
+    (docs / GLOSSARY).write_text("more words", "utf-8")
+    assert course.copy() == Report(refreshed=[GLOSSARY])
+    course.edit(GLOSSARY, "her words")
+    assert course.copy() == Report()
+    (docs / GLOSSARY).write_text("still more", "utf-8")
+    assert course.copy().beside == {GLOSSARY: "glossary (new).md"}
+    assert course.files()[GLOSSARY] == "her words"
     assert course.copy() == Report()
 
 
@@ -214,7 +290,12 @@ def test_the_command_copies_what_ships_at_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     shipped = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {path.name for path in (tmp_path / "mine").glob("*.ipynb")} == shipped
-    assert f"{len(list((ROOT / 'notebooks').rglob('*.ipynb')))} notebooks copied" in done.stdout
+    assert f"{len(list((ROOT / 'notebooks').rglob('*.ipynb'))) + 1} files copied" in done.stdout
+    assert '"output_type"' not in "".join(path.read_text("utf-8") for path in (tmp_path / "mine").glob("*.ipynb"))
+    folders = (tmp_path / "mine", tmp_path / "mine" / "solved")
+    for path in (file for folder in folders for file in (*folder.glob("*.ipynb"), *folder.glob("*.md"))):
+        links = re.findall(r"\]\(([\w./]+\.(?:ipynb|md))[)#]", path.read_text("utf-8"))
+        assert [link for link in links if not (path.parent / link).is_file()] == [], path
     (tmp_path / "a file").write_text("", "utf-8")
     refused = subprocess.run([*command[:-1], str(tmp_path / "a file")], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -230,6 +311,9 @@ def test_make_lab_opens_the_copy() -> None:
     assert (ROOT / folder / "jupyter_server_config.py").is_file()
     page = json.loads((ROOT / folder / "labconfig" / "page_config.json").read_text("utf-8"))
     assert page["disabledExtensions"]["@jupyterlab/apputils-extension:announcements"]
+    settings = json.loads((ROOT / folder / "labconfig" / "default_setting_overrides.json").read_text("utf-8"))
+    viewers = settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
+    assert viewers == {"markdown": "Markdown Preview"}  # of the glossary; else a click shows its source
 
 
 def test_git_does_not_see_the_copy() -> None:

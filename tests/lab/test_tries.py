@@ -166,6 +166,31 @@ def test_the_example_shown_is_one_on_which_the_mistake_can_be_seen() -> None:
     assert found.expected.tolist() == [0]
 
 
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """Each of a by each of b."""
+    return a[:, None] * b[None]
+
+
+def of_sizes(*sizes: tuple[int, int]) -> Any:
+    return lambda _generator: [(torch.arange(1.0, n + 1), torch.arange(1.0, m + 1)) for n, m in sizes]
+
+
+@pytest.mark.parametrize("mistakes", [(), (Mistake(lambda a, b: a * b, "how many pairs are there?"),)])
+def test_where_a_dimension_is_missing_the_example_has_none_of_one(mistakes: tuple[Mistake, ...]) -> None:
+    pairs = replace(EXERCISE, solution=products, examples=of_sizes((1, 1), (1, 2), (2, 2), (3, 3)), mistakes=mistakes)
+    shape = "it should return the shape (2, 2) here; yours returns (2,)."
+    found = try_out(pairs, lambda a, b: a * b)
+    assert found is not None
+    assert found.message == (mistakes[0].says if mistakes else shape)
+    assert found.got.tolist() == [1.0, 4.0]
+    value = try_out(pairs, lambda a, b: products(a, b) + 1)  # of the right shape: the smallest
+    assert value is not None
+    assert value.got.tolist() == [[2.0]]
+    alone = try_out(replace(pairs, examples=of_sizes((1, 1), (2, 3))), lambda a, b: a * b)  # it stops on the other
+    assert alone is not None
+    assert alone.got.tolist() == [1.0]
+
+
 def test_where_it_stops_is_a_line_of_its_own(tmp_path: Any) -> None:
     text = "def helper(x):\n    return x[99]\n\ndef halves(x, least):\n    y = x / 2\n    return helper(y)\n"
     path = tmp_path / "cell.py"
@@ -193,6 +218,9 @@ def test_exceptions_become_sentences() -> None:
     assert said(torch.linalg.svd).startswith("it stops with ") or "argument" in said(torch.linalg.svd)
     assert "ZeroDivisionError" in said(lambda x, least: 1 / 0)
     assert "NameError" in said(lambda x, least: unknown)
+    assert tries.ONE_NUMBER not in said(lambda x, least: unknown)
+    both = "is ambiguous. `max`, `min`, `if` and `and` take one number; tensors have torch.maximum"
+    assert both in said(lambda x, least: max(torch.stack([x, x]), torch.stack([x, x])))
 
 
 def test_what_changes_its_arguments_is_wrong_though_the_value_is_right() -> None:
@@ -361,6 +389,9 @@ def test_the_further_check_speaks_last_and_stops_as_the_function_does() -> None:
         (torch.ones(2, dtype=torch.bool), torch.ones(2), "torch.bool"),
         (torch.ones(2, dtype=torch.int64), torch.ones(2), "whole numbers"),
         (torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.bool), "whole numbers"),
+        (torch.ones(0, dtype=torch.bool), torch.tensor([]), "float32. torch.tensor of .* add `dtype=torch.bool`"),
+        (torch.ones(0, dtype=torch.int64), torch.tensor([]), "float32. torch.tensor of .* add `dtype=torch.int64`"),
+        (torch.ones(0, dtype=torch.int64), torch.ones(0).double(), "yours returns torch.float64.$"),
         (torch.ones(2), torch.tensor([1.0, torch.nan]), "not finite"),
         (1.0, "1", "one number"),
         (1.0, torch.ones(2), "one number"),

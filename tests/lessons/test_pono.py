@@ -149,14 +149,12 @@ def test_the_first_images_are_assigned_as_they_are_alone(table: BoxTable) -> Non
 
 def test_one_map_in_numbers() -> None:
     """A row of five cells, worked by hand in the notebook."""
-    row = torch.tensor([[0.0, 0, 12, 8], [10, 0, 24, 8], [33, 2, 37, 6]])
-    square = torch.tensor([[[8.0, 8.0]]])
-    found = assign(square, (1, 5), row, torch.zeros(3, dtype=torch.int64))
+    found = assign(SQUARE, (1, 5), ROW, torch.zeros(3, dtype=torch.int64))
     assert study.clusters_and_positives(found) == ([1, 2, 1], [1, 2, 1])
     assert study.peak_points(found)[0].tolist() == [[4, 4], [20, 4], [36, 4]]
     assert torch.equal(study.all_peaks([found])[0], study.peak_points(found)[0])
     assert study.best_owners([found, found]).tolist() == [[[0, 1, 1, -1, 2]]] * 2
-    lines = study.table_by_hand(anchor_boxes(square, (1, 5))[0, 0, 0], row, found).splitlines()
+    lines = study.table_by_hand(anchor_boxes(SQUARE, (1, 5))[0, 0, 0], ROW, found).splitlines()
     assert lines[0].split()[:6] == ["anchor", "IoU", "with", "object", "0,", "1,"]
     assert lines[2].split() == ["1", "0.250", "0.375", "0.000", "1", "0.656"]
     assert lines[4].split() == ["3", "0.000", "0.000", "0.000", "nobody", "0.000"]
@@ -199,6 +197,9 @@ def test_the_corners_of_eq_1() -> None:
     assert positives[1] == [positives[0][0] - 1, 1]
     assert positives[3][0] == positives[3][1]
     assert bool((pairs[2][1] <= pairs[2][0]).all())
+    lines = study.corners_in_words(titles, found).splitlines()
+    assert lines[1].startswith(titles[1])
+    assert lines[1].endswith(f"positives {positives[1]}, rescued [False, True]")
 
 
 def test_who_lies_inside_another() -> None:
@@ -214,14 +215,40 @@ def test_who_lies_inside_another() -> None:
 SHAPES = torch.tensor([[8.0, 20], [16, 40], [40, 90]])
 PEOPLE = torch.tensor([[40.0, 40, 50, 64], [47, 41, 57, 66], [20, 30, 70, 120]])
 PERSON = torch.tensor([[40.0, 24, 90, 130]])
+ROW = torch.tensor([[0.0, 0, 12, 8], [10, 0, 24, 8], [33, 2, 37, 6]])
+SQUARE = torch.tensor([[[8.0, 8.0]]])
+GIVEN: dict[str, dict[str, Any]] = {
+    "by_hand": {"objects": ROW, "anchors": anchor_boxes(SQUARE, (1, 5))[0, 0, 0]},
+    "safe_side": {},
+}
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 @pytest.mark.parametrize("answer", ["x", [], {}, object(), torch.zeros(3), -5, 0, 1e9, float("nan"), (1, 2, 3), True])
 def test_anything_at_all_gets_a_sentence(name: str, answer: Any) -> None:
-    verdict = judge(name, answer)
+    verdict = judge(name, answer, **GIVEN[name])
     assert verdict.done is False
     assert len(verdict.message) > 15
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        ([0.667, 0.375, 0.571, 0, 0.25], "by what does eq. 1 divide"),
+        ([1, 0.656, 1, 1, 1], "anchor 3 overlaps nobody"),
+        ([1, 0.375, 1, 0, 1], "anchor 1 is the first that is off"),
+        ([1, 0.64, 1, 0, 1], "anchor 1 is the first that is off"),
+        ([1, 1, 0, 1], "the O of 5 anchors, a list of numbers; what came has the shape (4,)"),
+    ],
+)
+def test_an_o_by_hand_that_is_off_is_told(answer: list[float], word: str) -> None:
+    verdict = judge("by_hand", answer, **GIVEN["by_hand"])
+    assert verdict.done is False
+    assert word in verdict.message
+
+
+def test_two_digits_by_hand_are_enough() -> None:
+    assert judge("by_hand", [1, 0.66, 1, 0, 1], **GIVEN["by_hand"]).done is True
 
 
 def test_the_safe_side_as_the_task_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,4 +280,4 @@ def test_the_safe_side_is_what_a_search_finds() -> None:
 
 
 def test_the_solutions_in_the_notebook_are_right() -> None:
-    check_solutions("02_pono", EXERCISES, judge, lambda _name: {})
+    check_solutions("02_pono", EXERCISES, judge, lambda name: GIVEN[name])

@@ -214,6 +214,13 @@ def test_the_solutions_in_the_notebook_are_right() -> None:
     check_solutions("00_start_here", EXERCISES, judge, lambda name: GIVEN[name])
 
 
+def test_the_glossary_is_found_from_both_notebooks() -> None:
+    """`lapnet_lab/open.py` makes it the one that lies beside her copies."""
+    for path in (NOTEBOOKS / "00_start_here.ipynb", NOTEBOOKS / "solved" / "00_start_here.ipynb"):
+        (link,) = set(re.findall(r"\(([./]+docs/glossary\.md)\)", path.read_text("utf-8")))
+        assert (path.parent / link).is_file()
+
+
 def test_the_way_on_names_every_notebook() -> None:
     start = NOTEBOOKS / "00_start_here.py"
     way_on = start.read_text("utf-8").partition("## Where to go next")[2]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from exercises import check_solutions
@@ -127,22 +126,16 @@ def without_gradient(a: Tensor, b: Tensor) -> Tensor:
     return FUNCTIONS["iou"].solution(a.detach(), b.detach())
 
 
-def flat(offsets: Tensor, anchors: Tensor) -> Tensor:
-    return FUNCTIONS["decode"].solution(offsets.detach(), anchors)
-
-
-def in_numpy(offsets: Tensor, anchors: Tensor) -> Tensor:
+def in_numpy(a: Tensor, b: Tensor) -> Tensor:
     """Right for its check, in which no tensor has a gradient."""
-    moves, laid = offsets.numpy(), anchors.numpy()
-    center, size = laid[:, :2] + moves[:, :2] * laid[:, 2:], laid[:, 2:] * np.exp(np.minimum(moves[:, 2:], 4.135167))
-    return torch.from_numpy(np.hstack([center - size / 2, center + size / 2]))
+    return FUNCTIONS["iou"].solution(torch.from_numpy(a.numpy()), torch.from_numpy(b.numpy()))
 
 
 @pytest.mark.parametrize(
     ("name", "function", "why"),
     [
-        ("clusters", slow, "s of one step"), ("iou", without_gradient, "gradient"), ("decode", flat, "gradient"),
-        ("decode", in_numpy, "it stops with RuntimeError: Can't call numpy()"),
+        ("clusters", slow, "s of one step"), ("iou", without_gradient, "gradient"),
+        ("iou", in_numpy, "it stops with RuntimeError: Can't call numpy()"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_with_is_replaced_and_told(name, function, why):
@@ -206,6 +199,20 @@ def test_a_right_function_in_float64_is_trained_with(name):
     detector, functions = study.learn(CONFIG, SCENES, SimpleNamespace(**{name: exact}), progress=False)
     assert functions.used[name] is exact
     assert {p.dtype for p in detector.method.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_while_anchors_are_made_their_steps_are_counted(progress, capsys):
+    study.build(CONFIG, SCENES, study.Functions(SimpleNamespace()), progress=progress)
+    assert ("anchors of class 1 of 7" in capsys.readouterr().err) == progress
+
+
+def test_slow_functions_are_told_until_the_next_step():
+    functions = study.Functions(SimpleNamespace())
+    functions.seconds |= {"pono": study.SLOW + 2, "iou": study.SLOW / 2}
+    assert functions.slow() == ["pono took 7 s"]
+    functions.replace_slow()
+    assert functions.slow() == []
 
 
 def test_anchors_come_to_rest_and_are_sorted():

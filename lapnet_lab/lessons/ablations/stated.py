@@ -168,6 +168,8 @@ def claims() -> list[tuple[str, str, str, str]]:
         ("but not at AP50 (3)", against(lapnet.format("ap50"), yolo.format("ap50")), "over_yolov3", "ap50"),
         ("above SSD at AP75 (3)", against(ours.format("ap75"), ssd.format("ap75")), "over_ssd", "ap75"),
         ("and at AP50 (3)", against(ours.format("ap50"), ssd.format("ap50")), "over_ssd", "ap50"),
+        ("the same, three times the steps, at AP75", "", "over_long_ssd", "ap75"),
+        ("the same, three times the steps, at AP50", "", "over_long_ssd", "ap50"),
     ]  # fmt: skip
 
 

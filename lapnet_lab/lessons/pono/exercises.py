@@ -3,11 +3,12 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lapnet_core.boxes import STRIDE
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, numbers
-from lapnet_lab.functions import CLUSTERS, PONO, RESCUE
+from lapnet_lab.functions import CLUSTERS, IOU, PONO, RESCUE
 from lapnet_lab.lessons.pono.study import shifted_object
 
 TOLERANCE = 0.1
@@ -31,6 +32,24 @@ def _safe_side(answer: Any) -> str:
     return f"at a side of {side:g} px the IoU in the worst place is {found.ao_peak.item():.3f}; you want 0.500."
 
 
+def _by_hand(answer: Any, objects: Tensor, anchors: Tensor) -> str:
+    found = numbers(answer, (len(anchors),), f"the O of {len(anchors)} anchors, a list of numbers")
+    ious = IOU.solution(objects, anchors)
+    owner = CLUSTERS.solution(ious)
+    off = ((found - PONO.solution(ious, owner)).abs() > 0.01).nonzero().flatten().tolist()
+    if not off:
+        return ""
+    if bool(((found - ious.amax(0)).abs() <= 0.01).all()):
+        return "these are the IoUs of the anchors with their objects; by what does eq. 1 divide them?"
+    first = off[0]
+    if owner[first] < 0:
+        return f"anchor {first} overlaps nobody: what is its O?"
+    return (
+        f"anchor {first} is the first that is off: with which object is its IoU largest, and which anchor of this "
+        "object has the largest IoU?"
+    )
+
+
 def _seen_in_the_corner(side: float) -> bool:
     """Whether AO sees a square whose centre is a corner of cells, with anchors of exactly its shape."""
     if side <= 0:
@@ -41,6 +60,13 @@ def _seen_in_the_corner(side: float) -> bool:
 
 EXERCISES = Exercises(
     {
+        "by_hand": Exercise(
+            "replace None by a list of five numbers.",
+            "only an anchor that shares its object with a better one is below 1. The table comes next.",
+            "anchor 1 has an IoU of 0.25 with object 0 and 0.375 with object 1; anchor 2 has more with object 1.",
+            _by_hand,
+            digits=3,
+        ),
         "safe_side": Exercise(
             "replace None by a side in pixels.",
             "that is 2.7 times the stride. Below it, AO depends on luck, however well the shape was chosen.",

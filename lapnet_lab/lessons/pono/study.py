@@ -104,6 +104,15 @@ def table_by_hand(anchors: Float[Tensor, "K 4"], boxes: Float[Tensor, "G 4"], fo
     return "\n".join(lines)
 
 
+def corners_in_words(titles: Sequence[str], results: Sequence[Assignment]) -> str:
+    """A line for each corner case: anchors in the clusters, those with O > 0.5, and which objects were rescued."""
+    lines = []
+    for title, result in zip(titles, results, strict=True):
+        members, positives = clusters_and_positives(result)
+        lines.append(f"{title:26} clusters {members}, positives {positives}, rescued {result.rescued.tolist()}")
+    return "\n".join(lines)
+
+
 # ---- many objects ---------------------------------------------------------------------------------------------------
 
 

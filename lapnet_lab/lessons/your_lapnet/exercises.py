@@ -4,6 +4,7 @@ from typing import Any
 
 from lapnet_lab.checks import Check, Exercises
 from lapnet_lab.exercise import Exercise, Unreadable
+from lapnet_lab.functions import BALANCED_LOSS
 
 LISTED = frozenset({"iou", "decode", "nms", "pono", "ams_labels", "held_update"})
 IN_TRAINING = frozenset({"iou", "pono", "ams_labels", "held_update"})
@@ -33,6 +34,7 @@ EXERCISES = Exercises(
             "the table of section 2 says what is called when a detector looks at a picture.",
             _only_in_training,
         ),
-    }
+    },
+    functions=(BALANCED_LOSS,),
 )
 check, judge = Check(EXERCISES), EXERCISES.judge

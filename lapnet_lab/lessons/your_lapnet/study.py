@@ -36,6 +36,8 @@ from lapnet_lab.notebook import Lab
 LONGEST = 0.5
 """Seconds of the processor in a step that one function may take; a slower one is replaced by the library's, in the
 middle of a loss if need be: one batch with an IoU in Python's loops would take minutes."""
+SLOW = 5.0
+"""Seconds from which on it is told, outside a training, that a function was slow."""
 MOVES = 100
 """Steps of k-means at most."""
 
@@ -81,6 +83,10 @@ class Functions:
         """The library's from here on."""
         self.used[name] = FUNCTIONS[name].solution
         self.told.append(f"{name}: {why}; the library's goes on in its place.")
+
+    def slow(self) -> list[str]:
+        """Which took long since the last `replace_slow`, with their seconds."""
+        return [f"{name} took {seconds:.0f} s" for name, seconds in self.seconds.items() if seconds > SLOW]
 
     def replace_slow(self) -> None:
         """After a step: what took too long is the library's from now on."""
@@ -133,34 +139,30 @@ class OwnLapNet(LapNetMethod):
         batch, classes, per_class, height, width = scores.shape
         anchors, cells = self.anchors((height, width)), height * width
         labels = torch.zeros(batch, classes, per_class * cells, dtype=torch.bool)
-        misfit, slots, fits = [], [], []
+        slots, fits = [], []
         for b, target in enumerate(targets):
             wanted = ~target["difficult"]
             for c in target["labels"][wanted].unique().tolist():
                 objects = torch.as_tensor(target["boxes"])[wanted & (target["labels"] == c)].float()
                 at = self.assigned(objects, anchors[c])
                 raw = offsets[b, c].movedim(1, -1).reshape(-1, 4)[at.index]
-                fit = self.predicted_iou(self.decoded(raw, anchors[c, at.index]), objects, at.owner)
+                fit = self.predicted_iou(self.own.decode(raw, anchors[c, at.index]), objects, at.owner)
                 positive = at.overlap > 0.5
                 if self.criterion.ams and self.share >= self.criterion.ams_from:
                     positive = self.own.ams_labels(at.overlap, fit)
                 labels[b, c, at.index] = positive
-                misfit.append((1 - fit) ** 2)
                 slots.append(c * per_class + at.index // cells)
-                fits.append(fit.detach())
+                fits.append(fit)
         slot = torch.cat(slots) if slots else torch.zeros(0, dtype=torch.int64)
-        total_slots = classes * per_class
-        per_slot = scores.new_zeros(total_slots)
-        if slots:
-            per_slot = per_slot.index_add(0, slot, torch.cat(misfit))
+        fit, total_slots = torch.cat(fits) if fits else torch.zeros(0), classes * per_class
         by_slot = labels.view(batch, total_slots, cells).transpose(0, 1).reshape(total_slots, -1)
         has_loc, has_cls = slot.bincount(minlength=total_slots) > 0, by_slot.any(1)
-        s_loc, s_cls = self.criterion.s_loc_anchor.flatten(), self.criterion.s_cls_anchor.flatten()
-        loc = (-self.criterion.s_loc).exp() * ((-s_loc).exp() * per_slot).sum() / max(1, len(slot))
+        s = torch.stack([self.criterion.s_loc, self.criterion.s_cls])
+        s_anchor = torch.stack([self.criterion.s_loc_anchor.flatten(), self.criterion.s_cls_anchor.flatten()])
         of_slot = scores.reshape(batch, total_slots, cells).transpose(0, 1).reshape(total_slots, -1)
-        cls = (-self.criterion.s_cls).exp() * self.own.weighted_cross_entropy(of_slot, by_slot, (-s_cls).exp())
-        reg = self.criterion.s_loc + self.criterion.s_cls + (s_loc + s_cls).mean()
-        self.fit, self.has = torch.cat(fits) if fits else torch.zeros(0), (has_loc, has_cls)
+        cross_entropy = self.own.weighted_cross_entropy(of_slot, by_slot, (-s_anchor[1]).exp())
+        loc, cls, reg = self.own.balanced_loss(fit, slot, cross_entropy, s, s_anchor).unbind()
+        self.fit, self.has = fit.detach(), (has_loc, has_cls)
         return Losses(loc + cls + reg, {"loc": loc, "cls": cls, "reg": reg})
 
     def assigned(self, objects: Float[Tensor, "G 4"], anchors: Float[Tensor, "N 4"]) -> Positives:
@@ -172,14 +174,6 @@ class OwnLapNet(LapNetMethod):
             overlap = self.own.pono(ious, owner)
         where = (overlap > 0.5).nonzero().flatten()
         return Positives(overlap[where], where, owner[where])
-
-    def decoded(self, offsets: Float[Tensor, "P 4"], anchors: Float[Tensor, "P 4"]) -> Float[Tensor, "P 4"]:
-        """Boxes, through which the offsets are trained."""
-        boxes = self.own.decode(offsets, anchors)
-        if len(boxes) and offsets.requires_grad and not boxes.requires_grad:
-            self.own.give_up("decode", "no gradient flows through it")
-            boxes = self.own.decode(offsets, anchors)
-        return boxes
 
     def predicted_iou(
         self, predicted: Float[Tensor, "P 4"], objects: Float[Tensor, "G 4"], owner: Int[Tensor, " P"]
@@ -223,15 +217,17 @@ class OwnLapNet(LapNetMethod):
 
 
 def own_anchors(
-    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], classes: int, per_class: int, functions: Any
-) -> Float[Tensor, "C A 2"]:
+    sizes: Float[Tensor, "G 2"], labels: Int[Tensor, " G"], classes: int, per_class: int, functions: Any,
+    *, progress: bool = False,
+) -> Float[Tensor, "C A 2"]:  # fmt: skip
     """Anchors by the k-means step: from sizes that are evenly spread by area, until nothing moves."""
     shapes = []
     for c in range(classes):
         own = sizes[labels == c].unique(dim=0)
         own, every = own[own.prod(1).argsort()], sizes[labels == c]
         centers = own[torch.linspace(0, len(own) - 1, per_class).round().long()]
-        for _ in range(MOVES):
+        steps = f"anchors of class {c + 1} of {classes}"
+        for _ in tqdm(range(MOVES), steps, unit="step", leave=False, disable=not progress):
             moved = functions.kmeans_step(every, centers)
             if torch.equal(moved, centers):
                 break
@@ -240,12 +236,12 @@ def own_anchors(
     return torch.stack(shapes)
 
 
-def build(config: TrainConfig, scenes: Images, functions: Functions) -> OwnLapNet:
+def build(config: TrainConfig, scenes: Images, functions: Functions, *, progress: bool = False) -> OwnLapNet:
     """An untrained one, with its own anchors."""
     options, classes = config.lapnet, len(scenes.class_names)
-    sizes, labels = object_sizes(scenes, config.image_size, progress=False)
+    sizes, labels = object_sizes(scenes, config.image_size, progress=progress)
     torch.manual_seed(config.seed)
-    shapes = own_anchors(sizes, labels, classes, options.anchors_per_class, functions)
+    shapes = own_anchors(sizes, labels, classes, options.anchors_per_class, functions, progress=progress)
     model = LapNet(
         classes, options.anchors_per_class, config.backbone, config.weights, config.widths, config.frozen, options.depth
     )
@@ -286,7 +282,7 @@ def learn(
         The detector, and the functions with what there is to tell about them.
     """
     functions = Functions(own)
-    method = build(config, scenes, functions)
+    method = build(config, scenes, functions, progress=progress)
     optimizer = torch.optim.SGD(network_groups(method.model, config), lr=config.lr, momentum=config.momentum)
     augment = train_transform(config.image_size, scale=config.scale, flip=config.flip, color=config.color)
     stream = TrainingStream(Transformed(scenes, augment), config.seed)
