@@ -80,25 +80,27 @@ def _one(source: Path, target: Path, name: str, given: dict[str, dict[str, str]]
     """One file. `given`: name -> digests of the file as it was copied, and of its cells."""
     shipped, place = source.read_bytes(), target / name
     new = as_given(shipped, name)
-    digests = {"file": _digest(new), "cells": cells_digest(new)}
+    digests = {"file": _digest(new), "cells": cells_digest(new), "work": cells_digest(new, outputs=True)}
+    before = given.get(name, {})
     if not _there(place):
         _write(place, new)
         report.copied.append(name)
     elif not place.is_file():  # a folder of hers
         return
-    elif (now := _digest(place.read_bytes())) == digests["file"]:
+    elif _is(hers := place.read_bytes(), digests):
         pass
-    elif now in (given.get(name, {}).get("file"), _digest(shipped)):  # with outputs, as it was copied before
+    elif _is(hers, before) or hers == shipped:  # with outputs, as it was copied before
         _write(place, new)
         report.refreshed.append(name)
-    elif digests["cells"] == given.get(name, {}).get("cells"):
+    elif digests["cells"] == before.get("cells"):
         return  # hers, and there is nothing new but outputs
     else:
         at = _beside(target, name, given, digests["file"])
         _write(target / at, new)
         report.beside[name] = at
         given[at] = digests
-        digests = {**digests, "file": given.get(name, {}).get("file", "")}  # she keeps hers, and has been told
+        kept = {kind: before.get(kind, "") for kind in ("file", "work")}
+        digests = {**digests, **kept}  # she keeps hers, and has been told
     if given.get(name) != digests:
         given[name] = digests
         _write(target / MANIFEST, json.dumps(given, indent=1).encode())
@@ -134,11 +136,18 @@ def as_given(shipped: bytes, name: str) -> bytes:
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def cells_digest(notebook: bytes) -> str:
-    """Of what people write: kinds and sources of the cells, without outputs."""
+def _is(file: bytes, digests: dict[str, str]) -> bool:
+    """Whether it is what has these digests; but for metadata, which JupyterLab writes where one only looks at it."""
+    return digests.get("file") == _digest(file) or digests.get("work") == cells_digest(file, outputs=True)
+
+
+def cells_digest(notebook: bytes, outputs: bool = False) -> str:
+    """Of what people write: kinds and sources of the cells; and of what came of them."""
     try:
         cells = json.loads(notebook)["cells"]
-        return _digest(json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells]).encode())
+        parts = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
+        results = [cell.get("outputs", []) for cell in cells] if outputs else []
+        return _digest(json.dumps([*parts, *results]).encode())
     except (ValueError, KeyError, TypeError):
         return _digest(notebook)
 

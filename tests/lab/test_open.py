@@ -184,6 +184,19 @@ def test_the_new_one_is_hers_too_once_she_works_in_it(course: Course) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["02_pono.ipynb", "solved/02_pono.ipynb"])
+def test_a_notebook_that_she_only_looked_at_is_not_hers(course: Course, name: str) -> None:
+    """JupyterLab writes what it knows of the kernel into the metadata, and saves by itself."""
+    course.ship(name, "1", "its outputs")
+    course.copy()
+    seen = json.loads((course.target / name).read_text("utf-8"))
+    course.edit(name, json.dumps({**seen, "metadata": {"language_info": {"version": "3.11"}}}))
+    assert course.copy() == Report()
+    course.ship(name, "2")
+    assert course.copy() == Report(refreshed=[name])
+    assert json.loads(course.files()[name])["cells"][0]["source"] == ["2"]
+
+
 def test_a_notebook_that_she_ran_is_hers_and_new_outputs_are_no_news(course: Course) -> None:
     course.copy()
     course.edit("02_pono.ipynb", notebook("1", "an hour of her machine"))
