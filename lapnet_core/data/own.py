@@ -170,7 +170,7 @@ def _with_all_splits(folder: Path, found: Layout) -> OwnData:
         notes += (f"{how}, {percent} % by a hash of the file names: an image that is added moves no other",)
         if shares is HELD_OUT:
             parts["trainval"] = given
-    own = {split: _images(found.kind, parts[split]) for split in parts if not made or split == "test"}
+    own = {split: _images(found.kind, sources) for split, sources in found.parts.items() if len(found.parts) > 1}
     for first, second in (("train", "val"), ("train", "test"), ("trainval", "test"), ("val", "test")):
         again = own.get(first, set()) & own.get(second, set())
         notes += (f"{len(again)} images of {second} are in {first}, too",) if again else ()

@@ -84,10 +84,11 @@ def _listed(pairs: Sequence[tuple[Place, str | Sequence[str]]]) -> Iterator[List
                 problem = f"{name!r} would lead out of the folder"
                 yield Listed(path, name, "", _drawn, problem=problem, inside=f"line {number}")
                 continue
-            stem = Path(name).stem if Path(name).suffix.lower() in ANY_IMAGE else name
-            places = [annotations / file for file in (f"{name}.xml", f"{name}.XML", f"{stem}.xml")]
-            annotation = next((place for place in places if os.path.isfile(place)), places[0])
-            name = annotation.stem
+            suffix = Path(name).suffix  # some lists have those of the images
+            bare = name.removesuffix(suffix) if suffix.lower() in ANY_IMAGE else name
+            places = {annotations / f"{one}{end}": one for one in (name, bare) for end in (".xml", ".XML")}
+            annotation = next((place for place in places if os.path.isfile(place)), annotations / f"{name}.xml")
+            name = places[annotation]
             if annotation in seen:
                 yield Listed(folder, name, "", _drawn, problem=f"image {name} is listed twice")
                 continue

@@ -690,8 +690,11 @@ def test_images_that_are_in_two_parts_are_said_and_in_trainval_once(tmp_path):
     assert len(data) == len(of("train")) + len(of("val"))
     assert "; 1 images of val are in train, too" in data.source
     voc(tmp_path / "voc")
-    (tmp_path / "voc" / "ImageSets" / "Main" / "test.txt").write_text("\n".join([*of("test"), *of("train")[:2]]))
+    lists = tmp_path / "voc" / "ImageSets" / "Main"
+    (lists / "test.txt").write_text("\n".join([*of("test"), *of("train")[:2]]))
     assert "; 2 images of test are in train, too" in find(tmp_path / "voc").line()
+    (lists / "val.txt").unlink()
+    assert "; 2 images of test are in train, too" in find(tmp_path / "voc").line(), "also where we hold a val out"
 
 
 def halves(root: Path, place, write) -> None:
@@ -747,6 +750,18 @@ def test_folders_and_lists_that_are_called_after_a_split_in_other_words(tmp_path
     assert find(tmp_path / "a").splits == ("train", "val", "trainval", "test")
     assert "new_train.txt is left out: it is no split" in find(tmp_path / "b").line()
     assert "cat_train" not in find(tmp_path / "b").line()
+
+
+def test_names_of_a_list_may_have_folders_and_suffixes(tmp_path):
+    names = [f"north/{name}" for name in SIZES]
+    for name in SIZES:
+        picture(tmp_path / "JPEGImages" / "north" / f"{name}.jpg", name)
+        xml(tmp_path / "Annotations" / "north" / f"{name}.XML", name)
+    data = VOCDetection([(tmp_path, names)], class_names=CLASSES)
+    suffixed = VOCDetection([(tmp_path, [f"{name}.jpg" for name in names])], class_names=CLASSES)
+    for one in (data, suffixed):
+        assert [one.target(k)["image_id"] for k in range(len(one))] == names
+        assert "/JPEGImages/north/" in one.file(0)
 
 
 def test_coco_takes_the_photographs_and_never_those_of_another_folder(tmp_path):
