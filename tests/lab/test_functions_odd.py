@@ -66,8 +66,9 @@ def test_the_solution_called_is_not_the_function(exercise: FunctionExercise) -> 
 @every
 def test_another_number_of_arguments_is_told(exercise: FunctionExercise) -> None:
     assert "0 arguments" in refused(exercise, lambda: 1)
-    assert "5 arguments" in refused(exercise, lambda a, b, c, d, e: 1)
-    one_less = refused(exercise, (lambda: 1, lambda a: a, lambda a, b: a, lambda a, b, c: a)[arguments(exercise) - 1])
+    assert "6 arguments" in refused(exercise, lambda a, b, c, d, e, f: 1)
+    fewer = (lambda: 1, lambda a: a, lambda a, b: a, lambda a, b, c: a, lambda a, b, c, d: a)
+    one_less = refused(exercise, fewer[arguments(exercise) - 1])
     assert f"called with {arguments(exercise)}" in one_less
 
 
