@@ -221,8 +221,8 @@ class Run:
         step, self.started = self.first, time.perf_counter()
         self.parallel.train()
         self.keep(step)  # where it was killed just before
-        shown = {"desc": "train", "unit": "step", "disable": None if self.progress else True}
-        with tqdm(total=config.steps, initial=step, **shown) as bar:
+        hidden = None if self.progress else True
+        with tqdm(total=config.steps, initial=step, desc="train", unit="step", disable=hidden) as bar:
             result.interrupted = not self.validate(step, stopped)  # one that was cut off
             for batch in () if result.interrupted or impatient(config, self.best) else self.batches():
                 result.skipped += [message for message in batch.skipped if message not in result.skipped]

@@ -1,7 +1,7 @@
 """Own data as it comes: which layout a folder has, which splits, and what is said of it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,35 +155,40 @@ def _with_all_splits(folder: Path, found: Layout) -> OwnData:
     if shares:
         given = parts.pop(whole)
         named = [(place, _names(found.kind, (place, names))) for place, names in given]
-        every = dict.fromkeys(name for _, names in named for name in names)
-        alike = len(every) < sum(len(names) for _, names in named)  # two folders have images of one name
-        full = [[_below(folder, place, name) if alike else name for name in names] for place, names in named]
-        made = make_split(list(dict.fromkeys(name for names in full for name in names)), shares)
-        for split, chosen in ((split, set(names)) for split, names in made.items()):
-            dealt = [
-                (place, [name for name, key in zip(names, keys, strict=True) if key in chosen])
-                for (place, names), keys in zip(named, full, strict=True)
-            ]
-            parts[split] = [(place, names) for place, names in dealt if names]
+        every = [name for _, names in named for name in names]
+        alike = len(set(every)) < len(every)  # two folders have images of one name
+
+        def key(place: Any, name: str) -> str:
+            return _below(folder, place, name) if alike else name
+
+        made = make_split(list(dict.fromkeys(key(place, name) for place, names in named for name in names)), shares)
+        split_of = {name: split for split, names in made.items() for name in names}
+        for split in made:
+            parts[split] = _picked(named, lambda place, name, split=split: split_of[key(place, name)] == split)
         percent = "/".join(f"{100 * share:.0f}" for share in shares.values())
         how = "split made by us" if shares is SHARES else f"val held out of {whole} by us"
         notes += (f"{how}, {percent} % by a hash of the file names: an image that is added moves no other",)
         if shares is HELD_OUT:
             parts["trainval"] = given
     own = {split: _images(found.kind, sources) for split, sources in found.parts.items() if len(found.parts) > 1}
-    for first, second in (("train", "val"), ("train", "test"), ("trainval", "test"), ("val", "test")):
-        again = own.get(first, set()) & own.get(second, set())
-        notes += (f"{len(again)} images of {second} are in {first}, too",) if again else ()
+    pairs = (("train", "val"), ("train", "test"), ("trainval", "test"), ("val", "test"))
+    shared = {pair: own.get(pair[0], set()) & own.get(pair[1], set()) for pair in pairs}
+    notes += tuple(f"{len(again)} images of {b} are in {a}, too" for (a, b), again in shared.items() if again)
     if "trainval" not in parts and {"train", "val"} <= set(parts):
-        added, twice = parts["val"], own.get("train", set()) & own.get("val", set())
+        added, twice = parts["val"], shared["train", "val"]
         if twice:
-            held = [(place, _names(found.kind, (place, names))) for place, names in added]
-            rest = [(place, [name for name in names if (_where(place), name) not in twice]) for place, names in held]
-            added = [(place, names) for place, names in rest if names]
+            named = [(place, _names(found.kind, (place, names))) for place, names in added]
+            added = _picked(named, lambda place, name: (_where(place), name) not in twice)
         parts["trainval"] = [*parts["train"], *added]
     order = dict.fromkeys([name for name in ("train", "val", "trainval", "test") if name in parts] + list(parts))
     parts = {split: parts[split] for split in order if any(names != [] for _, names in parts[split])}
     return OwnData(folder, replace(found, parts=parts, notes=notes), made)
+
+
+def _picked(named: Sequence[tuple[Any, list[str]]], wanted: Callable[[Any, str], bool]) -> list[Source]:
+    """Sources with those of their names that are `wanted`; without those of which none is."""
+    picked = ((place, [name for name in names if wanted(place, name)]) for place, names in named)
+    return [(place, names) for place, names in picked if names]
 
 
 def _images(kind: str, sources: Sequence[Source]) -> set[tuple[str, str]]:
