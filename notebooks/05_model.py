@@ -295,7 +295,7 @@ for name, network in timed.items():
 # **Notice** the last column: if time were operations, all rows would have the same rate. So 1.09 times the operations
 # is *not* a measured time. The times of LapNet and YOLOv3 on DarkNet-53 were measured, too, one image of 512 px at a
 # time: LapNet takes <!--record bench.yolov3_512.ratio-->1.09<!--/record--> times YOLOv3's on a processor,
-# and <!--record gpu.yolov3_512.ratio-->1.24<!--/record--> times on a GPU. What a clock says of whole detectors, with
+# and <!--record gpu.yolov3_512.ratio-->1.26<!--/record--> times on a GPU. What a clock says of whole detectors, with
 # their accuracy beside it, is told in [10_speed_accuracy](10_speed_accuracy.ipynb).
 #
 # ## 6. How far does a cell see?

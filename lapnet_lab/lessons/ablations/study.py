@@ -28,12 +28,11 @@ def table(
 ) -> dict[str, Row]:
     """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's. RetinaNet, FCOS
     and YOLOv3 are as they are now, with short stacks before their outputs."""
-    among = runs() if among is None else among
+    among = [run for run in (runs() if among is None else among) if "replicates" in run.get("test", {})]
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
         wanted = {"method": "lapnet", "lr": lr, "steps": steps, "depth": DEPTH, **changes}
-        tested = tuple(run for run in matching(wanted, among) if "replicates" in run.get("test", {}))
-        if tested:
+        if tested := matching(wanted, among):
             rows[label] = Row(label, tested)
     return rows
 

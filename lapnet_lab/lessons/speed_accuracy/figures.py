@@ -10,8 +10,8 @@ from lapnet_lab.charts import Chart, chart, mark, percent, rounded
 from lapnet_lab.lessons.speed_accuracy.measuring import Speed
 from lapnet_lab.lessons.speed_accuracy.study import (
     AGAINST,
+    CALLED,
     METRICS,
-    NAMES,
     Point,
     best_size,
     front,
@@ -23,9 +23,9 @@ from lapnet_lab.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERM
 
 LOOKS = dict(
     zip(
-        NAMES.values(),
+        CALLED.values(),
         ((BLUE, "circle"), (SKY, "circle-open"), (VERMILLION, "square"), (GREEN, "diamond"), (PURPLE, "triangle-up"),
-         (ORANGE, "x"), (BLACK, "square")),
+         (ORANGE, "x"), (BLACK, "square"), (BLUE, "diamond")),
         strict=True,
     )
 )  # fmt: skip
@@ -135,7 +135,7 @@ def plane_of(
     """
     machines = list(dict.fromkeys(point.machine for point in found))
     groups = [
-        (m, name, of_kind([p for p in found if p.machine == m], name)) for m in machines for name in NAMES.values()
+        (m, name, of_kind([p for p in found if p.machine == m], name)) for m in machines for name in CALLED.values()
     ]
     groups = [group for group in groups if group[2]]
     fronts = {pair: [front([p for p in found if p.machine == m], *pair) for m in machines]
@@ -146,7 +146,7 @@ def plane_of(
         traces.append(
             go.Scatter(
                 x=rounded([p.at(against) for p in own], DIGITS), y=percent([p.accuracy[metric] for p in own]),
-                name=name if first else f"{name}, {machine.name}", mode="lines+markers",
+                name=name if first else f"{name}, {machine.short}", mode="lines+markers",
                 error_y=_bars(own, metric) if intervals else None,
                 **_look(name, "solid" if first else "dash"), text=[_hover(p) for p in own],
                 hovertemplate="%{text}<extra></extra>",
@@ -156,7 +156,7 @@ def plane_of(
         traces.append(
             go.Scatter(
                 x=rounded([p.at(against) for p in own], DIGITS), y=percent([p.accuracy[metric] for p in own]),
-                name="the front" if machine == machines[0] else f"the front, {machine.name}", mode="lines",
+                name="the front" if machine == machines[0] else f"the front, {machine.short}", mode="lines",
                 line={"color": BLACK, "width": 2, "dash": "dot"}, hoverinfo="skip",
             )
         )  # fmt: skip
@@ -218,7 +218,7 @@ def described(found: Sequence[Point], metric: str = "ap50", against: str = "ms")
     machines = list(dict.fromkeys(point.machine for point in found))
     for machine in machines:
         lines += [f"[{machine}]"] if len(machines) > 1 else []
-        for name in NAMES.values():
+        for name in CALLED.values():
             own = {p.size: p for p in found if p.name == name and p.machine == machine}
             cells = []
             for size in sizes:
@@ -313,7 +313,7 @@ def speeds_text(found: Sequence[Speed]) -> str:
     """Milliseconds of one image, by name and size."""
     sizes = sorted({one.size for one in found})
     lines = [f"{'ms an image':{COLUMN}}" + "".join(f"{size:>8}" for size in sizes)]
-    for kind, name in NAMES.items():
+    for kind, name in CALLED.items():
         own = {one.size: one for one in found if (one.method, one.backbone) == kind}
         if own:
             lines.append(f"{name:{COLUMN}}" + "".join(f"{own[s].ms:8.1f}" if s in own else f"{'-':>8}" for s in sizes))

@@ -1,5 +1,6 @@
 """The recorded speeds and accuracies: joined, compared, and which of them no other beats."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ NAMES = {
     ("faster_rcnn", SMALL): "Faster R-CNN",
 }
 """What each of KINDS is called."""
+CALLED = NAMES | {("lapnet", "darknet53"): "LapNet, DarkNet"}
+"""What was recorded besides: the paper's backbone, trained on a GPU."""
 TRAINED_AT = 192
 METRICS = {"ap50": "AP50", "ap75": "AP75"}
 SCALE = (0.5, 1.5)
@@ -40,6 +43,8 @@ AGAINST = {
 }
 """What accuracy can be drawn against."""
 MORE_IS_BETTER = ("single", "batch")
+SAYS_LITTLE = re.compile(r"\(R\)|\(TM\)| Processor|NVIDIA | \d+GB| HBM\d\w*")
+"""In the names of machines."""
 
 
 def lines_of(path: Path = PATH) -> list[dict[str, Any]]:
@@ -64,8 +69,13 @@ class Machine:
     name: str
     threads: int
 
+    @property
+    def short(self) -> str:
+        """The name without what says little."""
+        return SAYS_LITTLE.sub("", self.name)
+
     def __str__(self) -> str:
-        return f"{self.name}, {self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.short}, {self.threads} thread{'' if self.threads == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        return NAMES[self.kind]
+        return CALLED[self.kind]
 
     @property
     def size(self) -> int:
@@ -128,7 +138,7 @@ def machines(among: Sequence[Mapping[str, Any]], data: str) -> list[Machine]:
 
 def accuracies(among: Sequence[Mapping[str, Any]], data: str) -> dict[tuple[tuple[str, str], int], Mapping[str, Any]]:
     """(Kind, size) -> line; of several trainings of a kind the one that was best on val, not on test."""
-    found = [line for line in among if same({"kind": "accuracy", "data": data}, line) and kind_of(line) in NAMES]
+    found = [line for line in among if same({"kind": "accuracy", "data": data}, line) and kind_of(line) in CALLED]
     found.sort(key=lambda line: line["val"] or 0.0)
     return {(kind_of(line), line["size"]): line for line in found}
 
@@ -147,17 +157,19 @@ def points(
     among: Sequence[Mapping[str, Any]], data: str = "voc_animals", machine: Machine | None = None,
     timed: Mapping[tuple[tuple[str, str], int], Speed] | None = None,
 ) -> list[Point]:  # fmt: skip
-    """What has an accuracy and a speed, in the order of NAMES, by size.
+    """What has an accuracy and a speed, in the order of CALLED, by size.
 
     Args:
-        machine: the first that was recorded without one.
+        machine: the first that was recorded without one. What was not timed there with trained weights has the time
+            with random ones.
         timed: other speeds than the recorded ones, with `machine` their name.
     """
     known = machines(among, data)
     machine = machine or (known[0] if known else Machine("none", 0))
-    timed = speeds(among, data, machine, "trained") if timed is None else timed
+    if timed is None:
+        timed = speeds(among, data, machine, "random") | speeds(among, data, machine, "trained")
     tested = accuracies(among, data)
-    both = [key for kind in NAMES for key in sorted(tested) if key[0] == kind and key in timed]
+    both = [key for kind in CALLED for key in sorted(tested) if key[0] == kind and key in timed]
     return [Point(tested[key], timed[key], machine) for key in both]
 
 
