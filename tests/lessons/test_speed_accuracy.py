@@ -529,10 +529,15 @@ def test_the_machine_is_in_the_menu_where_there_are_two() -> None:
     assert menu.value == "voc_animals; a machine, 2 threads"
     other = [line | {"machine": "fast"} for line in LINES if line["kind"] == "speed"]
     menu = panels.plane_panel([*LINES, *other]).controls["place"]
-    assert [name for name, _ in menu._options_full] == [
-        "voc_animals; a machine, 2 threads",
-        "voc_animals; fast, 2 threads",
-    ]
+    assert [name for name, _ in menu._options_full] == ["voc_animals; a machine", "voc_animals; fast"]
+    other = [line | {"threads": 1} for line in LINES if line["kind"] == "speed"]
+    menu = panels.plane_panel([*LINES, *other]).controls["place"]
+    assert [name for name, _ in menu._options_full][1] == "voc_animals; a machine, 1 thread"
+
+
+def test_a_machine_is_called_by_what_tells_it_apart() -> None:
+    assert str(Machine("Intel(R) Xeon(R) Processor, 2 cores", 2)) == "Intel Xeon, 2 threads"
+    assert Machine("NVIDIA H100 80GB HBM3", 1).short == "H100"
 
 
 # Exercises

@@ -47,10 +47,12 @@ def plane_panel(among: Sequence[Mapping[str, Any]]) -> FigurePanel:
         among: recorded lines.
     """
     pairs = [(data, machine) for data in study.datasets(among) for machine in study.machines(among, data)]
-    offered = {f"{data}; {machine}": study.points(among, data, machine) for data, machine in pairs}
-    offered = {name: found for name, found in offered.items() if found}
-    one = len({machine for _, machine in pairs}) == 1  # its name, which the words beside tell, would be cut in the menu
-    places = [(name.split("; ")[0] if one else name, name) for name in offered]
+    found = {(data, machine): study.points(among, data, machine) for data, machine in pairs}
+    offered = {f"{data}; {machine}": points for (data, machine), points in found.items() if points}
+    machines = {machine for _, machine in pairs}
+    one = len(machines) == 1  # long names, which the words beside tell, would be cut in the menu
+    told = "{0}" if one else "{0}; {1.short}" if len({m.short for m in machines}) == len(machines) else "{0}; {1}"
+    places = [(told.format(data, machine), f"{data}; {machine}") for (data, machine), points in found.items() if points]
     controls = {
         "place": ipywidgets.Dropdown(options=places, description="data" if one else "data; machine", **WIDE),
         "metric": ipywidgets.Dropdown(options=[(name, key) for key, name in METRICS.items()], description="metric",

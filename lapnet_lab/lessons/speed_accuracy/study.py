@@ -43,7 +43,7 @@ AGAINST = {
 }
 """What accuracy can be drawn against."""
 MORE_IS_BETTER = ("single", "batch")
-SAYS_LITTLE = re.compile(r"\(R\)|\(TM\)| Processor|NVIDIA | \d+GB| HBM\d\w*")
+SAYS_LITTLE = re.compile(r"\(R\)|\(TM\)| Processor|NVIDIA | \d+GB| HBM\d\w*|, \d+ cores")
 """In the names of machines."""
 
 
