@@ -172,8 +172,8 @@ def _say_copies(digests: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
 
 
 def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
-    """A row a class: its objects in each split, and their sides at the network input. Returns a sentence on what is of
-    no class of the first split."""
+    """A row a class: its objects in each split, and their sides at the network input. Returns sentences on what is of
+    no class of the first split, and on classes that are spelled nearly alike."""
     import torch
 
     from lapnet_core.data.named import object_sizes
@@ -194,7 +194,12 @@ def _say_classes(parts: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
         print(f"{name:{width}}{counts}   {' / '.join(f'{x:.0f}' for x in quantiles)}{lacking}")
     other = {split: data.report.counts["other"] for split, data in parts.items() if data.report.counts["other"]}
     few = " and ".join(f"{count} objects of {split}" for split, count in other.items())
-    return [f"{few} are of classes that {next(iter(parts))} has none of: nothing can learn them"] if other else []
+    doubts = [f"{few} are of classes that {next(iter(parts))} has none of: nothing can learn them"] if other else []
+    spelled = defaultdict(list)
+    for name in names:
+        spelled["".join(filter(str.isalnum, name.casefold())) or name].append(name)
+    same = (" and ".join(map(repr, alike)) for alike in spelled.values() if len(alike) > 1)
+    return doubts + [f"{alike} are classes by themselves: is it a slip? Then call them alike" for alike in same]
 
 
 def _positives(data: Any, shapes: Any, size: tuple[int, int]) -> tuple[Any, Any, Any, Any]:

@@ -64,6 +64,14 @@ def test_what_makes_a_test_worthless_is_said_without_decoding_too(photos, capsys
     assert "2 images of test are in train, too: what is measured on them says little\n" in said
 
 
+def test_classes_that_are_spelled_nearly_alike_are_told(photos, capsys):
+    path = photos / "Annotations" / "t1.xml"
+    path.write_text(path.read_text().replace("<name>dog", "<name>Dog_"))
+    assert main(["data", "check", str(photos), "--quick"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("but 'Dog_' and 'dog' are classes by themselves: is it a slip? Then call them alike\n")
+
+
 def test_every_fault_is_named_and_counted(photos, capsys):
     (photos / "Annotations" / "t0.xml").write_text("<annotation>")
     text = (photos / "Annotations" / "t1.xml").read_text()
