@@ -53,8 +53,7 @@ def _row(**changes: Any) -> dict[str, Any]:
     return PAPER | changes
 
 
-STEADY = _row(balance="steady", ams=False)
-"""The best of the rows that have the paper's network."""
+STEADY = _row(balance="steady", ams=False)  # the best of the rows that have the paper's network
 SHALLOW = STEADY | {"depth": 1}
 OURS = SHALLOW | {"balance": "even"}  # what small_photos trains
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
@@ -86,6 +85,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "depth": {"4 convolutions (paper's)": STEADY, "1 convolution (ours)": SHALLOW},
     "even": {"steady": SHALLOW, "even (ours)": OURS},
+    "even, AMS": {"none": OURS, **{r: OURS | {"ams": True, "ams_rule": r} for r in ("paper", "annealed")}},
     "anchors": {f"{a} a class": OURS | {"anchors_per_class": a} for a in (3, 5, 10, 20)},
     "peers": {m: {"method": m} | ({"lr": TUNED[m]} if m in TUNED else {}) for m in METHODS if m != "lapnet"},
     "tune": {f"{method}, lr {lr}": OURS | {"method": method, "lr": lr} for method in METHODS for lr in LEARNING_RATES},

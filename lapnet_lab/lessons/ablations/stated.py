@@ -24,6 +24,7 @@ KEYS = {
             "ignore (ours)": "ignore", "from the second half on": "late"},
     "depth": {"1 convolution (ours)": "shallow"},
     "even": {"even (ours)": "ours"},
+    "even, AMS": {"paper": "ours_paper", "annealed": "ours_annealed"},
     "anchors": {"5 a class": "five"},
     "cls_weight": {"x 4": "steady_4", "x 4, AMS": "paper_4"},
     "schedule": {"none": "long_none", "paper's": "long_paper", "annealed (ours)": "long_annealed"},
@@ -59,6 +60,9 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "over_fcos": ("ours", "fcos", "more"),
     "steady_over_ssd": ("steady", "ssd", "more"),
     "over_long_ssd": ("long_ours", "long_ssd", "more"),
+    "over_long_fcos": ("long_ours", "long_fcos", "more"),
+    "annealed_on_ours": ("ours_annealed", "ours", "more"),
+    "annealed_on_long_ours": ("long_ours_annealed", "long_ours", "more"),
 }
 """Differences that are stated where both rows have run, and whether the claim is that the first has more or less."""
 
@@ -87,6 +91,9 @@ def rows() -> dict[str, Row]:
     shallow = study.table("depth", study.LONG)["1 convolution (ours)"]
     long = {"long_shallow": shallow, "long_ours": study.best_of_ours(study.LONG)}
     long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
+    long |= {
+        f"long_ours_{rule}": row for rule, row in study.without(study.table("even, AMS", study.LONG), "none").items()
+    }
     return found | long | {method: row for method, row in study.peers().items() if method != "lapnet"}
 
 

@@ -1,5 +1,6 @@
 """The recorded trainings by table, the peers and their tries."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lapnet_core.ablate import STEADY, TABLES, TUNED
+from lapnet_core.ablate import OURS, STEADY, TABLES, TUNED
 from lapnet_core.config import laptop_bccd
 from lapnet_core.peers.torchvision import DEPTH
 from lapnet_lab.runs import BLOOD, Row, matching, options, runs
@@ -75,26 +76,26 @@ def peers(among: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Row]:
 
 @dataclass(frozen=True)
 class Try:
-    """A learning rate, and what it reached from seed 0: AP50, 0 to 1."""
+    """A learning rate, and what it reached from seed 0: AP50, 0 to 1; nan on test where nobody has looked."""
 
     lr: float
     val: float
     test: float
 
 
-def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None) -> list[Try]:
-    """The learning rates that a method was tried with, by size, with stacks as long as in its paper, which is where it
-    has its rate from; LapNet with steady weights and without AMS."""
+def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None, depth: int = DEPTH) -> list[Try]:
+    """The learning rates that a method was tried with, by size.
+
+    Args:
+        depth: convolutions in its stacks, where it has any. LapNet's weights are steady where it is the paper's, and
+            even where it is ours; it has no AMS.
+    """
     among = runs() if among is None else among
-    base = STEADY if method == "lapnet" else {}
-    among = [run for run in among if options(run).get("depth") != DEPTH]
+    base = {} if method != "lapnet" else OURS if depth == DEPTH else STEADY
+    wanted = {"method": method, "steps": STEPS, **base, "depth": depth}
     rates = sorted({options(run)["lr"] for run in among if options(run)["method"] == method})
-    found = []
-    for lr in rates:
-        wanted = {"method": method, "lr": lr, "steps": STEPS, **base}
-        at_zero = [run for run in matching(wanted, among) if run["seed"] == 0]
-        found += [Try(lr, run["val"]["ap50"], run["test"]["ap50"]) for run in at_zero]
-    return found
+    at_zero = [(lr, run) for lr in rates for run in matching({**wanted, "lr": lr}, among) if run["seed"] == 0]
+    return [Try(lr, run["val"]["ap50"], run.get("test", {}).get("ap50", math.nan)) for lr, run in at_zero]
 
 
 def kept(found: Row) -> tuple[list[int], Float[np.ndarray, " T"]]:
