@@ -35,6 +35,9 @@ class Train:
         config, said = self.config, ""
         if not {"--amp", "--no-amp"} & set(given):
             config, said = with_bfloat16(config, self.resume)
+        if config.warmup > config.steps and not self.resume:
+            late = f"the learning rate never reaches {config.lr:g} (--warmup 0 begins with it)"
+            print(f"the warm-up of {config.warmup} steps is longer than the training: {late}")
         if said:
             print(said)
         result = train(config, resume=self.resume)

@@ -58,8 +58,10 @@ def test_train_writes_model_log_anchors_and_checkpoint(run):
 
 
 def test_a_second_training_is_refused_in_one_line(run, capsys):
-    assert main(["train", "--data=scenes", "--out", str(run)]) == 1
+    assert main(["train", "--data=scenes", "--warmup=3000", "--out", str(run)]) == 1
     captured = capsys.readouterr()
+    late = "the learning rate never reaches 0.02 (--warmup 0 begins with it)"
+    assert captured.out.startswith(f"the warm-up of 3000 steps is longer than the training: {late}\n")
     assert "--resume goes on" in captured.err
     assert "Traceback" not in captured.err
 
