@@ -273,6 +273,14 @@ def test_charts_have_the_numbers_that_they_are_given() -> None:
     assert max(paired["y"]) == 3
 
 
+def test_rows_beside_a_base_are_told_at_both_metrics() -> None:
+    rows = {name: Row(name, (run(0, ap, draws=[ap]),)) for name, ap in (("none", 0.4), ("paper's", 0.3), ("late", 0.5))}
+    gap = study.difference(rows["paper's"], rows["none"])
+    assert figures.beside(rows, "none", ("paper",)).split("  ")[1] == "paper's"
+    assert str(gap) in figures.beside(rows, "none", ("paper",))
+    assert len(figures.beside(rows, "none", ("paper", "late", "other")).splitlines()) == 2
+
+
 @pytest.mark.slow
 def test_every_chart_is_light_and_the_same_twice() -> None:
     ams, long = study.table("ams"), study.table("schedule", study.LONG)

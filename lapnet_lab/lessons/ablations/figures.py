@@ -93,6 +93,18 @@ def against(first: Row, others: Mapping[str, Row]) -> str:
     return "\n".join(lines)
 
 
+def beside(rows: Mapping[str, Row], base: str, begin: tuple[str, ...]) -> str:
+    """How far the rows whose names `begin` so are above the row `base`, at both metrics: a line each."""
+    lines = []
+    for name, row in rows.items():
+        if name.startswith(begin):
+            gaps = {title: study.difference(row, rows[base], m) for m, title in METRICS.items() if m in RESAMPLED}
+            lines.append(
+                f"  {name:{COLUMN}}" + "  ".join(f"{title} {gap!s:20}" for title, gap in gaps.items()).rstrip()
+            )
+    return "\n".join(lines)
+
+
 def forest(rows: Mapping[str, Row], metric: str = "ap50", objects: str = "all", title: str = "") -> Chart:
     """`rows_of` with its text."""
     return Chart(rows_of(rows, metric, objects, title), described(rows, metric, objects))

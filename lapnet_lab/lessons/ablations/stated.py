@@ -158,6 +158,8 @@ def claims() -> list[tuple[str, str, str, str]]:
         ("the same, steady weights, the classification times four", "", "ams_on_four", "ap50"),
         ("the same, steady weights, the classification times four, at AP75", "", "ams_on_four", "ap75"),
         ("the same, three times the steps", "", "ams_on_long", "ap50"),
+        ("annealed AMS on our best, three times the steps", "", "annealed_on_long_ours", "ap50"),
+        ("the same at AP75", "", "annealed_on_long_ours", "ap75"),
         ("PONO is above AO, on blood cells, 23 epochs", "", "blood_pono_over_ao", "ap50"),
         ("AMS harms AO there, 23 epochs", "", "blood_ams_on_ao", "ap50"),
         ("AMS gains with PONO there, 4.5 epochs", "", "blood_short_ams_on_pono", "ap50"),
