@@ -61,7 +61,7 @@ lab = setup(threads=1)
 # These are **recorded runs**, one line a training in `data/runs/ablations_voc_animals.jsonl`.
 #
 # A learning rate can decide such a comparison. So it is chosen for each method with two tries or more, on val alone.
-# (Faster R-CNN, the slowest, has one.)
+# (Faster R-CNN has one.)
 #
 # **Exercise 1. A fair choice** *(●●○, 10 minutes)*. Choose it, and say whether it lies at the edge of what was tried.
 #
@@ -110,8 +110,8 @@ tried = {study.PEERS.get(m, "LapNet"): study.tries(m) for m in ("lapnet", *study
 figures.learning_rates(tried)
 
 # %% [markdown]
-# **Notice** whose best rate is the *largest* that was tried: with a larger one they may be better still. (All in the
-# short form of section 7.)
+# **Notice** whose best rate is the *largest* that was tried: a larger one may be better still. (All in section 7's
+# short form.)
 #
 # ## 2. Table 2a: PONO and AMS
 #
