@@ -439,7 +439,7 @@ print(figures.against(peers["lapnet"], study.without(peers, "lapnet")))
 figures.two_metrics(peers)
 
 # %% [markdown]
-# **Notice** that **FCOS is ahead**, with one seed. With the others LapNet is level, but above YOLOv3-style at AP75. After three times the steps each seed of it is above each of SSD's: it
+# **Notice** that **FCOS is ahead**. With the others LapNet is level, but above YOLOv3-style at AP75. After three times the steps each seed of it is above each of SSD's: it
 # has <!--record ablations.ap50.long_ours-->63.7<!--/record--> and <!--record ablations.ap75.long_ours-->30.5<!--/record-->,
 # SSD <!--record ablations.ap50.long_ssd-->59.5<!--/record--> and <!--record ablations.ap75.long_ssd-->25.2<!--/record-->.
 # FCOS, at half its best rate, is level, with <!--record ablations.ap50.long_fcos-->63.2<!--/record--> and <!--record ablations.ap75.long_fcos-->31.8<!--/record-->.
