@@ -98,7 +98,7 @@ def beside(rows: Mapping[str, Row], base: str, begin: tuple[str, ...]) -> str:
     lines = []
     for name, row in rows.items():
         if name.startswith(begin):
-            gaps = {title: study.difference(row, rows[base], m) for m, title in METRICS.items() if m in RESAMPLED}
+            gaps = {METRICS[metric]: study.difference(row, rows[base], metric) for metric in RESAMPLED}
             lines.append(
                 f"  {name:{COLUMN}}" + "  ".join(f"{title} {gap!s:20}" for title, gap in gaps.items()).rstrip()
             )

@@ -47,12 +47,12 @@ def plane_panel(among: Sequence[Mapping[str, Any]]) -> FigurePanel:
         among: recorded lines.
     """
     pairs = [(data, machine) for data in study.datasets(among) for machine in study.machines(among, data)]
-    found = {(data, machine): study.points(among, data, machine) for data, machine in pairs}
-    offered = {f"{data}; {machine}": points for (data, machine), points in found.items() if points}
+    found = {pair: points for pair in pairs if (points := study.points(among, *pair))}
+    offered = {f"{data}; {machine}": points for (data, machine), points in found.items()}
     machines = {machine for _, machine in pairs}
     one = len(machines) == 1  # long names, which the words beside tell, would be cut in the menu
     told = "{0}" if one else "{0}; {1.short}" if len({m.short for m in machines}) == len(machines) else "{0}; {1}"
-    places = [(told.format(data, machine), f"{data}; {machine}") for (data, machine), points in found.items() if points]
+    places = [(told.format(*pair), name) for pair, name in zip(found, offered, strict=True)]
     controls = {
         "place": ipywidgets.Dropdown(options=places, description="data" if one else "data; machine", **WIDE),
         "metric": ipywidgets.Dropdown(options=[(name, key) for key, name in METRICS.items()], description="metric",

@@ -111,12 +111,12 @@ def verdict_rows(known: Mapping[str, Any]) -> list[list[str]]:
         rows.append(
             ["a larger input gains accuracy, and costs time", f"AP {paper('Lapnet-608', 'Lapnet-512')}", here, word]
         )
-        claim = "a very good compromise of both (abstract)"
-        for machine, prefix in (("", ""), (", on a GPU", "gpu_")):
+        both = (("a very good compromise of both (abstract)", "fig. 1", ""), ("the same, on a GPU", "", "gpu_"))
+        for claim, there, prefix in both:
             if f"{prefix}front50" in known:
                 here = (f"on the front in {{speed_accuracy.{prefix}front50}} of the draws at AP50, "
                         f"in {{speed_accuracy.{prefix}front75}} at AP75")  # fmt: skip
-                rows.append(["the same" + machine if machine else claim, "" if machine else "fig. 1", here, ONE_SEED])
+                rows.append([claim, there, here, ONE_SEED])
     return rows
 
 
