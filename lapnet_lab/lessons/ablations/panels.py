@@ -44,7 +44,7 @@ def tables() -> dict[str, Mapping[str, Row]]:
         f"the same, {study.LONG} steps": study.table("depth", study.LONG),
         "an even say": study.table("even"),
         f"an even say, {study.LONG} steps": study.table("even", study.LONG),
-        **{f"rules of AMS with an even say, {steps} steps": study.table("even, AMS", steps) for steps in LENGTHS},
+        **{f"AMS, an even say, {steps} steps": study.table("even, AMS", steps) for steps in LENGTHS},
         "anchors a class": study.table("anchors"),
         f"anchors a class, {study.LONG} steps": study.table("anchors", study.LONG),
         f"three times the steps ({study.LONG})": study.table("schedule", study.LONG),
