@@ -4,15 +4,15 @@ import json
 import reprlib
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from operator import itemgetter, mul
+from contextlib import suppress
+from operator import mul
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Object, usable
 from lapnet_core.data.download import data_dir as default_data_dir
-from lapnet_core.data.listed import all_shares
+from lapnet_core.data.listed import all_shares, around, numbers, size_of
 from lapnet_core.data.paths import files_in, located, read_text
-from lapnet_core.data.pictures import read_size, safe_size
 from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
 
 COCO_CLASSES = (
@@ -34,6 +34,9 @@ MIN_AREA = 0.0
 # Greater ids are no data: they would only overflow further on.
 MAX_ID = 2**63 - 1
 
+# Marks an annotation whose box is that around its polygons.
+OUTLINED = "box around polygons"
+
 # So many boxes, and most, that reach beyond their image are no slips.
 MANY = 10
 
@@ -46,6 +49,8 @@ class CocoDetection(DetectionDataset):
 
     A crowd (iscrowd = 1) becomes a difficult object. Images without objects stay, with no box. COCO's (x, y, w, h) is
     continuous already and becomes (x, y, x + w, y + h); in pixels, also where the file has shares, see `are_shares`.
+    An object with polygons and no bbox has the box around them. Ids are whole numbers or texts; an annotation's is
+    never used, so it may lack, or come twice.
 
     Attributes:
         category_ids: the category id of each label, for the results file; None where the file has none.
@@ -99,19 +104,28 @@ class CocoDetection(DetectionDataset):
         self.annotation_file, self.shares = path, shares
 
 
-def _drop_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
-    # The polygons are nine tenths of the file and are never used: dropped as they are read, they need no memory.
-    entry.pop("segmentation", None)
+def without_polygons(entry: dict[str, Any]) -> dict[str, Any]:
+    """Any object of such a file as it is read: the polygons are nine tenths of it, and give a box where it has none."""
+    polygons = entry.pop("segmentation", None)
+    if polygons and not entry.get("bbox") and type(polygons) is list and {*map(type, polygons)} == {list}:
+        with suppress(ValueError):  # then it has no box
+            x1, y1, x2, y2 = around(numbers(side for polygon in polygons for side in polygon))
+            entry |= {"bbox": [x1, y1, x2 - x1, y2 - y1], OUTLINED: True}
     return entry
+
+
+def read_json(path: Path) -> Any:
+    """What an annotation or results file holds, without its polygons; DataError where it cannot be read."""
+    text = read_text(path, "this JSON file")
+    try:
+        return json.loads(text, object_hook=without_polygons)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot read this JSON file ({error})") from error
 
 
 def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """The JSON file as a dict whose `keys` are lists."""
-    text = read_text(path, "this JSON file")
-    try:
-        content = json.loads(text, object_hook=_drop_segmentation)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot read this JSON file ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: must be an object with {', '.join(keys)}, not a {type(content).__name__}")
     for key in keys:
@@ -120,20 +134,20 @@ def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _is_id(value: Any) -> TypeGuard[int]:
-    return type(value) is int and -MAX_ID <= value <= MAX_ID
+def _is_id(value: Any) -> TypeGuard[int | str]:
+    return (type(value) is int and -MAX_ID <= value <= MAX_ID) or (type(value) is str and value != "")
 
 
 def _read_categories(
     path: Path, content: dict[str, Any], class_names: Sequence[str] | None, annotated: bool, report: SkipReport
-) -> tuple[dict[int, str], list[str], tuple[int | None, ...]]:
+) -> tuple[dict[int | str, str], list[str], tuple[int | str | None, ...]]:
     """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
     name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
-    names: dict[int, str] = {}
-    called: dict[str, list[int]] = defaultdict(list)
+    names: dict[int | str, str] = {}
+    called: dict[str, list[int | str]] = defaultdict(list)
     for number, entry in enumerate(content["categories"], 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
-            needs = f"must have an integer id and a name, not {reprlib.repr(entry)}"
+            needs = f"must have an id and a name, not {reprlib.repr(entry)}"
             raise DataError(f"{path}: category number {number} {needs}")
         category, name = entry["id"], entry["name"]
         if not name.isprintable():
@@ -152,7 +166,8 @@ def _read_categories(
                 both = f"categories {drawn[0]} and {drawn[1]} are both called {name}"
                 raise DataError(f"{path}: {both}, and both have annotations: rename one of them, or merge them")
             called[name] = drawn or same
-    ids = dict(sorted(((name, same[-1]) for name, same in called.items()), key=itemgetter(1)))
+    in_order = sorted(((same[-1], name) for name, same in called.items()), key=lambda one: (type(one[0]) is str, one))
+    ids = {name: category for category, name in in_order}
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
     if len(unknown) == len(wanted) or (unknown and not annotated):
@@ -166,16 +181,16 @@ def _read_categories(
 
 def _read_images(
     path: Path, entries: list[Any], folder: Path, only: Container[str] | None, report: SkipReport
-) -> tuple[list[ImageRecord], dict[int, int]]:
+) -> tuple[list[ImageRecord], dict[int | str, int]]:
     """The usable images, and the index of each image id; LEFT_OUT for an image that is left out."""
     files = files_in(folder)
     images: list[ImageRecord] = []
-    index_of: dict[int, int] = {}
-    known: dict[Path, int] = {}
+    index_of: dict[int | str, int] = {}
+    known: dict[Path, int | str] = {}
     for number, entry in enumerate(entries, 1):
         image_id = entry.get("id") if isinstance(entry, dict) else None
         if not _is_id(image_id):
-            said = f"must be an object with an integer id, not {reprlib.repr(image_id)}"
+            said = f"must be an object with an id, not {reprlib.repr(image_id)}"
             report.fault("image", f"{path}: image number {number} {said}")
             continue
         if image_id in index_of:
@@ -184,82 +199,59 @@ def _read_images(
         if only is not None and str(entry.get("file_name")) not in only:
             index_of[image_id] = ELSEWHERE
             continue
-        name = entry.get("file_name")
+        name, where = entry.get("file_name"), f"{path}: image {image_id}"
         found = located(name, folder, files) if isinstance(name, str) else None
-        if found and entry.get("height") is None and entry.get("width") is None:
-            entry = _measured(path, entry, found, report)
-        problem = _image_problem(entry, folder, found)
-        if found and found in known:
-            problem = f"its file is that of image {known[found]}, too: {found}"
-        if problem or not found:
+        try:
+            if not found:
+                said = f"the file {reprlib.repr(name)} is missing in {folder}" if name else "has no file_name"
+                raise DataError(f"{where}: {said}")
+            if found in known:
+                raise DataError(f"{where}: its file is that of image {known[found]}, too: {found}")
+            size = size_of(where, found, (entry.get("height"), entry.get("width")), "size", report)
+        except DataError as error:
             index_of[image_id] = LEFT_OUT
-            report.fault("image", f"{path}: image {image_id}: {problem}")
+            report.fault("image", str(error))
             continue
         known[found], index_of[image_id] = image_id, len(images)
-        images.append(ImageRecord(str(found), image_id, int(entry["height"]), int(entry["width"])))
+        images.append(ImageRecord(str(found), image_id, *size))
     if not images:
         none = "It lists none that is asked for: a file_name is the image's path below the folder that is given"
         raise DataError(f"{path}: no usable image. {report.summary() if report.counts else none}")
     return images, index_of
 
 
-def _measured(path: Path, entry: dict[str, Any], file: Path, report: SkipReport) -> dict[str, Any]:
-    """An entry without a size, with that of its image; nothing where EXIF turns it, as nobody says how it was drawn."""
-    try:
-        _, (height, width), turned = read_size(file)
-    except DataError:  # it is told when the image is read
-        return entry
-    if turned:
-        return entry
-    report.note("unsized", f"{path}: image {entry['id']}: has no width and height")
-    return {**entry, "height": height, "width": width}
-
-
-def _image_problem(entry: dict[str, Any], folder: Path, found: Path | None) -> str | None:
-    name = entry.get("file_name")
-    if not isinstance(name, str) or not name:
-        return "has no file_name"
-    for side in ("height", "width"):
-        value = entry.get(side)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0 or value % 1:
-            return f"{side} must be a positive integer, not {reprlib.repr(value)}"
-    if not safe_size(int(entry["height"]), int(entry["width"])):
-        sides = f"width {reprlib.repr(entry['width'])}, height {reprlib.repr(entry['height'])}"
-        return f"no image has this size in pixels: {sides}"
-    return None if found else f"the file {reprlib.repr(name)} is missing in {folder}"
-
-
 def _read_annotations(
     path: Path,
     entries: list[Any],
-    index_of: dict[int, int],
-    names: dict[int, str],
+    index_of: dict[int | str, int],
+    names: dict[int | str, str],
     wanted: set[str],
     report: SkipReport,
 ) -> list[Object]:
     """The annotations of classes that are `wanted`; what is wrong with others is told, as faults of kind "object"."""
     objects: list[Object] = []
-    seen: set[int] = set()
     for number, entry in enumerate(entries, 1):
         image_id = entry.get("image_id") if isinstance(entry, dict) else None
         if _is_id(image_id) and index_of.get(image_id) == ELSEWHERE:
             continue
-        if problem := _problem(entry, seen, index_of, names):
+        if problem := _problem(entry, index_of, names):
             report.fault("object", f"{path}: {_title(entry, number, names)}: {problem}")
             continue
-        seen.add(entry["id"])
         index, name = index_of[entry["image_id"]], names[entry["category_id"]]
         if index < 0 or name not in wanted:
             kind, why = ("lost", "its image is left out") if index < 0 else ("other", "a class not asked for")
             report.note(kind, f"{path}: {_title(entry, number, names)}: {why}")
             continue
+        if OUTLINED in entry:
+            report.note("outline", f"{path}: {_title(entry, number, names)}")
         x, y, width, height = entry["bbox"]
         box, crowd = (x, y, x + width, y + height), bool(entry.get("iscrowd", 0))
-        objects.append(Object(index, box, name, crowd, path, entry["id"]))
+        known_as = entry["id"] if _is_id(entry.get("id")) else f"number {number}"
+        objects.append(Object(index, box, name, crowd, path, known_as))
     return objects
 
 
-def _title(entry: Any, number: int, names: dict[int, str]) -> str:
+def _title(entry: Any, number: int, names: dict[int | str, str]) -> str:
     if not isinstance(entry, dict) or not _is_id(entry.get("id")):
         return f"annotation number {number} of the file"
     category = entry.get("category_id")
@@ -267,14 +259,10 @@ def _title(entry: Any, number: int, names: dict[int, str]) -> str:
     return f"annotation {entry['id']} ({name or 'no known class'}, number {number} of the file)"
 
 
-def _problem(entry: Any, seen: set[int], index_of: dict[int, int], names: dict[int, str]) -> str | None:
+def _problem(entry: Any, index_of: dict[int | str, int], names: dict[int | str, str]) -> str | None:
     if not isinstance(entry, dict):
         return "must be an object"
     image_id, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-    if not _is_id(entry.get("id")):
-        return "id must be an integer"
-    if entry["id"] in seen:
-        return "this id is there twice"
     if not _is_id(image_id) or image_id not in index_of:
         return f"there is no image {reprlib.repr(image_id)}"
     if not _is_id(category) or category not in names:

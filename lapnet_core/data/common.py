@@ -54,7 +54,7 @@ class Object(NamedTuple):
     name: str
     difficult: bool
     file: Path | str
-    number: int
+    number: int | str
 
 
 def usable(

@@ -107,7 +107,9 @@ class ListedDetection(DetectionDataset):
         owner: dict[str, str] = {}
         for image in images:
             try:
-                height, width = _size(image, report, upright, sized)
+                if image.problem or image.path is None:
+                    raise DataError(f"{image.where}: {image.problem}")
+                height, width = size_of(image.where, image.path, image.size, sized, report, upright)
                 path = Path(str(image.path))
                 if str(path) in owner:
                     raise DataError(f"{image.where}: its image {path} is that of {owner[str(path)]}, too")
@@ -151,26 +153,26 @@ class ListedDetection(DetectionDataset):
         self.upright = upright
 
 
-def _size(image: Listed, report: SkipReport, upright: bool, sized: str) -> tuple[int, int]:
-    """(height, width) of an image that can be used, as it is stated, or else as it is."""
-    if image.problem or image.path is None:
-        raise DataError(f"{image.where}: {image.problem}")
-    if all(side in (None, "", 0, "0") for side in image.size or ()):
-        _, size, turned = read_size(image.path)
+def size_of(
+    where: str, path: Path, stated: Sequence[Any] | None, sized: str, report: SkipReport, upright: bool = False
+) -> tuple[int, int]:
+    """(height, width) of an image that can be used, as it is stated, or else as it is; see `ListedDetection`."""
+    if all(side in (None, "", 0, "0") for side in stated or ()):
+        _, size, turned = read_size(path)
         if turned and not upright:
-            said = f"which would tell whether {image.path.name} was annotated upright: add its width and height"
-            turns = f"{image.path} is turned by its EXIF, and the file gives no size"
-            raise DataError(f"{image.where}: has no {sized or 'size'}, {said} ({turns})")
-        if image.size:
-            report.note("unsized", f"{image.where}: has no {sized or f'size of {image.path.name}'}")
+            said = f"which would tell whether {path.name} was annotated upright: add its width and height"
+            turns = f"{path} is turned by its EXIF, and the file gives no size"
+            raise DataError(f"{where}: has no {sized or 'size'}, {said} ({turns})")
+        if stated:
+            report.note("unsized", f"{where}: has no {sized or f'size of {path.name}'}")
         return size
     try:
-        height, width = map(float, image.size or ())
+        height, width = map(float, stated or ())
         if height % 1 or width % 1 or not safe_size(int(height), int(width)):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        said = f"must be a height and width in pixels that an image can have, not {reprlib.repr(image.size)}"
-        raise DataError(f"{image.where}: {sized or 'the size of its image'} {said}") from None
+        said = f"must be a height and width in pixels that an image can have, not {reprlib.repr(stated)}"
+        raise DataError(f"{where}: {sized or 'the size of its image'} {said}") from None
     return int(height), int(width)
 
 

@@ -31,9 +31,9 @@ class CocoIds:
     """What an instances JSON calls pictures and classes: image ids and (height, width) by source, category ids by
     label."""
 
-    images: dict[str, int]
+    images: dict[str, int | str]
     sizes: dict[str, tuple[int, int]]
-    categories: tuple[int, ...]
+    categories: tuple[int | str, ...]
 
     @classmethod
     def read(cls, file: Path, pictures: Sequence[tuple[str, Path]], class_names: Sequence[str]) -> "CocoIds":
@@ -42,16 +42,16 @@ class CocoIds:
         Raises:
             DataError: the file cannot be used, lacks a class or one of the pictures, or two of them are one of its.
         """
-        images: dict[str, int] = {}
+        images: dict[str, int | str] = {}
         sizes: dict[str, tuple[int, int]] = {}
-        categories: tuple[int, ...] = ()
+        categories: tuple[int | str, ...] = ()
         for root in sorted({Path(source).parents[len(name.parts) - 1] for source, name in pictures}):
             own = {name.as_posix(): source for source, name in pictures if root / name == Path(source)}
             listed = CocoDetection(root, file, class_names=class_names, annotated=False, only=own)
             categories = listed.category_ids
             for n in range(len(listed)):
                 source, target = own[Path(listed.file(n)).relative_to(root).as_posix()], listed.target(n)
-                images[source], sizes[source] = int(target["image_id"]), target["original_size"]
+                images[source], sizes[source] = target["image_id"], target["original_size"]
         if missing := [source for source, _ in pictures if source not in images]:
             raise DataError(f"{file} does not list {missing[0]}, and {len(missing)} in all: leave them out")
         if len(set(images.values())) < len(images):

@@ -17,11 +17,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from lapnet_core.data.coco import are_shares
+from lapnet_core.data.coco import are_shares, read_json
 from lapnet_core.data.types import Detection, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
 from lapnet_core.inputs import FARTHEST, check_list, shown
+
+# COCO's own are numbers.
+Id = int | str
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -62,7 +65,7 @@ class CocoResult:
 
 
 def coco_results(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
+    detections: Sequence[Detection], image_ids: Sequence[Id], category_ids: Sequence[Id | None]
 ) -> list[dict[str, Any]]:
     """Detections as COCO results records: {image_id, category_id, bbox, score}.
 
@@ -82,7 +85,7 @@ def coco_results(
 
 
 def write_coco_results(
-    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None]
+    path: str | Path, detections: Sequence[Detection], image_ids: Sequence[Id], category_ids: Sequence[Id | None]
 ) -> Path:
     """Writes `coco_results(...)` as the JSON that COCO's evaluation server takes (zip it as its page asks).
 
@@ -97,8 +100,8 @@ def coco_map(
     results: str | Path | Sequence[Mapping[str, Any]],
     annotation_file: str | Path,
     *,
-    image_ids: Sequence[int],
-    category_ids: Sequence[int | None],
+    image_ids: Sequence[Id],
+    category_ids: Sequence[Id | None],
 ) -> CocoResult:
     """COCO's metrics by pycocotools against an instances JSON.
 
@@ -114,7 +117,7 @@ def coco_map(
             shares of the image, a record that is none by its number, or what `coco_results` refuses.
     """
     in_file = isinstance(results, str | Path)
-    records: Any = _load(results) if in_file else results
+    records: Any = read_json(Path(results)) if in_file else results
     check_list(str(results) if in_file else "results", records)
     if len(records) and isinstance(records[0], Mapping) and "boxes" in records[0]:
         records = coco_results(records, image_ids, category_ids)
@@ -132,33 +135,26 @@ def check_records(records: Sequence[Any], source: str) -> None:
             raise ValueError(f"{source}: result {n} must be a dict with {needs}, not {shown(record)}")
 
 
-def _load(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: cannot read this JSON file ({error})") from error
-
-
 def _truth(path: Path) -> COCO:
     """What a file annotates, without entries that nothing can be told of. An object without extent, which training with
     on_error "skip" leaves out, is one that is missed, as pycocotools has it.
 
-    Numbered anew from 1, as COCOeval takes a match with the annotation of id 0 for no match.
+    Numbered anew from 1, as COCOeval takes a match with the annotation of id 0 for no match, and some files have none.
     """
-    content = _load(path)
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise ValueError(f"{path} has no annotations (a test set's image list?)")
-    first: dict[Any, dict[str, Any]] = {}
+    kept: list[dict[str, Any]] = []
     try:
         if not all(_has_ids(entry, "id") for part in ("images", "categories") for entry in content[part]):
             raise KeyError("id")
         for entry in content["annotations"]:
-            usable = isinstance(entry, dict) and _has_ids(entry, "id", "image_id", "category_id")
+            usable = isinstance(entry, dict) and _has_ids(entry, "image_id", "category_id")
             if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):
                 area = entry.get("area")  # pycocotools would stop at null, and pass over an object of less than none
                 area = area if _is_box([0, 0, 0, area]) else entry["bbox"][2] * entry["bbox"][3]
-                first.setdefault(entry["id"], {"iscrowd": 0, **entry, "area": area, "id": len(first) + 1})
-        truth = _coco_of({**content, "annotations": list(first.values())})
+                kept.append({"iscrowd": 0, **entry, "area": area, "id": len(kept) + 1})
+        truth = _coco_of({**content, "annotations": kept})
         shares = are_shares(content["images"], content["annotations"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: its images, categories or annotations are not as COCO's ({error!r})") from error
@@ -168,7 +164,7 @@ def _truth(path: Path) -> COCO:
 
 
 def _has_ids(entry: Mapping[str, Any], *names: str) -> bool:
-    return all(isinstance(entry.get(name), Integral) and not isinstance(entry[name], bool) for name in names)
+    return all(isinstance(entry.get(name), Integral | str) and not isinstance(entry[name], bool) for name in names)
 
 
 def _is_box(box: Any) -> bool:
@@ -209,7 +205,7 @@ def coco_map_from_targets(
 
 
 def _records(
-    detections: Sequence[Detection], image_ids: Sequence[int], category_ids: Sequence[int | None], *, rounded: bool
+    detections: Sequence[Detection], image_ids: Sequence[Id], category_ids: Sequence[Id | None], *, rounded: bool
 ) -> list[dict[str, Any]]:
     if len(detections) != len(image_ids):
         raise ValueError(f"{len(detections)} images in detections, {len(image_ids)} image ids")
@@ -238,15 +234,18 @@ def _coco_of(dataset: Any) -> COCO:
     return coco
 
 
-def _given(category_ids: Sequence[int | None]) -> list[int]:
+def _given(category_ids: Sequence[Id | None]) -> list[Id]:
     return [category for category in category_ids if category is not None]
 
 
-def _distinct(ids: Sequence[int], what: str) -> list[int]:
-    """The ids as plain ints (numpy's are not JSON), refused if one comes twice: its detections would be merged."""
-    if wrong := [i for i in ids if isinstance(i, bool) or not isinstance(i, Integral)]:
-        raise ValueError(f"{what} id must be a whole number, not {shown(wrong[0])}")
-    plain = [int(i) for i in ids]
+def _distinct(ids: Sequence[Id], what: str) -> list[Id]:
+    """The ids as plain ints (numpy's are not JSON) or as texts; refused if one comes twice, as its detections would be
+    merged, or if they are some of each, as COCOeval would not find them."""
+    if wrong := [i for i in ids if isinstance(i, bool) or not isinstance(i, Integral | str)]:
+        raise ValueError(f"{what} id must be a whole number or a text, not {shown(wrong[0])}")
+    plain = [i if isinstance(i, str) else int(i) for i in ids]
+    if len({type(i) for i in plain}) > 1:
+        raise ValueError(f"{what} ids must all be whole numbers, or all be texts")
     if len(set(plain)) != len(plain):
         twin = next(i for n, i in enumerate(plain) if i in plain[:n])
         raise ValueError(f"{what} id {twin} is given more than once")
@@ -254,12 +253,12 @@ def _distinct(ids: Sequence[int], what: str) -> list[int]:
 
 
 def _run_cocoeval(
-    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[int], category_ids: Sequence[int | None]
+    truth: Any, records: Sequence[Mapping[str, Any]], image_ids: Sequence[Id], category_ids: Sequence[Id | None]
 ) -> CocoResult:
     images, categories = _distinct(image_ids, "image"), _distinct(_given(category_ids), "category")
     for what, ids, known in (("image", images, truth.imgs), ("category", categories, truth.cats)):
         named = set(ids) | {record[f"{what}_id"] for record in records}
-        if unknown := sorted(named - set(known)):
+        if unknown := sorted(named - set(known), key=str):
             raise ValueError(f"{what} id {unknown[0]} is not in the annotations ({len(unknown)} such)")
     truth.dataset.setdefault("info", {})  # some releases' loadRes fails without
     with _quiet():
@@ -267,7 +266,7 @@ def _run_cocoeval(
         plain = [{name: r[name] for name in ("image_id", "category_id", "bbox", "score")} for r in records]
         found = truth.loadRes(plain) if plain else _coco_of(truth.dataset | {"annotations": []})
         run = COCOeval(truth, found, "bbox")
-        run.params.imgIds, run.params.catIds = images, categories
+        run.params.imgIds, run.params.catIds = images, categories  # pyright: ignore[reportAttributeAccessIssue]
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -275,7 +274,7 @@ def _run_cocoeval(
     # precision: (IoU, recall, category, area range, detections per image); all areas and 100 detections. COCOeval sorts
     # the categories by id.
     precision = run.eval["precision"][:, :, :, 0, -1]
-    by_id: dict[int | None, float] = {None: float("nan")}
+    by_id: dict[Id | None, float] = {None: float("nan")}
     for k, category in enumerate(sorted(categories)):
         valid = precision[:, :, k][precision[:, :, k] > -1]
         by_id[category] = float(valid.mean()) if valid.size else float("nan")

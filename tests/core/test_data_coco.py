@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +17,7 @@ from pycocotools.coco import COCO
 
 from lapnet_core.data import CocoDetection, DataError, Skipped, coco2017
 from lapnet_core.data.coco import are_shares
+from lapnet_core.evaluate import CocoResult, coco_map
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 90, "name": "toothbrush"}]
 
@@ -179,16 +181,18 @@ ANNOTATION_FAULTS = {
     "deep": (entry(9, bbox=nested(400)), "bbox must be four finite numbers"),
     "deep category": (entry(9, category_id=nested(400)), "there is no category"),
     "no object": ("text", "annotation number 2 of the file: must be an object"),
-    "no id": (without(entry(9), "id"), "number 2 of the file: id must be an integer"),
-    "id is text": (entry(9, id="9"), "id must be an integer"),
-    "id is true": (entry(9, id=True), "id must be an integer"),
-    "id there twice": (entry(100), r"annotation 100 \(dog, number 2 of the file\): this id is there twice"),
     "unknown image": (entry(9, image_id=4), r"annotation 9 \(dog, .*there is no image 4"),
     "no image": (without(entry(9), "image_id"), "there is no image None"),
     "unknown category": (entry(9, category_id=4), "annotation 9 .*there is no category 4"),
     "category is a list": (entry(9, category_id=[18]), r"there is no category \[18\]"),
     "crowd": (entry(9, iscrowd=2), "iscrowd must be 0 or 1"),
-    "no box": (without(entry(9), "bbox"), "bbox must be four finite numbers"),
+    "no box": (without(without(entry(9), "bbox"), "segmentation"), "bbox must be four finite numbers"),
+    "no box, run lengths": (entry(9, bbox=None, segmentation={"counts": [1]}), "bbox must be four finite numbers"),
+    "no box, one point": (entry(9, bbox=[], segmentation=[[1, 2]]), "bbox must be four finite numbers"),
+    "no box, half a point": (entry(9, bbox=None, segmentation=[[1, 2, 3]]), "bbox must be four finite numbers"),
+    "no box, no polygon": (entry(9, bbox=None, segmentation=[1, 2, 3, 4]), "bbox must be four finite numbers"),
+    "no box, polygons of text": (entry(9, bbox=None, segmentation=["12", "34"]), "bbox must be four finite numbers"),
+    "no box, a flat polygon": (entry(9, bbox=None, segmentation=[[1, 2, 5, 2]]), "has no extent"),
     "three numbers": (entry(9, bbox=[1, 2, 3]), "bbox must be four finite numbers"),
     "text": (entry(9, bbox=[1, 2, "3", 4]), "bbox must be four finite numbers"),
     "boolean": (entry(9, bbox=[1, 2, True, 4]), "bbox must be four finite numbers"),
@@ -216,6 +220,78 @@ def test_a_faulty_annotation_is_named_or_skipped_alone(read, fault):
         assert skipping.target(index)["labels"].tolist() == clean.target(index)["labels"].tolist()
 
 
+def perfect(data: CocoDetection) -> list[dict]:
+    """Every object as a detection, less certain from one to the next."""
+    found = [data.target(i) for i in range(len(data))]
+    return [
+        {"boxes": one["boxes"], "labels": one["labels"], "scores": 1 / (2 + torch.arange(len(one["labels"])))}
+        for one in found
+    ]
+
+
+def measured(data: CocoDetection, detections: list[dict]) -> CocoResult:
+    ids = [data.target(i)["image_id"] for i in range(len(data))]
+    return coco_map(detections, data.annotation_file, image_ids=ids, category_ids=data.category_ids)
+
+
+@pytest.mark.parametrize("ids", ["none", "the same", "text", "true", "of the image"])
+def test_an_annotation_needs_no_id_of_its_own(read, ids):
+    """Nothing is known by it, and whoever writes a converter forgets it, or takes the image's."""
+    data, usual = content(), read(content())
+    detections, expected = perfect(usual), measured(usual, perfect(usual))
+    for one in data["annotations"]:
+        one["id"] = {"none": None, "the same": 4, "text": "a", "true": True, "of the image": one["image_id"]}[ids]
+        if ids == "none":
+            del one["id"]
+    found = read(data)
+    assert found.report.counts == {}
+    for index in range(3):
+        assert found.target(index)["boxes"].tolist() == usual.target(index)["boxes"].tolist()
+    assert str(measured(found, detections)) == str(expected)
+    assert expected.ap50 == pytest.approx(1)
+    data["annotations"][0]["bbox"][0] = 60
+    said = "annotation 4 " if ids == "the same" else "annotation number 1 " if ids in ("none", "true") else ""
+    with pytest.raises(DataError, match=rf"instances\.json: {said}.*\(dog"):
+        read(data)
+
+
+def test_ids_of_images_and_categories_may_be_texts(read, tmp_path):
+    data, usual = content(), read(content())
+    tries = (perfect(usual), perfect(usual)[::-1])
+    expected = [str(measured(usual, detections)) for detections in tries]
+    for one in data["images"]:
+        one["id"] = f"image {one['id']}"
+    for one in data["categories"]:
+        one["id"] = f"k{one['id']:02}"
+    for one in data["annotations"]:
+        one |= {"image_id": f"image {one['image_id']}", "category_id": f"k{one['category_id']:02}"}
+    found = read(data)
+    assert (found.class_names, found.category_ids) == (usual.class_names, ("k03", "k18", "k90"))
+    assert [found.target(i)["image_id"] for i in range(3)] == ["image 7", "image 5", "image 6"]
+    assert found.target(1)["labels"].tolist() == [1, 0]
+    assert [str(measured(found, detections)) for detections in tries] == expected
+    data["images"][2]["id"] = 6  # COCOeval would take numbers among texts for texts, and not find them
+    with pytest.raises(ValueError, match="image ids must all be whole numbers, or all be texts"):
+        measured(read(data), perfect(usual))
+
+
+def test_polygons_without_a_box_have_that_around_them(read):
+    data, usual = content(), read(content())
+    expected = str(measured(usual, perfect(usual)))
+    for one, points in zip(
+        data["annotations"], ([[1.5, 2, 5, 7], [4, 4, 11.75, 3]], None, [[3, 10, 8, 4]]), strict=True
+    ):
+        if points:
+            one["segmentation"] = points
+            one["bbox"] = []
+    del data["annotations"][2]["bbox"]
+    found = read(data)
+    assert found.target(1)["boxes"].tolist() == usual.target(1)["boxes"].tolist()
+    assert found.report.counts == {"outline": 2}
+    assert "annotation 100 (dog, number 1 of the file)" in found.report.summary()
+    assert str(measured(found, perfect(usual))) == expected
+
+
 IMAGE_FAULTS = {
     "no object": (3, "image number 3 must be an object"),
     "id is a list": ({**image_entry(6), "id": [6]}, "image number 3 must be"),
@@ -227,12 +303,17 @@ IMAGE_FAULTS = {
     "backslashes": ({**image_entry(6), "file_name": "..\\8.jpg"}, "image 6: the file .* is missing in"),
     "a file that another has": ({**image_entry(6), "file_name": "5.jpg"}, "image 6: its file is that of image 5, too"),
     "no such file": ({**image_entry(6), "file_name": "8.jpg"}, r"image 6: the file '8\.jpg' is missing in"),
-    "height zero": ({**image_entry(6), "height": 0}, "image 6: height must be a positive integer, not 0"),
-    "width is text": ({**image_entry(6), "width": "40"}, "image 6: width must be"),
-    "width is huge": ({**image_entry(6), "width": 10**30}, "image 6: no image has this size"),
-    "as many pixels as no image": ({**image_entry(6), "width": 2**24, "height": 11}, "image 6: no image has this size"),
+    "height zero": (
+        {**image_entry(6), "height": 0},
+        r"image 6: size must be a height and width in pixels.*, not \(0, 40\)",
+    ),
+    "no width": (without(image_entry(6), "width"), r"image 6: size must be .*, not \(30, None\)"),
+    "width is text": ({**image_entry(6), "width": "forty"}, "image 6: size must be"),
+    "half a pixel": ({**image_entry(6), "width": 39.5}, "image 6: size must be"),
+    "width is huge": ({**image_entry(6), "width": 10**400}, "image 6: size must be"),
+    "as many pixels as no image": ({**image_entry(6), "width": 2**24, "height": 11}, "image 6: size must be"),
     "overlong name": ({**image_entry(6), "file_name": "6" * 5000}, r"image 6: the file .* is missing"),
-    "deep": ({**image_entry(6), "width": nested(400)}, "image 6: width must be"),
+    "deep": ({**image_entry(6), "width": nested(400)}, "image 6: size must be"),
 }
 
 
