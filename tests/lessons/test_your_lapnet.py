@@ -19,11 +19,12 @@ from lapnet_core.method import LapNetMethod
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_lab import models, records
 from lapnet_lab.functions import FUNCTIONS
-from lapnet_lab.lessons.your_lapnet import panels, study
+from lapnet_lab.lessons.your_lapnet import panels, study, thinning
 from lapnet_lab.lessons.your_lapnet.exercises import IN_TRAINING, judge
 from lapnet_lab.notebook import Lab
 
 SIZE = (96, 96)
+solved = {name: exercise.solution for name, exercise in FUNCTIONS.items()}
 SCENES = Scenes(24, size=SIZE, keep=True)
 CONFIG = replace(tiny_scenes(), image_size=SIZE, steps=4, batch_size=3, lr=0.05)
 
@@ -283,7 +284,93 @@ def test_a_wrong_set_is_told(answer, word):
     assert word in verdict.message
 
 
+BOXES = torch.tensor([[10.0, 10, 30, 30], [12, 10, 32, 30], [11, 12, 31, 32], [60, 60, 80, 90]])
+SCORES = torch.tensor([0.9, 0.8, 0.7, 0.3])
+TRUE = torch.tensor([[11.0, 11, 31, 31], [60, 60, 80, 90]])
+
+
+def board(pictures=3):
+    """Of pictures that all hold the same, in which the mean of the boxes is right and the first one is 1.4 px off."""
+    none = torch.zeros(2, dtype=torch.bool)
+    found = {"boxes": BOXES, "scores": SCORES, "labels": torch.zeros(4, dtype=torch.int64)}
+    truth = {"boxes": TRUE, "labels": torch.zeros(2, dtype=torch.int64), "difficult": none}
+    candidates = thinning.Candidates([found] * pictures, [truth] * pictures)
+    return thinning.Board(("box", "other"), candidates, candidates)
+
+
+def means(boxes, scores):
+    return torch.stack([TRUE[0], boxes[3]]), scores[[0, 3]]
+
+
+def test_a_function_is_measured_beside_nms_on_val_and_then_on_test():
+    there = board()
+    assert "test " not in str(there).split("test is shown")[0]
+    verdict = judge("thin", thinning.by_nms, board=there)
+    assert verdict.done is False
+    assert f"its AP is {there.nms.ap:.3f}; that of nms is {there.nms.ap:.3f}" in verdict.message
+    assert judge("thin", means, board=there).done is True
+    assert there.yours.ap == pytest.approx(1)
+    lines = str(there).splitlines()
+    assert [line.split()[:2] for line in lines[1:-1]] == [
+        ["val", "nms"], ["val", "yours"], ["test", "nms"], ["test", "yours"]
+    ]  # fmt: skip
+    assert lines[1].split()[2:] == lines[3].split()[2:] == [f"{x:.3f}" for x in (there.nms.ap, 1, 1)]
+    assert lines[4].split()[2:] == ["1.000"] * 3
+    assert "tried on val 2 times" in lines[-1]
+    assert judge("thin", lambda boxes, scores: (boxes, scores * 0), board=there).done is False
+    assert "test is shown" in str(there)  # the one that was ahead is not hers any more
+
+
+def test_what_nms_leaves_is_what_a_detector_finds():
+    shipped, scenes = models.shipped("scenes"), Scenes(3, size=(160, 160), split="val")
+    candidates = thinning.Candidates.of(shipped, scenes)
+    for k in range(3):
+        usual = shipped.predict(scenes[k][0], score_threshold=thinning.LEAST_SCORE)
+        left = thinning._thinned(candidates.found[k], thinning.by_nms, len(SCENE_CLASSES))
+        order = left["scores"].argsort(descending=True, stable=True)
+        torch.testing.assert_close(left["scores"][order], usual["scores"])
+        torch.testing.assert_close(left["boxes"][order], usual["boxes"])
+        assert len(candidates.found[k]["scores"]) > 2 * len(usual["scores"])
+
+
+@pytest.mark.parametrize(
+    ("thin", "words"),
+    [
+        (lambda boxes, _: boxes, "must return two things"), (lambda boxes, _: None, "must return two things"),
+        (lambda boxes, scores: (boxes[0], scores), r"not (4,) and (4,)"),
+        (lambda boxes, scores: (boxes, scores[:1]), r"not (4, 4) and (1,)"),
+        (lambda boxes, scores: (boxes / 0, scores), "not finite"), (lambda boxes: boxes, "TypeError"),
+        (lambda boxes, scores: (boxes[:0], scores[:0]), "its AP is 0.000"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_told(thin, words):
+    verdict = judge("thin", thin, board=board())
+    assert verdict.done is False
+    assert words in verdict.message
+
+
+def test_a_function_may_change_what_it_is_given():
+    there = board()
+
+    def greedy(boxes, scores):
+        left = means(boxes, scores)
+        boxes *= 0
+        scores *= 0
+        return left
+
+    for _ in range(2):
+        assert judge("thin", greedy, board=there).done is True
+    assert "1.000" in str(there).splitlines()[4]
+    as_lists = [part.tolist() for part in means(BOXES, SCORES)]
+    assert judge("thin", lambda *_: as_lists, board=there).done is True
+
+
 def test_the_folded_solution_is_right():
-    check_solutions("12_your_lapnet", ["only_in_training"], judge, lambda _: {})
+    val = thinning.Candidates.of(models.shipped("scenes"), Scenes(60, size=(160, 160), split="val"))
+    real = thinning.Board(SCENE_CLASSES, val, val)
+    check_solutions(
+        "12_your_lapnet", ["only_in_training", "thin"], judge,
+        lambda name: {"board": real} if name == "thin" else {}, lambda: {"mine": SimpleNamespace(**solved)},
+    )  # fmt: skip
     assert judge("only_in_training", [FUNCTIONS[n].solution for n in sorted(IN_TRAINING)]).done is True
     assert judge("only_in_training", IN_TRAINING - {"iou"}).done is True  # whose nms calls her own iou is right, too

@@ -34,6 +34,12 @@ EXERCISES = Exercises(
             "the table of section 2 says what is called when a detector looks at a picture.",
             _only_in_training,
         ),
+        "thin": Exercise(
+            "write thin; it gets the boxes and scores of one class in one picture, by falling score.",
+            "print(board) tells what that is worth on scenes on which you did not try.",
+            "a mean of many boxes of one object errs less than one of them does.",
+            lambda thin, board: board.judge(thin),
+        ),
     },
     functions=(BALANCED_LOSS,),
 )
