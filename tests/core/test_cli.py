@@ -29,6 +29,14 @@ from lapnet_core.scenes import SCENE_CLASSES, Scenes
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_sizes():
+    """Anchors of sixty scenes: drawing the usual six hundred takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scenes, "sizes_from", 60)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run folder with a model of two steps on scenes."""
@@ -525,9 +533,9 @@ def test_coco_with_annotations_that_are_skipped(squares, tmp_path, monkeypatch, 
         {**good, "id": 2, "bbox": "1234"},
         {"id": 3},
         7,
-        {**good, "bbox": [0, 0, 9, 9]},
+        {**good, "bbox": [0, 0, 9, 0]},
     ]
-    coco_folder(tmp_path, ["red", "blue"], [], annotations=[good, *bad])
+    coco_folder(tmp_path, ["red", "blue"], [], annotations=[good, *bad, {**good, "bbox": [30, 30, 9, 9]}])
     figures = tmp_path / "figures.json"
     args = ["evaluate", str(squares), "--data", "coco_tiny", "--split", "val", "--json", str(figures)]
     assert main([*args, "--on-error", "skip"]) == 0
