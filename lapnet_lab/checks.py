@@ -58,12 +58,12 @@ class Exercises(dict[str, Exercise]):
         if answer is None or answer is ... or (isinstance(answer, FunctionType) and _is_written_stub(answer)):
             return Verdict(None, exercise.task)
         try:
-            with quiet(), at_most() if callable(answer) else nullcontext():
+            with quiet(), at_most(exercise.seconds) if callable(answer) else nullcontext():
                 wrong = exercise.verify(answer, **given)
         except Unreadable as problem:
             return Verdict(False, str(problem))
         except TooSlow:
-            return Verdict(False, late())
+            return Verdict(False, late(exercise.seconds, exercise.slow))
         except Exception as problem:  # a student's answer can be anything at all
             words = (str(problem).strip().splitlines() or ["no words"])[0][:LONGEST].rstrip(".")
             said = f"{type(problem).__name__}: {words}"

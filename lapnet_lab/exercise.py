@@ -22,6 +22,8 @@ class Exercise:
 
     digits: significant digits to which the solution prints its value; so rounded it is right as well. 0 where the
         answer is no measured number.
+    seconds: that `verify` may take with a function, `tries.SECONDS` where it is None. slow: what to say of one that
+        takes longer.
     """
 
     task: str
@@ -29,6 +31,8 @@ class Exercise:
     hint: str
     verify: Callable[..., str]
     digits: int = 0
+    seconds: float | None = None
+    slow: str = "Does a loop ever end?"
 
 
 @dataclass(frozen=True)

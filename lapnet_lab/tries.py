@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lapnet_lab.exercise import Example, FunctionExercise, Unreadable
+from lapnet_lab.exercise import Example, Exercise, FunctionExercise, Unreadable
 
 SECONDS = 5.0
 """That one call may take, or all calls of an exercise that calls a function itself; the examples are small."""
@@ -177,9 +177,9 @@ def kind(expected: Any, got: Any) -> str:
     return ""
 
 
-def late() -> str:
+def late(seconds: float | None = None, slow: str = Exercise.slow) -> str:
     """What there is to say of a call that was stopped by `at_most`."""
-    return f"after {SECONDS:g} seconds it had not come back. Does a loop ever end?"
+    return f"after {seconds or SECONDS:g} seconds it had not come back. {slow}"
 
 
 @contextmanager

@@ -120,7 +120,8 @@ panels.suppression_panel(scenes[34], 34, raw, targets)
 # %% [markdown]
 # **Notice** the states from *strict* to *lax*. Objects that stand alone hardly care. Of those in a crowd, with an IoU
 # of <!--given-->.3<!--/given--> or more with a neighbour of their class, many vanish under *strict*: NMS cannot tell a
-# neighbour from a double. *Lax* finds them, and pays with doubles. The usual .5 is best for all scenes together, not for
+# neighbour from a double. *Lax* finds them, and pays with doubles. (*Side by side* is an IoU
+# of <!--given-->.1<!--/given--> to <!--given-->.3<!--/given-->; *found* is with a score of <!--given-->.3<!--/given--> or more.) The usual .5 is best for all scenes together, not for
 # each.
 #
 # **Exercise 1. How close?** *(five minutes, with pencil)*. Two people of the same size stand side by side, and both
@@ -276,7 +277,8 @@ print(f"COCO's AP, their mean: {coco.ap:.3f}")
 # ## 7. What a mistake costs
 #
 # Every false alarm is of a kind: a **double**; a wrong **position** (right class, IoU between .1 and .5); a wrong
-# **class**; or **background**. And there are objects that were **missed** altogether. We repair one kind at a time, and
+# **class**; or **background**. And there are objects that not even a wrong box is
+# near: **missed** here. We repair one kind at a time, and
 # measure again.
 
 # %%

@@ -89,7 +89,7 @@ if photographs is not None:
 print("photographs are there" if photographs is not None else "LAPNET_DATA holds no voc_animals: nothing to show")
 
 # %% [markdown]
-# Its AP50 on <!--record training.photographs_test_images-->900<!--/record--> test photographs
+# Its mAP (AP50, as it asks for an IoU of <!--given-->.5<!--/given-->) on <!--record training.photographs_test_images-->900<!--/record--> test photographs
 # is <!--record training.photographs_ap50-->.64<!--/record-->,
 # after <!--record training.photographs_time-->39<!--/record--> minutes of one core.
 #
@@ -433,7 +433,8 @@ figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others":
 # | all rises, too slowly | too few steps, or too small a rate | three times the steps; pretrained weights with `--depth 1` |
 #
 # **Exercise 2. Four patients** *(●●○, 10 minutes)*. Four logs without their names. Which fault has which: `rate`,
-# `anchors` (with AO), `classes`, `overfitting`? (`train_map` is the mAP on the pictures that they were trained on.)
+# `anchors` (with AO), `classes`, `overfitting`? (`train_map` is the mAP on
+# the pictures that they were trained on. A was validated on them, too.)
 #
 # <details><summary>Hint</summary>
 #
@@ -441,8 +442,8 @@ figures.map_chart({"on the 24 scenes that it trains on": known, "on 100 others":
 # </details>
 # <details><summary>Second hint</summary>
 #
-# Two of them know their training scenes by heart. One of these was validated on these very scenes: look for a `val_map`
-# that should be high, and is 0 to the last digit.
+# Two of them know their training scenes by heart. One of these is A: its `val_map`, of the same scenes, should be as
+# high, and is next to 0.
 # </details>
 # <details><summary>Solution</summary>
 #
@@ -490,4 +491,4 @@ print(study.command(config.preset_for("path/to/folder").with_options(val_every=2
 # | The rate falls polynomially, power 0.9 (4). | The same. Validation rises to the last step. |
 # | (It is silent on validation, early ends and warm-up.) | All three are ours; the best model is kept by `val`. |
 # | Backbones start from ImageNet (4). | So does the photographs' one; the scenes' begins at random numbers. |
-# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | A half to two thirds: section 1. |
+# | VOC: <!--record paper.table_2a.pono.no.map-->81.1<!--/record--> % (table 2a). | About two thirds: section 1. |

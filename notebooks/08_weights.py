@@ -251,7 +251,7 @@ for at in (5, 14, 29):
     print(f"step {drifting.steps[at]:4}: gap predicted {predicted[at]:6.2f}; Lloc {loc:6.2f}, Lcls {cls:6.2f}")
 print(f"held grids add {study.held_share(drifting):.2f} to Lcls, mean over the run")
 for name, factor in study.climbs(active=0.5).items():
-    print(f"{name:34} λ_loc rises {factor:.2g} times")
+    print(f"with products at rest, {name:34} λ_loc rises {factor:.2g} times")
 
 # %% [markdown]
 # **Notice** the localisation: predicted and recorded differ by less than one percent.

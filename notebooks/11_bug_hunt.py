@@ -140,7 +140,7 @@ check("patient_d", patient_d)
 # ```
 #
 # The centre of cell k is at (k + 0.5) times the stride. Without the half all anchors lie 4 px up and to the left, and so
-# do the boxes of weights from elsewhere.
+# do the boxes of weights from elsewhere. So each object's best cell, and with it the map, moves right and down.
 # </details>
 
 # %%

@@ -336,10 +336,12 @@ def test_what_nms_leaves_is_what_a_detector_finds():
 @pytest.mark.parametrize(
     ("thin", "words"),
     [
-        (lambda boxes, _: boxes, "must return two things"), (lambda boxes, _: None, "must return two things"),
+        (lambda boxes, _: boxes, "must return two things"), (lambda boxes, _: None, "it returns nothing"),
         (lambda boxes, scores: (boxes[0], scores), r"not (4,) and (4,)"),
         (lambda boxes, scores: (boxes, scores[:1]), r"not (4, 4) and (1,)"),
-        (lambda boxes, scores: (boxes / 0, scores), "not finite"), (lambda boxes: boxes, "TypeError"),
+        (lambda boxes, scores: (boxes / 0, scores), "not finite"), (lambda boxes: boxes, "takes 1 argument"),
+        (lambda boxes, scores: (boxes.mean(7), scores), "with IndexError"), (3, "this needs a function"),
+        (lambda boxes, scores: ([boxes, scores], scores), "two tensors"),
         (lambda boxes, scores: (boxes[:0], scores[:0]), "its AP is 0.000"),
     ],
 )  # fmt: skip

@@ -62,7 +62,7 @@ def _diagnosis(answer: Any, *, truth: Mapping[str, str]) -> str:
         "rate": "a rate that is too high throws the boxes away: Ô falls",
         "anchors": "anchors that fit nothing have no positives: positives_loc is 0, whatever there is to find",
         "classes": "with classes mixed up everything in the log looks well, Ô too, except mAP",
-        "overfitting": "a network that learns by heart is good on what it has seen, train_map, and only there",
+        "overfitting": "a network that learns by heart is good on train_map, what it has seen, and poor on others",
     }
     return f"{', '.join(wrong)}: look again; {would[answer[wrong[0]]]}. Is it so in {wrong[0]}?" if wrong else ""
 
@@ -76,7 +76,7 @@ EXERCISES = Exercises(
             _patience,
         ),
         "diagnosis": Exercise(
-            f"replace each ... by one of {', '.join(CASES)}.",
+            f"write what each has: one of {', '.join(CASES)}.",
             "you have read four logs that nobody had labelled. It is what one does when a training fails.",
             "ask in this order: are there positives? does Ô rise? is train_map high? is val_map, too?",
             _diagnosis,

@@ -37,8 +37,11 @@ EXERCISES = Exercises(
         "thin": Exercise(
             "write thin; it gets the boxes and scores of one class in one picture, by falling score.",
             "print(board) tells what that is worth on scenes on which you did not try.",
-            "a mean of many boxes of one object errs less than one of them does.",
+            "which boxes mean the same object? At an IoU of .5 many mean its neighbour. Average those that agree "
+            "closely, or lower scores in place of throwing boxes away.",
             lambda thin, board: board.judge(thin),
+            seconds=60.0,
+            slow="There may be a thousand boxes of a class: torchvision.ops.box_iou compares all of them at once.",
         ),
     },
     functions=(BALANCED_LOSS,),

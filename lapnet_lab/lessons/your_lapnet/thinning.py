@@ -1,6 +1,6 @@
 """The challenge of notebook 12: what becomes of all the boxes of a cluster, where `nms` keeps one of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,9 +13,11 @@ from lapnet_core.data.named import Images
 from lapnet_core.detector import Detector
 from lapnet_core.evaluate import CocoResult, coco_map_from_targets
 from lapnet_lab.exercise import Unreadable
+from lapnet_lab.tries import called
 
-Thin = Callable[[Tensor, Tensor], Any]
-"""(N, 4) boxes of one class in one picture, by falling score, and scores (N,) -> boxes and scores that are left."""
+Thin = Any
+"""Whatever a learner hands in. It should be a function: boxes (N, 4) of one class in one picture, by falling score, and
+scores (N,) -> the boxes and scores that are left."""
 
 LEAST_SCORE = 0.05
 """Of the boxes that are handed over: those below decide next to nothing, and are most of them."""
@@ -100,7 +102,8 @@ def _thinned(detection: Detection, thin: Thin, classes: int) -> Detection:
     for c in range(classes):
         rows = detection["labels"] == c
         if bool(rows.any()):
-            left = _read(thin(detection["boxes"][rows].clone(), detection["scores"][rows].clone()))
+            given = detection["boxes"][rows], detection["scores"][rows]
+            left = _read(called(thin, *given, asked="thin(boxes, scores)", in_place=True))
             boxes.append(left[0])
             scores.append(left[1])
             labels.append(torch.full((len(left[1]),), c))
@@ -111,7 +114,10 @@ def _read(answer: Any) -> tuple[Tensor, Tensor]:
     """Boxes and scores as a learner returned them."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise Unreadable("thin must return two things: the boxes, (K, 4), and their scores, (K,).")
-    boxes, scores = (torch.as_tensor(part).detach().float() for part in answer)
+    try:
+        boxes, scores = (torch.as_tensor(part).detach().float() for part in answer)
+    except (TypeError, ValueError, RuntimeError):
+        raise Unreadable("thin must return two tensors; torch.stack makes one of a list of tensors.") from None
     if boxes.dim() != 2 or boxes.shape[1] != 4 or scores.shape != boxes.shape[:1]:
         raise Unreadable(
             f"thin must return boxes (K, 4) and scores (K,), not {tuple(boxes.shape)} and {tuple(scores.shape)}."
