@@ -158,7 +158,7 @@ check("pareto", pareto)
 # %%
 Predict(
     "At AP75 LapNet is above YOLOv3-style, at AP50 it is not, as notebook 09 says. What does that do to the front?",
-    ["nothing: time has not changed", "other detectors can be on it", "it moves up and keeps its members"],
+    ["nothing: time has not changed", "other detectors or sizes can be on it", "it moves up and keeps its members"],
     answer=1,
     because="a front belongs to one measure of accuracy. Who finds objects cheaply and who places boxes cheaply "
     "are two questions.",
@@ -169,14 +169,14 @@ for metric, title in study.METRICS.items():
     print(f"{title}, on the front:")
     for p in study.front(points, metric):
         print(f"  {p.label:20}{p.ms:6.1f} ms{100 * p.accuracy[metric]:7.1f} %")
-names = {metric: {point.name for point in study.front(points, metric)} for metric in study.METRICS}
+names = {metric: {point.label for point in study.front(points, metric)} for metric in study.METRICS}
 print("on both:", "; ".join(sorted(names["ap50"] & names["ap75"])))
 print("on one alone:", "; ".join(sorted(names["ap50"] ^ names["ap75"])) or "none")
 
 # %% [markdown]
 # **Notice** who is on both, and who on one alone. A paper that shows one metric has chosen one of the two fronts.
 #
-# But is the front sure? Each accuracy comes from some hundred photographs. [09](09_ablations.ipynb) drew them again,
+# But is the front sure? Each accuracy comes from <!--record training.photographs_test_images-->900<!--/record--> photographs. [09](09_ablations.ipynb) drew them again,
 # with replacement; let us find the front anew in each of these draws:
 
 # %%
@@ -217,7 +217,7 @@ Predict(
     "Two cores, batches of eight. How many times as many images a second as one at a time?",
     ["about eight times as many", "more, but nowhere near eight times", "fewer"],
     answer=1,
-    because="one image keeps two cores busy already; a batch saves the start of each layer, little more. On a GPU, "
+    because="one image keeps two cores fairly busy, so that eight cannot give eight times as much. On a GPU, "
     "where one small image leaves most of the card idle, the first answer can be near.",
 )
 
@@ -242,8 +242,8 @@ figures.plane(study.points(recorded, machine=gpu), title=f"on a GPU, {gpu.short}
 # %% [markdown]
 # **Notice** that the lines stand upright: a larger image takes no longer. Python starts kernel after kernel, and the card
 # waits for it. LapNet's network at 512 px takes <!--record gpu.small.ms-->4.27<!--/record--> ms so, and as one *CUDA
-# graph* <!--record gpu.small.graph-->0.86<!--/record-->; in batches it does <!--record gpu.small.rate:,-->2,212<!--/record--> images/s. Even DarkNet-53 is hardly
-# slower. That it finds less is no fault of its own: ImageNet has taught it nothing.
+# graph* <!--record gpu.small.graph-->0.86<!--/record-->; in batches it does <!--record gpu.small.rate:,-->2,212<!--/record--> images/s. Even DarkNet-53 takes but a
+# quarter longer. That it finds less is no fault of its own: ImageNet has taught it nothing.
 #
 # A clock lies in other ways. The first call is slow. Something else runs on the machine for a while. So we take turns:
 # all detectors at all sizes, once each, then again, and compare *within* a turn.
@@ -372,8 +372,8 @@ Predict(
 
 # %% [markdown]
 # The layers do the same work, whatever their weights. What differs is how many candidates come out of them: an
-# untrained network gives each anchor the same low score, so that all pass the threshold of `.001`, and the suppression
-# has as much to do as it ever can. On the recorded machine we timed both:
+# untrained network gives each anchor the same low score, so that all pass the threshold of `.001`. How long their
+# suppression takes depends on how much they overlap. On the recorded machine we timed both:
 
 # %%
 for name, times in study.of_weights(recorded).items():
