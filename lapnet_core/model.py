@@ -13,22 +13,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lapnet_core.backbones import Backbone, ConvNormAct
+from lapnet_core.backbones import WIDTHS, Backbone, ConvNormAct
 from lapnet_core.inputs import check_number
 
 PRIOR = 0.01
 """Probability of every anchor before training (RetinaNet's prior), so that the first steps do not explode."""
-
-WIDTHS = {
-    "light": (64, 32, 64),
-    "tf_efficientnet_lite0": (64, 32, 64),
-    "darknet53": (256, 64, 128),
-    "inception_resnet_v2": (256, 64, 128),
-}
-"""(decoder, level, head) channels. Paper is silent. They decide the speed: with these LapNet-512 on DarkNet-53 costs
-1.09 times YOLOv3-512 in multiplications, the paper's "same computing time". Other timm models take DarkNet-53's, unless
-`widths` says otherwise."""
-
 
 DEPTH = 4
 """3x3 convolutions on every map of the pyramid and in both heads (paper 3.1)."""

@@ -157,7 +157,7 @@ def stop_signal() -> Iterator[Callable[[torch.device | None], bool]]:
         yield stopped
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: it was not set from Python
 
 
 def read_ahead(loader: Iterable[T]) -> Iterator[T]:

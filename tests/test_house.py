@@ -220,7 +220,7 @@ BUDGETS = {
     "the method and its training": 4384,
     "data": 3210,
     "cli": 1282,
-    "peers": 630,
+    "peers": 660,
     "deploy": 1184,
     "bench": 742,
 }

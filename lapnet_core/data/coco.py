@@ -5,7 +5,7 @@ import reprlib
 from collections import defaultdict
 from collections.abc import Container, Sequence
 from contextlib import suppress
-from operator import mul
+from operator import itemgetter, mul
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -109,7 +109,7 @@ def without_polygons(entry: dict[str, Any]) -> dict[str, Any]:
     polygons = entry.pop("segmentation", None)
     if polygons and not entry.get("bbox") and type(polygons) is list and {*map(type, polygons)} == {list}:
         with suppress(ValueError):  # then it has no box
-            x1, y1, x2, y2 = around(numbers(side for polygon in polygons for side in polygon))
+            x1, y1, x2, y2 = around([side for polygon in polygons for side in around(numbers(polygon))])
             entry |= {"bbox": [x1, y1, x2 - x1, y2 - y1], OUTLINED: True}
     return entry
 
@@ -154,6 +154,8 @@ def _read_categories(
             raise DataError(f"{path}: the name of category {category} holds a line break: {name!r:.80}")
         if category in names:
             raise DataError(f"{path}: category {category} ({name}) is there twice")
+        if type(category) is not type(next(iter(names), category)):
+            raise DataError(f"{path}: category {category!r} ({name}): ids must all be numbers, or all be texts")
         names[category] = name
         called[name].append(category)
     if len(called) < len(names):
@@ -166,8 +168,7 @@ def _read_categories(
                 both = f"categories {drawn[0]} and {drawn[1]} are both called {name}"
                 raise DataError(f"{path}: {both}, and both have annotations: rename one of them, or merge them")
             called[name] = drawn or same
-    in_order = sorted(((same[-1], name) for name, same in called.items()), key=lambda one: (type(one[0]) is str, one))
-    ids = {name: category for category, name in in_order}
+    ids = dict(sorted(((name, same[-1]) for name, same in called.items()), key=itemgetter(1)))
     wanted = list(ids) if class_names is None else list(class_names)
     unknown = [name for name in wanted if name not in ids]
     if len(unknown) == len(wanted) or (unknown and not annotated):
@@ -193,8 +194,9 @@ def _read_images(
             said = f"must be an object with an id, not {reprlib.repr(image_id)}"
             report.fault("image", f"{path}: image number {number} {said}")
             continue
-        if image_id in index_of:
-            report.fault("image", f"{path}: image {image_id} is there twice")
+        if image_id in index_of or type(image_id) is not type(next(iter(index_of), image_id)):
+            said = "is there twice" if image_id in index_of else "has an id of another kind: all numbers, or all texts"
+            report.fault("image", f"{path}: image {image_id} {said}")
             continue
         if only is not None and str(entry.get("file_name")) not in only:
             index_of[image_id] = ELSEWHERE

@@ -23,8 +23,7 @@ from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
 from lapnet_core.inputs import FARTHEST, check_list, shown
 
-# COCO's own are numbers.
-Id = int | str
+Id = int | str  # COCO's own are numbers
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6
@@ -146,8 +145,9 @@ def _truth(path: Path) -> COCO:
         raise ValueError(f"{path} has no annotations (a test set's image list?)")
     kept: list[dict[str, Any]] = []
     try:
-        if not all(_has_ids(entry, "id") for part in ("images", "categories") for entry in content[part]):
+        if not all(_has_ids(entry, "id") for entry in content["categories"]):
             raise KeyError("id")
+        content["images"] = [one for one in content["images"] if isinstance(one, dict) and _has_ids(one, "id")]
         for entry in content["annotations"]:
             usable = isinstance(entry, dict) and _has_ids(entry, "image_id", "category_id")
             if usable and _is_box(entry.get("bbox")) and entry.get("iscrowd", 0) in (0, 1):

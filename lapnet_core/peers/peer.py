@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from lapnet_core.backbones import STRIDES, Backbone
+from lapnet_core.backbones import STRIDES, WIDTHS, Backbone
 from lapnet_core.config import TrainConfig
 from lapnet_core.data.collate import flatten_targets
 from lapnet_core.data.named import Images
@@ -20,7 +20,8 @@ from lapnet_core.inputs import check_images, check_objects, check_thresholds
 from lapnet_core.method import Losses, Method, evaluating
 
 PYRAMID_WIDTH = 64
-"""Channels of the pyramid and of the heads behind it: LapNet's own on the light backbone (`model.WIDTHS`)."""
+"""Channels of the pyramid and of the heads behind it, where nothing says otherwise; a training has LapNet's own
+(`backbones.WIDTHS`)."""
 
 
 class CoarseLevels(LastLevelP6P7):
@@ -95,7 +96,7 @@ class Peer(Method):
 
     @classmethod
     def create(cls, config: TrainConfig, dataset: Images, progress: bool = True) -> "Method":
-        width = config.widths[0] if config.widths else PYRAMID_WIDTH
+        width = (config.widths or WIDTHS.get(config.backbone, WIDTHS["darknet53"]))[0]
         return cls(len(dataset.class_names), config.backbone, config.weights, config.frozen, width).formed(cls.now)
 
     @classmethod

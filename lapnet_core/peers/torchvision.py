@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
@@ -16,7 +17,8 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.ssd import SSD, SSDHead
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops.poolers import LevelMapper
 
 from lapnet_core.backbones import STRIDES, Backbone
 from lapnet_core.config import TrainConfig
@@ -36,13 +38,41 @@ behind a backbone that has learned: in 1,500 steps on photographs a RetinaNet wi
 names 42 %; with one it names 80 %, and its AP on val is twice as high. `yolov3.PAIRS` is the same."""
 FCOS_SCALE = 0.5
 """Of the lengths that FCOS chose for images of 800 px."""
+FCOS_SIZES = tuple((round(FCOS_SCALE * stride),) for stride in LEVELS)
 RATIOS = (0.5, 1.0, 2.0)
 
 
-def anchors(base: int, in_octave: int = 1) -> AnchorGenerator:
+class Centred(AnchorGenerator):
+    """In the middle of the cells, at (k + .5) strides, as LapNet's, YOLOv3's and SSD's are. The library's, at k,
+    are half a cell off on a backbone that pads as TensorFlow does; and its stride is image over grid, so that P6's, 64
+    where 192 px are trained at, is 53 in 160 px."""
+
+    def grid_anchors(self, grid_sizes: Any, _strides: Any) -> list[Tensor]:
+        """(H * W * A, 4) `xyxy` px of each level."""
+        corners = super().grid_anchors(grid_sizes, [[torch.tensor(stride)] * 2 for stride in LEVELS])
+        return [level + stride / 2 for level, stride in zip(corners, LEVELS, strict=True)]
+
+
+class CentredRegions(nn.Module):
+    """The library's pooling of regions, from maps whose cell k lies at (k + .5) strides."""
+
+    def __init__(self, base: int) -> None:
+        super().__init__()
+        self.output_size, self.level_of = (7, 7), LevelMapper(3, 5, 224 * base // 4)
+
+    def forward(self, maps: dict[str, Tensor], boxes: list[Tensor], _sizes: Any) -> Tensor:
+        level, rows = self.level_of(boxes), torch.cat([F.pad(own, (1, 0), value=n) for n, own in enumerate(boxes)])
+        pooled = rows.new_zeros(len(rows), maps["8"].shape[1], *self.output_size)
+        for k, stride in enumerate(STRIDES):
+            here = level == k
+            pooled[here] = roi_align(maps[str(stride)], rows[here], self.output_size, 1 / stride, 2, aligned=True)
+        return pooled
+
+
+def anchors(base: int, in_octave: int = 1, centred: bool = False) -> AnchorGenerator:
     """Of each level so many sizes, the smallest of `base` strides, in three shapes."""
     sizes = tuple(tuple(round(base * stride * 2 ** (k / in_octave)) for k in range(in_octave)) for stride in LEVELS)
-    return AnchorGenerator(sizes, (RATIOS,) * len(LEVELS))
+    return (Centred if centred else AnchorGenerator)(sizes, (RATIOS,) * len(LEVELS))
 
 
 def shorten(head: Any, depth: int) -> None:
@@ -138,18 +168,18 @@ class RetinaNetMethod(TorchvisionMethod):
     """
 
     name = "retinanet"
-    now: ClassVar[dict[str, Any]] = {"normalised": True, "base": BASE, "depth": DEPTH}
-    before: ClassVar[dict[str, Any]] = {"normalised": False, "base": BASE_0_1, "depth": DEPTH_0_1}
+    now: ClassVar[dict[str, Any]] = {"normalised": True, "base": BASE, "depth": DEPTH, "centred": True}
+    before: ClassVar[dict[str, Any]] = {"normalised": False, "base": BASE_0_1, "depth": DEPTH_0_1, "centred": False}
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
         return RetinaNet(pyramid, num_classes, anchor_generator=anchors(BASE_0_1, 3))
 
-    def reform(self, normalised: bool, base: int, depth: int) -> None:
+    def reform(self, normalised: bool, base: int, depth: int, centred: bool) -> None:
         """Heads of `depth` convolutions, with a norm of 32 groups, or as many as go into the width; anchors from `base`
-        strides on."""
+        strides on, in the middle of cells."""
         model, width = self.model, self.form["width"]
-        model.anchor_generator = anchors(base, 3)
+        model.anchor_generator = anchors(base, 3, centred)
         if normalised:
             norm, number = partial(nn.GroupNorm, math.gcd(32, width)), model.head.classification_head.num_anchors
             model.head = RetinaNetHead(width, number, self.num_classes, norm_layer=norm)
@@ -163,8 +193,8 @@ class FCOSMethod(TorchvisionMethod):
     """
 
     name = "fcos"
-    now: ClassVar[dict[str, Any]] = {"depth": DEPTH}
-    before: ClassVar[dict[str, Any]] = {"depth": DEPTH_0_1}
+    now: ClassVar[dict[str, Any]] = {"depth": DEPTH, "centred": True}
+    before: ClassVar[dict[str, Any]] = {"depth": DEPTH_0_1, "centred": False}
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
@@ -172,8 +202,7 @@ class FCOSMethod(TorchvisionMethod):
         # halved with these. The middle of an object is 1.5 strides to each side all the same.
         if pyramid.out_channels % 32:
             raise ValueError(f"fcos normalises by 32 groups: its width must be a multiple, not {pyramid.out_channels}")
-        sizes = tuple((round(FCOS_SCALE * stride),) for stride in LEVELS)
-        points: Any = AnchorGenerator(sizes, ((1.0,),) * len(LEVELS))
+        points: Any = AnchorGenerator(FCOS_SIZES, ((1.0,),) * len(LEVELS))
         radius: Any = 1.5 / FCOS_SCALE
         model: Any = FCOS(pyramid, num_classes, anchor_generator=points, center_sampling_radius=radius)
         # Before training a box reaches a stride to each side. The library starts at 0, where its ReLU cuts off half: on
@@ -181,9 +210,11 @@ class FCOSMethod(TorchvisionMethod):
         nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1 / FCOS_SCALE)
         return model
 
-    def reform(self, depth: int) -> None:
-        """Heads of `depth` convolutions."""
+    def reform(self, depth: int, centred: bool) -> None:
+        """Heads of `depth` convolutions; points in the middle of cells."""
         shorten(self.model.head, depth)
+        if centred:
+            self.model.anchor_generator = Centred(FCOS_SIZES, ((1.0,),) * len(LEVELS))
 
 
 class DefaultBoxes(DefaultBoxGenerator):
@@ -273,8 +304,8 @@ class FasterRCNNMethod(TorchvisionMethod):
     """
 
     name = "faster_rcnn"
-    now: ClassVar[dict[str, Any]] = {"base": BASE}
-    before: ClassVar[dict[str, Any]] = {"base": BASE_0_1}
+    now: ClassVar[dict[str, Any]] = {"base": BASE, "centred": True}
+    before: ClassVar[dict[str, Any]] = {"base": BASE_0_1, "centred": False}
     options: ClassVar[dict[str, float]] = {**Peer.options, "candidates": 300}
     first_label = 1
     draws: Tensor
@@ -295,9 +326,10 @@ class FasterRCNNMethod(TorchvisionMethod):
             box_predictor=FastRCNNPredictor(hidden, num_classes + 1), box_batch_size_per_image=128,
         )  # fmt: skip
 
-    def reform(self, base: int) -> None:
-        """Anchors from `base` strides on."""
-        self.model.rpn.anchor_generator, self.model.roi_heads.box_roi_pool = anchors(base), regions(base)
+    def reform(self, base: int, centred: bool) -> None:
+        """Anchors from `base` strides on, in the middle of cells, and regions read so."""
+        self.model.rpn.anchor_generator = anchors(base, centred=centred)
+        self.model.roi_heads.box_roi_pool = CentredRegions(base) if centred else regions(base)
 
     def parts(self) -> tuple[nn.Module, ...]:
         return self.model, self.model.rpn, self.model.roi_heads

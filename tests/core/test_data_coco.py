@@ -190,6 +190,10 @@ ANNOTATION_FAULTS = {
     "no box, run lengths": (entry(9, bbox=None, segmentation={"counts": [1]}), "bbox must be four finite numbers"),
     "no box, one point": (entry(9, bbox=[], segmentation=[[1, 2]]), "bbox must be four finite numbers"),
     "no box, half a point": (entry(9, bbox=None, segmentation=[[1, 2, 3]]), "bbox must be four finite numbers"),
+    "no box, twice half a point": (
+        entry(9, bbox=None, segmentation=[[1, 2, 3], [4, 5, 6, 7, 8]]),
+        "bbox must be four finite numbers",
+    ),
     "no box, no polygon": (entry(9, bbox=None, segmentation=[1, 2, 3, 4]), "bbox must be four finite numbers"),
     "no box, polygons of text": (entry(9, bbox=None, segmentation=["12", "34"]), "bbox must be four finite numbers"),
     "no box, a flat polygon": (entry(9, bbox=None, segmentation=[[1, 2, 5, 2]]), "has no extent"),
@@ -272,7 +276,25 @@ def test_ids_of_images_and_categories_may_be_texts(read, tmp_path):
     assert [str(measured(found, detections)) for detections in tries] == expected
     data["images"][2]["id"] = 6  # COCOeval would take numbers among texts for texts, and not find them
     with pytest.raises(ValueError, match="image ids must all be whole numbers, or all be texts"):
-        measured(read(data), perfect(usual))
+        coco_map(perfect(usual), found.annotation_file, image_ids=["image 7", "image 5", 6], category_ids=["k03"] * 3)
+    with pytest.raises(DataError, match="image 6 has an id of another kind"):
+        read(data)
+    assert read(data, on_error="skip").report.counts == {"image": 1}
+    data["categories"][1]["id"] = 3
+    with pytest.raises(DataError, match=r"category 3 \(car\): ids must all be numbers, or all be texts"):
+        read(data, on_error="skip")
+
+
+@pytest.mark.parametrize("nothing", [{"file_name": "6.jpg"}, {"id": None}, None, 4])
+def test_an_image_without_an_id_is_skipped_and_the_others_are_measured(read, nothing):
+    data, usual = content(), read(content())
+    detections = [one for one in perfect(usual)][:2]
+    image_ids = [usual.target(i)["image_id"] for i in range(2)]
+    expected = coco_map(detections, usual.annotation_file, image_ids=image_ids, category_ids=usual.category_ids)
+    data["images"][2] = nothing
+    found = read(data, on_error="skip")
+    assert found.report.counts == {"image": 1}
+    assert str(measured(found, detections)) == str(expected)
 
 
 def test_polygons_without_a_box_have_that_around_them(read):

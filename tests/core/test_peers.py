@@ -10,9 +10,11 @@ from PIL import Image
 from torch import nn
 from torchvision import tv_tensors
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 from toys import Squares
 
+from lapnet_core.backbones import STRIDES
 from lapnet_core.cli import main
 from lapnet_core.config import TrainConfig
 from lapnet_core.data import collate, eval_transform
@@ -21,7 +23,7 @@ from lapnet_core.evaluate import voc_map
 from lapnet_core.options import LapNetOptions
 from lapnet_core.peers import METHODS, method_class
 from lapnet_core.peers.peer import Pyramid
-from lapnet_core.peers.torchvision import LEVELS, DefaultBoxes
+from lapnet_core.peers.torchvision import LEVELS, CentredRegions, DefaultBoxes
 from lapnet_core.scenes import SCENE_CLASSES, Scenes
 from lapnet_core.step import make_optimizer, train_step
 from lapnet_core.train import train
@@ -301,7 +303,7 @@ def test_on_cuda_it_is_as_on_the_cpu(config, batch):
 def test_a_peer_of_version_0_1_has_neither_width_nor_frozen(name):
     method = method_class(name).restore({"num_classes": 2, "backbone": "light"})
     about = method.about()
-    as_the_library = {"base": 2, "depth": 4, "pairs": 3, "normalised": False, "image_size": None}
+    as_the_library = {"base": 2, "depth": 4, "pairs": 3, "normalised": False, "image_size": None, "centred": False}
     assert all(about.pop(key, value) == value for key, value in as_the_library.items())
     assert about == {"num_classes": 2, "backbone": "light", "frozen": 0, "width": 64}
 
@@ -318,7 +320,46 @@ def test_anchors_have_four_strides_and_those_of_version_0_1_two(name, in_octave)
         expected = [[round(base * 2 ** (level + k / in_octave)) for k in range(in_octave)] for level in range(3, 8)]
         assert [list(sizes) for sizes in generator.sizes] == expected
         if name == "faster_rcnn":
-            assert model.roi_heads.box_roi_pool.canonical_scale == 56 * base
+            pooling = model.roi_heads.box_roi_pool
+            assert (pooling.canonical_scale if method is old else pooling.level_of.s0) == 56 * base
+
+
+@pytest.mark.parametrize("name", ["retinanet", "fcos", "faster_rcnn"])
+@pytest.mark.parametrize("size", [(64, 96), (160, 160), (224, 100)])
+def test_anchors_and_points_lie_in_the_middle_of_cells_at_any_size(name, size):
+    """As those of the other detectors do; a model that was saved before keeps its own."""
+    new = fresh(replace(CONFIG, method=name))
+    for method in (new, method_class(name).restore({k: v for k, v in new.about().items() if k != "centred"})):
+        model: Any = method.model
+        generator = model.rpn.anchor_generator if name == "faster_rcnn" else model.anchor_generator
+        grids = [tuple(-(-side // stride) for side in size) for stride in LEVELS]
+        maps = [torch.zeros(1, 1, *grid) for grid in grids]
+        (found,) = generator(ImageList(torch.zeros(1, 3, *size), [size]), maps)
+        kinds = generator.num_anchors_per_location()
+        levels = found.split([h * w * kind for (h, w), kind in zip(grids, kinds, strict=True)])
+        for level, (height, width), stride, kind in zip(levels, grids, LEVELS, kinds, strict=True):
+            centres = ((level[:, :2] + level[:, 2:]) / 2).view(height, width, kind, 2)
+            step = (stride, stride) if method is new else (size[0] // height, size[1] // width)
+            for k, j in ((0, 0), (height - 1, width - 1)):
+                half = 0.5 if method is new else 0.0
+                expected = torch.tensor([(j + half) * step[1], (k + half) * step[0]]).expand(kind, 2)
+                torch.testing.assert_close(centres[k, j], expected, rtol=0, atol=0.51)  # their sides are rounded
+
+
+def test_regions_are_read_where_the_cells_look():
+    """A map that says at each cell where its middle is, read in a region: the middles of the region's bins."""
+    pooling = CentredRegions(4)
+    maps = {}
+    for stride in STRIDES:
+        centre = (torch.arange(512 // stride) + 0.5) * stride
+        y, x = torch.meshgrid(centre, centre, indexing="ij")
+        maps[str(stride)] = torch.stack((x, y)).expand(2, 2, *x.shape)
+    boxes = [torch.tensor([[40.0, 60, 110, 102], [16, 40, 296, 432]]), torch.tensor([[30.0, 30, 480, 480]])]
+    assert pooling.level_of(boxes).tolist() == [0, 1, 2]
+    for (x1, y1, x2, y2), read in zip(torch.cat(boxes).tolist(), pooling(maps, boxes, None), strict=True):
+        bins = (torch.arange(7) + 0.5) / 7
+        x, y = x1 + bins * (x2 - x1), y1 + bins * (y2 - y1)
+        torch.testing.assert_close(read, torch.stack((x.expand(7, 7), y[:, None].expand(7, 7))), rtol=0, atol=1e-3)
 
 
 def test_the_pyramid_of_ssd_is_normalised_and_the_others_are_not(config):
