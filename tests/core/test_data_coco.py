@@ -288,7 +288,7 @@ def test_ids_of_images_and_categories_may_be_texts(read, tmp_path):
 @pytest.mark.parametrize("nothing", [{"file_name": "6.jpg"}, {"id": None}, None, 4])
 def test_an_image_without_an_id_is_skipped_and_the_others_are_measured(read, nothing):
     data, usual = content(), read(content())
-    detections = [one for one in perfect(usual)][:2]
+    detections = perfect(usual)[:2]
     image_ids = [usual.target(i)["image_id"] for i in range(2)]
     expected = coco_map(detections, usual.annotation_file, image_ids=image_ids, category_ids=usual.category_ids)
     data["images"][2] = nothing
