@@ -133,8 +133,8 @@ class TrainConfig:
     @property
     def run_dir(self) -> Path:
         """Folder of the run."""
-        method = "" if self.method == "lapnet" else f"{self.method}-"
-        return Path(self.out or f"runs/{Path(self.data).name}-{method}{self.backbone}-{self.seed}")
+        data, method = Path(self.data).expanduser().resolve().name, "" if self.method == "lapnet" else f"{self.method}-"
+        return Path(self.out or f"runs/{data}-{method}{self.backbone}-{self.seed}")
 
     def with_options(self, **changes: Any) -> "TrainConfig":
         """A copy with other values, of this config's fields or of `lapnet`'s; TypeError for any other name."""

@@ -140,7 +140,7 @@ class Detector:
         """
         shape, dtype = tuple(getattr(image, "shape", ())), getattr(image, "dtype", type(image))
         if len(shape) != 3 or shape[0] != 3 or 0 in shape or dtype != torch.uint8:
-            raise ValueError(f"image must be (3, height, width) uint8 RGB with some pixels, not {shape} {dtype}")
+            raise ValueError(f"image must be a tensor (3, height, width) of uint8 RGB with pixels, not {shape} {dtype}")
         size = (image.shape[1], image.shape[2])
         nothing = Target(
             boxes=as_boxes(_EMPTY_BOX, size),

@@ -1,7 +1,10 @@
 """Detections drawn on a picture."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +14,8 @@ from lapnet_core.data.types import Detection
 # Okabe and Ito's colours tell apart for the colour-blind. Text on them is black, but on the dark blue.
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
 DARK = "#0072B2"
+FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf", "Arial.ttf")
+"""Of Linux, macOS and Windows, that have more than the letters of English."""
 
 
 def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Image.Image:
@@ -18,7 +23,7 @@ def draw(image: Image.Image, found: Detection, class_names: Sequence[str]) -> Im
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     unit = max(1, round(max(image.size) / 400))  # so that a large picture has readable boxes too
-    line, font, height = max(2, unit), _font(8 + 4 * unit), 10 + 5 * unit
+    line, font, height = max(2, unit), _font(8 + 4 * unit, "".join(class_names).isascii()), 10 + 5 * unit
     for n in reversed(range(len(found["labels"]))):
         label = int(found["labels"][n])
         color = COLORS[label % len(COLORS)]
@@ -43,7 +48,7 @@ def contact_sheet(crops: Sequence[tuple[Image.Image, str]]) -> Image.Image:
     """Square pictures in rows, each with its caption of two lines below."""
     rows = -(-len(crops) // COLUMNS)
     sheet = Image.new("RGB", (min(len(crops), COLUMNS) * CROP, rows * (CROP + CAPTION)), "white")
-    pen, font = ImageDraw.Draw(sheet), _font(12)
+    pen, font = ImageDraw.Draw(sheet), _font(12, all(caption.isascii() for _, caption in crops))
     for n, (crop, caption) in enumerate(crops):
         left, top = n % COLUMNS * CROP, n // COLUMNS * (CROP + CAPTION)
         sheet.paste(crop.resize((CROP - 4, CROP - 4)), (left + 2, top + 2))
@@ -69,5 +74,12 @@ def cropped(image: Image.Image, box: Sequence[float], others: Sequence[Sequence[
 
 
 @lru_cache
-def _font(size: int) -> Any:
+def _font(size: int, plain: bool) -> Any:
+    """Pillow's own, which has the letters of English alone; for others that of the system, or of matplotlib."""
+    if not plain:
+        there = find_spec("matplotlib")
+        beside = Path(there.origin).parent if there and there.origin else Path()
+        for name in (*FONTS, str(beside / "mpl-data/fonts/ttf/DejaVuSans.ttf")):
+            with suppress(OSError):
+                return ImageFont.truetype(name, size)
     return ImageFont.load_default(size=size)

@@ -52,7 +52,9 @@ class Evaluate:
             detector = Detector.load(self.model, pick_device(self.device))
             dataset = self._dataset(detector)
             if self.results is not None and not isinstance(dataset, CocoDetection):
-                raise ValueError(f"--results writes COCO's format; {self.data} is not COCO")
+                raise ValueError(
+                    f"--results writes COCO's format; {self.data}, {self.split} is no single file of COCO's"
+                )
             for path in filter(None, (self.json, self.results, self.doubts) if rank == 0 else ()):
                 check_writable(path)
             workers, share = min(self.workers, usable_cores()), -(-len(dataset) // (self.batch_size * world))

@@ -179,6 +179,7 @@ class Predict:
 
     def _sources(self, told: bool) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
         """Pictures, and videos and cameras: each with what its outputs are called below --out."""
+        from lapnet_core.data.paths import folders_below
         from lapnet_core.data.pictures import ANY_IMAGE
         from lapnet_core.deploy.frames import CAMERA, is_video
 
@@ -192,8 +193,9 @@ class Predict:
             elif path.is_dir():
                 # What an earlier run wrote into a folder within this one is no photograph.
                 ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
-                for file in sorted(path.rglob("*") if self.recursive else path.iterdir()):
-                    if file.is_dir() or ours in file.resolve().parents:
+                places = folders_below(path) if self.recursive else islice(folders_below(path), 1)
+                for file in sorted(place / name for place, names in places for name in names):
+                    if ours in file.resolve().parents:
                         continue
                     if is_video(str(file)):
                         passed_over.append(file)

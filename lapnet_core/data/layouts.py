@@ -14,7 +14,7 @@ from typing import Any
 from unicodedata import normalize
 
 from lapnet_core.data.listed import Listed
-from lapnet_core.data.paths import ends, folders_below, located, read_lines
+from lapnet_core.data.paths import OURS, ends, folders_below, located, read_lines
 from lapnet_core.data.pictures import ANY_IMAGE
 from lapnet_core.data.types import DataError
 from lapnet_core.data.voc import parse_xml
@@ -114,7 +114,8 @@ def _image_of(xml: Path, pictures: Mapping[str, Sequence[Path]], splits: Mapping
         texts = ((root.findtext(tag) or "").strip() for tag in ("filename", "folder"))
         name, place = (ends(text)[-1] if ends(text) else "" for text in texts)
     found = found or called(name)
-    fits = [(path.name == name, path.parent.name == place, len({*path.parts} & {*xml.parts})) for path in found]
+    own, near = xml.parent, {*xml.parts}
+    fits = [(p.name == name, p.parent.name == place, p.parent == own, len({*p.parts} & near)) for p in found]
     return [path for path, fit in zip(found, fits, strict=True) if fit == max(fits)]
 
 
@@ -134,6 +135,7 @@ def coco(folder: Path, described: Path | None = None) -> Layout | None:
     """annotations/instances_*.json with the usual folders of images, _annotations.coco.json in train, valid and test
     (Roboflow), or any JSON of this form beside the images."""
     found = [described] if described else sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+    found = [file for file in found if file.parent == folder or not (file.parent / OURS).exists()]
     named = [file for file in found if file.name.startswith("instances_") or file.name == "_annotations.coco.json"]
     parts: dict[str, list[Source]] = {}
     places: list[Path] = []  # walked once, and only where there is such a file

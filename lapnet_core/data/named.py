@@ -99,7 +99,7 @@ def own_data(name: str) -> OwnData:
     """What the folder of this path, or of this name under `download.data_dir()`, holds; DataError where it is none."""
     own = Path(name).expanduser()
     root = own if own.exists() else data_dir() / name
-    if not root.exists():
+    if not name or not root.exists():
         raise DataError(
             f'data "{name}": there is no {own}{f" and no {root}" * (root != own)}. Give --data the path of a folder '
             "with images and their annotations (VOC, COCO, YOLO or others), fetch public data with `lapnet data get`, "

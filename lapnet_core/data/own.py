@@ -12,7 +12,7 @@ from lapnet_core.data.csv_tables import tables
 from lapnet_core.data.layouts import Layout, Source, coco, coco_names, voc_with_lists, voc_without_lists
 from lapnet_core.data.listed import ListedDetection
 from lapnet_core.data.others import createml, cvat, labelme
-from lapnet_core.data.paths import HIDDEN, folders_below, read_lines
+from lapnet_core.data.paths import HIDDEN, OURS, folders_below, read_lines
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split
 from lapnet_core.data.types import DataError, OnError, Transform
 from lapnet_core.data.voc import VOCDetection
@@ -93,7 +93,7 @@ class OwnData:
         classes = f"{every} classes"
         if len(data.class_names) < every:
             classes = f"{len(data.class_names)} of its {classes} (the others have no object in {split})"
-        data.report.source = f"{self.folder.name}: {kind}, {classes}, {self.line()}"
+        data.report.source = f"{self.folder.resolve().name}: {kind}, {classes}, {self.line()}"
         data.made_splits = self.made
         return data
 
@@ -112,8 +112,9 @@ def find(path: Path) -> OwnData:
     try:
         if not path.is_dir():
             for look in DESCRIBES.get(path.suffix.lower(), ()) if path.is_file() else ():
-                if found := look(path.parent, path):
-                    return _with_all_splits(path.parent, found)
+                folder = path.parents[path.parent.name == "annotations"]  # COCO's, beside its folders of images
+                if found := look(folder, path):
+                    return _with_all_splits(folder, found)
             said = "a .yaml of YOLO, a .json of COCO, CreateML or LabelMe, an .xml of CVAT or a .csv"
             raise DataError(f"{path}: --data takes a folder, {said}")
         places = [path]  # an archive is often unpacked into a folder of its own name
@@ -138,7 +139,8 @@ def find(path: Path) -> OwnData:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(HIDDEN)]
+    inside = (place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(HIDDEN))
+    return [place for place in inside if not (place / OURS).exists()]
 
 
 def _with_all_splits(folder: Path, found: Layout) -> OwnData:

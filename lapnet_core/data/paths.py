@@ -13,6 +13,10 @@ HIDDEN = (".", "__MACOSX")
 """How the names of folders begin that nobody means: hidden ones, and what macOS puts into archives."""
 
 
+OURS = ".lapnet-predictions"
+"""Lies in a folder that `lapnet predict` made: what is in it, pictures with boxes drawn on, is nobody's data."""
+
+
 def safe_name(name: str) -> bool:
     """Whether a file name taken from the data stays inside the folder that it is joined to."""
     parts = PurePosixPath(name).parts
@@ -37,12 +41,12 @@ def located(name: str, folder: Path, files: Container[str] = ()) -> Path | None:
 
 
 def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A folder and all below it, sorted, each with the names of its files. Hidden ones are left out; a link is followed
-    once, but to no folder that this one lies in: that would hold more, up to all of the disk."""
+    """A folder and all below it, sorted, each with the names of its files. Hidden ones and OURS are left out; a link is
+    followed once, but to no folder that this one lies in: that would hold more, up to all of the disk."""
     seen = {*Path(os.path.realpath(folder)).parents}
     for base, folders, names in os.walk(folder, followlinks=True):
         real = Path(os.path.realpath(base))
-        new = real not in seen
+        new = real not in seen and (OURS not in names or Path(base) == folder)
         seen.add(real)
         folders[:] = sorted(name for name in folders if new and not name.startswith(HIDDEN))
         if new:

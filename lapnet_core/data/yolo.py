@@ -88,7 +88,7 @@ def read_line(line: str, names: Mapping[int, str], keypoints: bool = False) -> D
     except ValueError:
         raise ValueError(f"must be a class and numbers, not {line.strip()!r:.80}") from None
     if number not in names:
-        raise ValueError(f"class {first:.20} is none of 0 to {max(names)}, as `names` has them")
+        raise ValueError(f"class {first:.20} is none of {min(names)} to {max(names)}, as `names` has them")
     if keypoints:
         numbers = numbers[:4]
     if len(numbers) < 4 or len(numbers) % 2:

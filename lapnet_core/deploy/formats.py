@@ -13,6 +13,7 @@ from typing import Any
 from torchvision.ops import box_convert
 
 from lapnet_core.data import CocoDetection, DataError, Detection
+from lapnet_core.data.paths import OURS, ends
 from lapnet_core.deploy.frames import Shot
 from lapnet_core.evaluate import coco_results
 from lapnet_core.files import write_new, wrote
@@ -47,7 +48,7 @@ class CocoIds:
         categories: tuple[int | str, ...] = ()
         for root in sorted({Path(source).parents[len(name.parts) - 1] for source, name in pictures}):
             own = {name.as_posix(): source for source, name in pictures if root / name == Path(source)}
-            listed = CocoDetection(root, file, class_names=class_names, annotated=False, only=own)
+            listed = CocoDetection(root, file, class_names=class_names, annotated=False, only=_Known(own))
             categories = listed.category_ids
             for n in range(len(listed)):
                 source, target = own[Path(listed.file(n)).relative_to(root).as_posix()], listed.target(n)
@@ -59,6 +60,13 @@ class CocoIds:
                 f"{file}: pictures of the same name in two folders would be the same image: take one folder"
             )
         return cls(images, sizes, categories)
+
+
+class _Known(dict[str, str]):
+    """Names of pictures, in which one as a COCO file writes it is found, whichever folders of another disk it names."""
+
+    def __contains__(self, name: object) -> bool:
+        return any(dict.__contains__(self, end) for end in ends(str(name)))
 
 
 class Results:
@@ -83,7 +91,7 @@ class Results:
     ) -> None:
         self.detections, self.images, self.written, self._names = 0, 0, list[str](), class_names
         self._notes: dict[str, tuple[int, str]] = {}
-        self._known = known
+        self._known, self._mark = known, None if any(folder.iterdir()) else folder / OURS
         self._categories = known.categories if known else range(1, len(class_names) + 1)
         categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
         starts = {"detections": "["} if "json" in formats else {}
@@ -103,6 +111,8 @@ class Results:
                 self._note(kind, text)
         if (found := shot.found) is None:
             return
+        if self._mark and not self.images:
+            self._mark.touch()
         self.images += 1
         self.detections += len(found["labels"])
         frame = {} if shot.frame is None else {"frame": shot.frame, "seconds": round(shot.seconds, 4)}

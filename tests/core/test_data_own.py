@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lapnet_core.cli import main
+from lapnet_core.config import TrainConfig
 from lapnet_core.data import DataError
 from lapnet_core.data.named import open_dataset
 from lapnet_core.data.own import find
+from lapnet_core.data.pictures import SUFFIXES
 from lapnet_core.data.splits import HELD_OUT, SHARES, make_split, split_files
 from lapnet_core.data.voc import VOCDetection
+from lapnet_core.deploy.formats import Results
+from lapnet_core.deploy.frames import Shot
 
 CLASSES = ("cat", "dog", "no")  # to YAML, the third is a boolean
 SIZES = {f"photo{n:02}": (40 + n, 30 + 2 * n) for n in range(12)}
@@ -407,6 +411,30 @@ def test_every_layout_with_splits_gives_the_same_targets(tmp_path, layout):
     both = open_dataset(str(root), "trainval", class_names=train.class_names)
     assert targets(both) == expected(of("train") + of("val"))
     assert digest(root) == before  # nothing of the user's is touched
+
+
+@pytest.mark.parametrize("layout", [*WITH_SPLITS, *WITHOUT])
+def test_what_lapnet_predict_wrote_into_the_folder_is_no_data(tmp_path, layout):
+    """Pictures with boxes drawn on, under the names of the photographs, and files that look like annotations."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    {**WITHOUT, **WITH_SPLITS}[layout](root)
+    splits = ("train", "val", "test")
+    before = {split: targets(open_dataset(str(root), split, class_names=CLASSES)) for split in splits}
+    out = root / "predictions"
+    pictures = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
+    out.mkdir()
+    with Results(out, ("json", "coco", "yolo"), ("cat", "dog")) as results:
+        for path in pictures:
+            shot = Shot(str(path), path.relative_to(root), size=(30, 40))
+            shot.found = {name: torch.zeros(shape) for name, shape in (("boxes", (0, 4)), ("scores", 0))}
+            shot.found["labels"] = torch.zeros(0, dtype=torch.int64)
+            results.add(shot)
+    for path in pictures:
+        (out / path.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(out / path.relative_to(root))
+    assert {"coco_images.json", "detections.json", "labels"} <= {path.name for path in out.iterdir()}
+    assert {split: targets(open_dataset(str(root), split, class_names=CLASSES)) for split in splits} == before
 
 
 @pytest.mark.parametrize("layout", WITHOUT)
@@ -1029,3 +1057,28 @@ def test_evaluate_takes_val_where_there_is_no_test_and_predict_counts_what_ends_
     path.write_bytes(b"")
     assert main(["predict", str(tmp_path / "run"), str(path), "--out", str(tmp_path / "out")]) == 1
     assert "--on-error skip goes on with the others" in capsys.readouterr().err
+
+
+def test_a_coco_file_in_its_usual_place_is_named(tmp_path):
+    coco_official(tmp_path)
+    (file,) = (tmp_path / "annotations").glob("instances_train*.json")
+    found: dict = {}
+    for split in ("train", "val", "test"):  # made of the one file that was named
+        found |= targets(open_dataset(str(file), split, class_names=CLASSES))
+    assert found == expected(of("train"))
+
+
+def test_an_empty_name_is_no_folder(tmp_path, monkeypatch):
+    voc(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match='data ""'):
+        open_dataset("", "train")
+    assert open_dataset(".", "train").source.startswith(f"{tmp_path.name}: VOC")
+    assert TrainConfig(data=".").run_dir.name.startswith(f"{tmp_path.name}-")
+
+
+def test_names_that_begin_with_one_are_told_as_they_are(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {1: cat, 2: dog, 3: no}\n")
+    with pytest.raises(DataError, match="class 0 is none of 1 to 3, as `names` has them"):
+        open_dataset(str(tmp_path), "train")

@@ -172,7 +172,7 @@ BAD_TENSORS = {
 
 @pytest.mark.parametrize("case", BAD_TENSORS)
 def test_what_is_no_uint8_image_is_named(detector, case):
-    with pytest.raises(ValueError, match=r"image must be \(3, height, width\) uint8 RGB"):
+    with pytest.raises(ValueError, match=r"image must be a tensor \(3, height, width\) of uint8 RGB"):
         Detector.prepare.__wrapped__(detector, BAD_TENSORS[case])
 
 

@@ -22,6 +22,7 @@ from pycocotools.coco import COCO
 from lapnet_core.cli import drawing, main
 from lapnet_core.cli.drawing import draw
 from lapnet_core.data import DataError, YoloDetection
+from lapnet_core.data.paths import OURS
 from lapnet_core.deploy import frames
 from lapnet_core.detector import Detector
 from lapnet_core.method import LapNetMethod
@@ -77,6 +78,12 @@ def watched(path):
 
 def predict(model, *args, out, status=0):
     assert main(["predict", str(model), *map(str, args), "--out", str(out)]) == status
+
+
+def written(out):
+    """What is in a folder beside the mark that says whose it is."""
+    assert (out / OURS).exists()
+    return [file for file in out.iterdir() if file.name != OURS]
 
 
 def detections(out, name="detections.json"):
@@ -209,7 +216,7 @@ class TestVideo:
         grey(0).save(image)
         predict(model, path, image, "--on-error", "skip", out=tmp_path / "skipped")
         assert f"1 files skipped, first: {path}: " in capsys.readouterr().out
-        assert {file.name for file in (tmp_path / "skipped").iterdir()} == {"b.jpg", "detections.json"}
+        assert {file.name for file in written(tmp_path / "skipped")} == {"b.jpg", "detections.json"}
 
     @pytest.mark.timeout(30)
     def test_a_pipe_is_not_opened(self, tmp_path):
@@ -224,7 +231,7 @@ class TestVideo:
             predict(model, clip, "--format", "json", "coco", "yolo", out=out)
             assert f"wrote {out / f'a-{n}.mp4'}, as {out / 'a.mp4'} is taken" in capsys.readouterr().out
         assert Path(clip).read_bytes() == before
-        assert {file.name for file in out.iterdir()} == {
+        assert {file.name for file in out.iterdir()} == {  # without a mark: what else is here is the user's
             *("a.mp4", "a-2.mp4", "a-3.mp4", "detections.json", "detections-2.json", "labels", "labels-2"),
             *("coco_results.json", "coco_results-2.json", "coco_images.json", "coco_images-2.json"),
         }
@@ -246,7 +253,7 @@ class TestVideo:
         assert len(watched(out / "a.mp4")[0]) == 10
         assert {r["frame"] for r in detections(out)} == set(range(10))
         assert "stopped by a signal" in capsys.readouterr().out
-        assert {file.name for file in out.iterdir()} == {"a.mp4", "detections.json"}
+        assert {file.name for file in written(out)} == {"a.mp4", "detections.json"}
 
     def test_a_full_disk_is_told_and_the_detections_so_far_are_there(self, model, tmp_path, capsys):
         clip, out = film(tmp_path / "a.mp4", 60, picture=noise), tmp_path / "out"
@@ -258,7 +265,7 @@ class TestVideo:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         captured = capsys.readouterr()
         assert f"cannot be written (File too large); give another place: '{out / 'a.mp4'}'" in captured.err
-        assert {file.name for file in out.iterdir()} == {"detections.json"}
+        assert {file.name for file in written(out)} == {"detections.json"}
         assert isinstance(detections(out), list)
 
     def test_without_h264_it_is_mpeg4(self, model, tmp_path, monkeypatch):
@@ -453,7 +460,7 @@ class TestPictures:
             texts = {f"{labels}/{name.rsplit('.')[0]}.txt" for name in drawn}
             assert texts | {f"{labels}/classes.txt"} == {name for name in files if name.startswith(f"{labels}/")}
         predict(model, folder, "--no-pictures", out=folder / "flat")
-        assert {file.name for file in (folder / "flat").iterdir()} == {"detections.json"}
+        assert {file.name for file in written(folder / "flat")} == {"detections.json"}
 
     def test_what_was_found_before_one_that_cannot_be_read_is_there(self, model, folder, tmp_path, capsys):
         """The pictures were drawn, but of their detections nothing was written, though it had taken an hour."""
@@ -466,6 +473,17 @@ class TestPictures:
         assert {file.name for file in (tmp_path / "out" / "labels").iterdir()} == {"a.txt", "b.txt", "classes.txt"}
         predict(model, *inputs, "--batch-size", "4", "--format", "json", "yolo", out=tmp_path / "none", status=1)
         assert list((tmp_path / "none").iterdir()) == []
+
+    def test_what_a_mac_and_an_earlier_run_left_is_no_photograph(self, model, folder, tmp_path):
+        (folder / "b2.jpg").unlink()
+        predict(model, folder, out=folder / "predictions")
+        for name in ("._a.jpg", ".b.jpg", "__MACOSX/a.jpg", ".ipynb_checkpoints/a.jpg"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(b"resource fork")
+        for n, flags in enumerate(((), ("--recursive",))):
+            predict(model, folder, *flags, "--score-threshold", "0.005", out=tmp_path / f"out{n}")
+            names = {Path(r["file"]).relative_to(folder).as_posix() for r in detections(tmp_path / f"out{n}")}
+            assert names == {"a.jpg", "b.png", "c.jpeg", "d.bmp", *(("more/a.jpg", "more/e.webp") if flags else ())}
 
     def test_what_is_given_twice_is_looked_at_once(self, model, folder, tmp_path, monkeypatch):
         """Its detections were there twice."""
@@ -505,7 +523,7 @@ class TestPictures:
         predict(model, folder, film(tmp_path / "v.mp4", 2), *args, out=tmp_path / "out")
         files = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.*")}
         names = ("a.txt", "b.txt", "c.txt", "d.txt", "classes.txt", "v_000000.txt", "v_000001.txt")
-        assert files == {f"labels_scores/{name}" for name in names}
+        assert files == {OURS, *(f"labels_scores/{name}" for name in names)}
 
     def test_a_colour_profile_stays(self, model, tmp_path):
         profile = b"a profile for " + b"  RGB " + b"profile" * 20
@@ -583,6 +601,18 @@ class TestFormats:
             (known[Path(r["file"]).name], {"red": 9, "blue": 3}[r["class"]]) for r in records
         ]
         assert {r["image_id"] for r in results} == {40, 41}
+
+    @pytest.mark.parametrize("written_as", ["images\\{}", "/home/anna/photos/{}", "photos/{}"])
+    def test_an_instances_file_of_another_disk(self, model, folder, tmp_path, written_as):
+        """As the readers of train and evaluate take it."""
+        file = self.instances(tmp_path)
+        content = json.loads(file.read_text())
+        for image in content["images"]:
+            image["file_name"] = written_as.format(image["file_name"])
+        file.write_text(json.dumps(content))
+        args = ("--score-threshold", "0.005", "--format", "coco", "--coco-images", file)
+        predict(model, folder / "a.jpg", folder / "c.jpeg", *args, out=tmp_path / "out")
+        assert {r["image_id"] for r in detections(tmp_path / "out", "coco_results.json")} == {40, 41}
 
     def test_an_instances_file_that_does_not_fit(self, model, folder, tmp_path, capsys):
         (folder / "b2.jpg").unlink()
@@ -672,3 +702,10 @@ def test_the_fast_form_of_an_unreadable_first_picture_and_of_a_video(model, tmp_
     film(tmp_path / "clip.mp4", 6)
     assert main(["predict", str(model), str(tmp_path / "clip.mp4"), *told]) == 0
     assert capsys.readouterr().out.count("as it is") >= 2
+
+
+def test_letters_of_any_language_are_drawn():
+    """Pillow's own font has those of English alone, and a box in the place of each other one."""
+    found = {"boxes": torch.tensor([[20.0, 30, 90, 90]]), "scores": torch.tensor([0.5]), "labels": torch.tensor([0])}
+    drawn = {name: draw(Image.new("RGB", (120, 100)), found, (name,)).tobytes() for name in ("Ä", "Ö", "ł", "Ж", "A")}
+    assert len(set(drawn.values())) == len(drawn)
