@@ -298,6 +298,7 @@ print("more than fifty boxes for each object:", boxes > 50 * objects)
 # made of loops, take `torchvision.ops.box_iou`.)
 # </details>
 
+
 # %%
 def thin(boxes, scores):
     """Boxes (N, 4) of one class in one picture, by falling score, and scores (N,) -> boxes (K, 4), scores (K,)."""
