@@ -62,6 +62,7 @@ class Predict:
         check_number("--batch-size", self.batch_size, 1, whole=True)
         if self.coco_images and "coco" not in self.format:
             raise ValueError("--coco-images is for --format coco")
+        new = not self.out.exists() or not any(self.out.iterdir())  # before any process has drawn a picture
         with processes(self.device) as (rank, world), stop_signal() as stopped:
             detector, stop = Detector.load(self.model, pick_device(self.device)), partial(stopped, None)
             pictures, videos = self._sources(told=rank == 0)
@@ -86,7 +87,7 @@ class Predict:
                 done = (shot for part in parts for shot in part)
             if rank > 0:
                 return 0
-            results = Results(self.out, self.format, detector.class_names, known)
+            results = Results(self.out, self.format, detector.class_names, known, new)
             try:
                 with results:
                     for shot in done:

@@ -81,17 +81,19 @@ class Results:
             text file a shot, `class cx cy w h` in shares of the image, in a new folder with classes.txt; "yolo_scores"
             has the score as a sixth number, which labelling tools do not take.
         known: COCO's ids. None: images and categories are numbered from 1.
+        new: whether nothing but the results is in the folder, so that it may be marked as OURS.
 
     Attributes:
         written: what was, in a sentence each.
     """
 
     def __init__(
-        self, folder: Path, formats: Sequence[str], class_names: Sequence[str], known: CocoIds | None = None
-    ) -> None:
+        self, folder: Path, formats: Sequence[str], class_names: Sequence[str], known: CocoIds | None = None,
+        new: bool = True,
+    ) -> None:  # fmt: skip
         self.detections, self.images, self.written, self._names = 0, 0, list[str](), class_names
         self._notes: dict[str, tuple[int, str]] = {}
-        self._known, self._mark = known, None if any(folder.iterdir()) else folder / OURS
+        self._known, self._mark = known, folder / OURS if new else None
         self._categories = known.categories if known else range(1, len(class_names) + 1)
         categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
         starts = {"detections": "["} if "json" in formats else {}

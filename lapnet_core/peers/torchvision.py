@@ -61,7 +61,8 @@ class CentredRegions(nn.Module):
         self.output_size, self.level_of = (7, 7), LevelMapper(3, 5, 224 * base // 4)
 
     def forward(self, maps: dict[str, Tensor], boxes: list[Tensor], _sizes: Any) -> Tensor:
-        level, rows = self.level_of(boxes), torch.cat([F.pad(own, (1, 0), value=n) for n, own in enumerate(boxes)])
+        rows = torch.cat([F.pad(own.float(), (1, 0), value=n) for n, own in enumerate(boxes)])  # also under autocast
+        level = self.level_of(boxes)
         pooled = rows.new_zeros(len(rows), maps["8"].shape[1], *self.output_size)
         for k, stride in enumerate(STRIDES):
             here = level == k

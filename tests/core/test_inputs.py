@@ -350,14 +350,14 @@ def of_coco_files():
         ("no JSON", "{"),
         ("a list", []),
         ("no images", instances(images=None)),
-        ("images are numbers", instances(images=[1, 2])),
         ("no categories", instances(categories=None)),
         ("annotations are no list", instances(annotations={})),
         ("nested without end", "[" * 100_000),
     ):
         yield f"coco file: {name}", lambda c=content: run([record], c), "instances.json"
     yield "coco file: missing", lambda: coco_map([record], written / "none.json", **ids), "none.json"
-    yield "coco file: a folder", lambda: coco_map([record], written, **ids), "directory"
+    yield "coco file: a folder", lambda: coco_map([record], written, **ids), "no regular file"
+    yield "coco file: images are numbers", lambda: run([record], instances(images=[1, 2])), "image id 10 is not in"
     for name, change in (
         ("no bbox", {"bbox": None}), ("bbox of three", {"bbox": [0, 0, 1]}), ("bbox nan", {"bbox": [0, 0, NAN, 1]}),
         ("bbox of text", {"bbox": "abcd"}), ("bbox turned", {"bbox": [5, 5, -4, 4]}), ("score nan", {"score": NAN}),
@@ -383,7 +383,7 @@ def of_coco_files():
         ("twice", {"category_ids": [3, 3]}, "category id 3"),
     ):
         yield f"coco: {name}", lambda c=change: run([record], instances(), **c), why
-    yield "coco results: ids", lambda: coco_results([found()], ["x"], [3, 7]), "image id"
+    yield "coco results: ids", lambda: coco_results([found()], [1.5], [3, 7]), "image id"
 
 
 def of_models():
