@@ -8,13 +8,13 @@ from lapnet_core.data.collate import Batch, collate, flatten_targets
 from lapnet_core.data.common import DetectionDataset
 from lapnet_core.data.download import DOWNLOADS, Download, DownloadError, data_dir
 from lapnet_core.data.transforms import boxes_to_original, denormalize, eval_transform, train_transform
-from lapnet_core.data.types import DataError, Detection, Sample, Skipped, SkipReport, Target, Transform
+from lapnet_core.data.types import DataError, Detection, Id, Sample, Skipped, SkipReport, Target, Transform
 from lapnet_core.data.voc import VOC_CLASSES, VOCDetection, voc0712
 from lapnet_core.data.yolo import YoloDetection
 
 __all__ = [
     "DOWNLOADS", "COCO_CLASSES", "VOC_CLASSES", "Batch", "CocoDetection", "DataError", "Detection",
-    "DetectionDataset", "Download", "DownloadError", "Sample", "SkipReport", "Skipped", "Target", "Transform",
+    "DetectionDataset", "Download", "DownloadError", "Id", "Sample", "SkipReport", "Skipped", "Target", "Transform",
     "VOCDetection", "YoloDetection", "boxes_to_original", "coco2017", "collate", "data_dir", "denormalize",
     "eval_transform", "flatten_targets", "train_transform", "voc0712",
 ]  # fmt: skip

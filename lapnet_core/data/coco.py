@@ -13,7 +13,7 @@ from lapnet_core.data.common import FARTHEST, DetectionDataset, ImageRecord, Obj
 from lapnet_core.data.download import data_dir as default_data_dir
 from lapnet_core.data.listed import all_shares, around, numbers, size_of
 from lapnet_core.data.paths import files_in, located, read_text
-from lapnet_core.data.types import DataError, OnError, SkipReport, Transform
+from lapnet_core.data.types import DataError, Id, OnError, SkipReport, Transform
 
 COCO_CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -134,17 +134,17 @@ def _load(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _is_id(value: Any) -> TypeGuard[int | str]:
+def _is_id(value: Any) -> TypeGuard[Id]:
     return (type(value) is int and -MAX_ID <= value <= MAX_ID) or (type(value) is str and value != "")
 
 
 def _read_categories(
     path: Path, content: dict[str, Any], class_names: Sequence[str] | None, annotated: bool, report: SkipReport
-) -> tuple[dict[int | str, str], list[str], tuple[int | str | None, ...]]:
+) -> tuple[dict[Id, str], list[str], tuple[Id | None, ...]]:
     """All names of the file by category id; names and category ids of the labels 0, 1, ... Of categories of the same
     name the annotated one counts: Roboflow's first is the name of the project, and has no annotation."""
-    names: dict[int | str, str] = {}
-    called: dict[str, list[int | str]] = defaultdict(list)
+    names: dict[Id, str] = {}
+    called: dict[str, list[Id]] = defaultdict(list)
     for number, entry in enumerate(content["categories"], 1):
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("name"), str):
             needs = f"must have an id and a name, not {reprlib.repr(entry)}"
@@ -182,12 +182,12 @@ def _read_categories(
 
 def _read_images(
     path: Path, entries: list[Any], folder: Path, only: Container[str] | None, report: SkipReport
-) -> tuple[list[ImageRecord], dict[int | str, int]]:
+) -> tuple[list[ImageRecord], dict[Id, int]]:
     """The usable images, and the index of each image id; LEFT_OUT for an image that is left out."""
     files = files_in(folder)
     images: list[ImageRecord] = []
-    index_of: dict[int | str, int] = {}
-    known: dict[Path, int | str] = {}
+    index_of: dict[Id, int] = {}
+    known: dict[Path, Id] = {}
     for number, entry in enumerate(entries, 1):
         image_id = entry.get("id") if isinstance(entry, dict) else None
         if not _is_id(image_id):
@@ -225,8 +225,8 @@ def _read_images(
 def _read_annotations(
     path: Path,
     entries: list[Any],
-    index_of: dict[int | str, int],
-    names: dict[int | str, str],
+    index_of: dict[Id, int],
+    names: dict[Id, str],
     wanted: set[str],
     report: SkipReport,
 ) -> list[Object]:
@@ -253,7 +253,7 @@ def _read_annotations(
     return objects
 
 
-def _title(entry: Any, number: int, names: dict[int | str, str]) -> str:
+def _title(entry: Any, number: int, names: dict[Id, str]) -> str:
     if not isinstance(entry, dict) or not _is_id(entry.get("id")):
         return f"annotation number {number} of the file"
     category = entry.get("category_id")
@@ -261,7 +261,7 @@ def _title(entry: Any, number: int, names: dict[int | str, str]) -> str:
     return f"annotation {entry['id']} ({name or 'no known class'}, number {number} of the file)"
 
 
-def _problem(entry: Any, index_of: dict[int | str, int], names: dict[int | str, str]) -> str | None:
+def _problem(entry: Any, index_of: dict[Id, int], names: dict[Id, str]) -> str | None:
     if not isinstance(entry, dict):
         return "must be an object"
     image_id, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")

@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from lapnet_core.data.pictures import read_picture, read_size
-from lapnet_core.data.types import DataError, Sample, Skipped, SkipReport, Target, Transform
+from lapnet_core.data.types import DataError, Id, Sample, Skipped, SkipReport, Target, Transform
 
 # COCO writes its boxes with two decimals, so that x + w may pass the border by a rounding error. Up to this many
 # pixels a box is cut at the border without a word; beyond it, the cut is counted in the report as "clipped".
@@ -35,7 +35,7 @@ class ImageRecord(NamedTuple):
     """Where an image lies, what the annotations call it, and the size in pixels that they give."""
 
     path: str
-    image_id: int | str
+    image_id: Id
     height: int
     width: int
 

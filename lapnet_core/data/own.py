@@ -111,8 +111,8 @@ def find(path: Path) -> OwnData:
     """
     try:
         if not path.is_dir():
+            folder = path.parents[path.parent.name == "annotations"]  # COCO's, beside its folders of images
             for look in DESCRIBES.get(path.suffix.lower(), ()) if path.is_file() else ():
-                folder = path.parents[path.parent.name == "annotations"]  # COCO's, beside its folders of images
                 if found := look(folder, path):
                     return _with_all_splits(folder, found)
             said = "a .yaml of YOLO, a .json of COCO, CreateML or LabelMe, an .xml of CVAT or a .csv"

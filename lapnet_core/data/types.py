@@ -41,6 +41,9 @@ class Detection(TypedDict):
     labels: Int64[Tensor, " D"]
 
 
+Id = int | str
+"""Of an image or a category, as its file has it; COCO's own are numbers."""
+
 # The image is uint8 RGB as it comes from a data set, float32 after the transforms.
 Sample = tuple[Num[Tensor, "3 H W"], Target]
 

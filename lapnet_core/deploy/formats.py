@@ -12,7 +12,7 @@ from typing import Any
 
 from torchvision.ops import box_convert
 
-from lapnet_core.data import CocoDetection, DataError, Detection
+from lapnet_core.data import CocoDetection, DataError, Detection, Id
 from lapnet_core.data.paths import OURS, ends
 from lapnet_core.deploy.frames import Shot
 from lapnet_core.evaluate import coco_results
@@ -32,9 +32,9 @@ class CocoIds:
     """What an instances JSON calls pictures and classes: image ids and (height, width) by source, category ids by
     label."""
 
-    images: dict[str, int | str]
+    images: dict[str, Id]
     sizes: dict[str, tuple[int, int]]
-    categories: tuple[int | str, ...]
+    categories: tuple[Id, ...]
 
     @classmethod
     def read(cls, file: Path, pictures: Sequence[tuple[str, Path]], class_names: Sequence[str]) -> "CocoIds":
@@ -43,9 +43,9 @@ class CocoIds:
         Raises:
             DataError: the file cannot be used, lacks a class or one of the pictures, or two of them are one of its.
         """
-        images: dict[str, int | str] = {}
+        images: dict[str, Id] = {}
         sizes: dict[str, tuple[int, int]] = {}
-        categories: tuple[int | str, ...] = ()
+        categories: tuple[Id, ...] = ()
         for root in sorted({Path(source).parents[len(name.parts) - 1] for source, name in pictures}):
             own = {name.as_posix(): source for source, name in pictures if root / name == Path(source)}
             listed = CocoDetection(root, file, class_names=class_names, annotated=False, only=_Known(own))
@@ -89,7 +89,7 @@ class Results:
 
     def __init__(
         self, folder: Path, formats: Sequence[str], class_names: Sequence[str], known: CocoIds | None = None,
-        new: bool = True,
+        new: bool = False,
     ) -> None:  # fmt: skip
         self.detections, self.images, self.written, self._names = 0, 0, list[str](), class_names
         self._notes: dict[str, tuple[int, str]] = {}

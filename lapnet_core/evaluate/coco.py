@@ -18,12 +18,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from lapnet_core.data.coco import are_shares, read_json
-from lapnet_core.data.types import Detection, Target
+from lapnet_core.data.types import Detection, Id, Target
 from lapnet_core.evaluate.inputs import flatten_images, names_of
 from lapnet_core.files import write_new
 from lapnet_core.inputs import FARTHEST, check_list, shown
-
-Id = int | str  # COCO's own are numbers
 
 # A hundredth of a pixel is what COCO's own annotations carry; six decimals of a score keep a test-dev file small.
 BOX_DECIMALS, SCORE_DECIMALS = 2, 6

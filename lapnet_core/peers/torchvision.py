@@ -38,7 +38,6 @@ behind a backbone that has learned: in 1,500 steps on photographs a RetinaNet wi
 names 42 %; with one it names 80 %, and its AP on val is twice as high. `yolov3.PAIRS` is the same."""
 FCOS_SCALE = 0.5
 """Of the lengths that FCOS chose for images of 800 px."""
-FCOS_SIZES = tuple((round(FCOS_SCALE * stride),) for stride in LEVELS)
 RATIOS = (0.5, 1.0, 2.0)
 
 
@@ -74,6 +73,13 @@ def anchors(base: int, in_octave: int = 1, centred: bool = False) -> AnchorGener
     """Of each level so many sizes, the smallest of `base` strides, in three shapes."""
     sizes = tuple(tuple(round(base * stride * 2 ** (k / in_octave)) for k in range(in_octave)) for stride in LEVELS)
     return (Centred if centred else AnchorGenerator)(sizes, (RATIOS,) * len(LEVELS))
+
+
+def points(centred: bool) -> AnchorGenerator:
+    """FCOS's: the library knows the ranges of the levels, 64, 128, 256 and 512 px, as 8 "anchors" of one stride. They
+    are halved with these."""
+    sizes = tuple((round(FCOS_SCALE * stride),) for stride in LEVELS)
+    return (Centred if centred else AnchorGenerator)(sizes, ((1.0,),) * len(LEVELS))
 
 
 def shorten(head: Any, depth: int) -> None:
@@ -199,13 +205,11 @@ class FCOSMethod(TorchvisionMethod):
 
     @staticmethod
     def build(pyramid: Pyramid, num_classes: int) -> nn.Module:
-        # The library knows the ranges of the levels, 64, 128, 256 and 512 px, as 8 "anchors" of one stride: they are
-        # halved with these. The middle of an object is 1.5 strides to each side all the same.
         if pyramid.out_channels % 32:
             raise ValueError(f"fcos normalises by 32 groups: its width must be a multiple, not {pyramid.out_channels}")
-        points: Any = AnchorGenerator(FCOS_SIZES, ((1.0,),) * len(LEVELS))
-        radius: Any = 1.5 / FCOS_SCALE
-        model: Any = FCOS(pyramid, num_classes, anchor_generator=points, center_sampling_radius=radius)
+        radius: Any = 1.5 / FCOS_SCALE  # the middle of an object is 1.5 strides to each side, whatever the ranges
+        grid: Any = points(centred=False)
+        model: Any = FCOS(pyramid, num_classes, anchor_generator=grid, center_sampling_radius=radius)
         # Before training a box reaches a stride to each side. The library starts at 0, where its ReLU cuts off half: on
         # a small backbone that may be both of left and right, of every cell; such boxes have no area and never learn.
         nn.init.constant_(model.head.regression_head.bbox_reg.bias, 1 / FCOS_SCALE)
@@ -214,8 +218,7 @@ class FCOSMethod(TorchvisionMethod):
     def reform(self, depth: int, centred: bool) -> None:
         """Heads of `depth` convolutions; points in the middle of cells."""
         shorten(self.model.head, depth)
-        if centred:
-            self.model.anchor_generator = Centred(FCOS_SIZES, ((1.0,),) * len(LEVELS))
+        self.model.anchor_generator = points(centred)
 
 
 class DefaultBoxes(DefaultBoxGenerator):

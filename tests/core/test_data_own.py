@@ -424,7 +424,7 @@ def test_what_lapnet_predict_wrote_into_the_folder_is_no_data(tmp_path, layout):
     out = root / "predictions"
     pictures = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
     out.mkdir()
-    with Results(out, ("json", "coco", "yolo"), ("cat", "dog")) as results:
+    with Results(out, ("json", "coco", "yolo"), ("cat", "dog"), new=True) as results:
         for path in pictures:
             shot = Shot(str(path), path.relative_to(root), size=(30, 40))
             shot.found = {name: torch.zeros(shape) for name, shape in (("boxes", (0, 4)), ("scores", 0))}

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torchvision.ops import nms
-from tqdm.auto import tqdm
 
 from lapnet_core.data import Detection, Target
 from lapnet_core.data.named import Images
@@ -34,11 +33,8 @@ class Candidates(NamedTuple):
     @classmethod
     def of(cls, detector: Detector, images: Images, *, progress: bool = False) -> "Candidates":
         """By the detector, its largest scores first."""
-        found, truth = [], []
-        for index in tqdm(range(len(images)), "boxes", unit="picture", leave=False, disable=not progress):
-            image, target = images[index]  # pyright: ignore[reportGeneralTypeIssues]  # scenes skip nothing
-            found.append(detector.predict(image, score_threshold=LEAST_SCORE, nms_iou=1.0, max_detections=4000))
-            truth.append(target)
+        options = {"score_threshold": LEAST_SCORE, "nms_iou": 1.0, "max_detections": 4000}
+        found, truth, _ = detector.predict_dataset(images, progress=progress, **options)
         return cls(found, truth)
 
     def measured(self, thin: Thin, class_names: Sequence[str]) -> CocoResult:
