@@ -128,7 +128,7 @@ class Detector:
         check_tensor("images", images, ("B", 3, *self.image_size))
         if images.device.type == "cpu" and len(images):
             check_normalised("images", images if self.device.type == "cpu" else images[..., ::16, ::16])
-        found = self.method.detect(images.to(self.device, memory_format=torch.channels_last), **options)
+        found = self.method.detect(images.to(self.device, torch.float32, memory_format=torch.channels_last), **options)
         check_images("detections", found, len(images), key="scores")
         return [Detection(boxes=d["boxes"].cpu(), scores=d["scores"].cpu(), labels=d["labels"].cpu()) for d in found]
 

@@ -135,7 +135,7 @@ def test_the_tables_are_the_paper_s_and_each_row_is_another_training(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_queue_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+def test_a_queue_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     queue = jobs(["2a"], BASE, 1, tmp_path)[:3]
     told = []
     real = ablate._run
@@ -177,7 +177,8 @@ def test_a_queue_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert [row["row"] for row in rows] == ["AO", "AO, AMS", "PONO"]
     assert rows[0]["interval"][0] <= rows[0]["ap50"] + 0.5
     assert rows[-1]["difference"] is None
-    assert main(["ablate", "2a", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+    assert main(["ablate", "2a", "anchors", "--data", "scenes", "--out", str(tmp_path), "--show"]) == 0
+    assert capsys.readouterr().out.count(f"nothing of it has run in {tmp_path}") == 2  # not with so many steps
 
 
 def test_a_detector_that_nobody_has_tuned_is_a_row_at_the_preset_s_rate(monkeypatch):

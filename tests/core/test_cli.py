@@ -381,6 +381,11 @@ def test_predictions_replace_no_file(squares, tmp_path, capsys):
     again = everything(tmp_path)
     assert {name: again[name] for name in after} == after
     assert set(again) - set(after) == {"a-3.png", "b-3.jpg", "b-2.png", "detections-3.json"}
+    folder = ["predict", str(squares), str(tmp_path / "." / ""), "--out", str(tmp_path)]
+    assert main(folder) == 1  # they would be photographs the next time
+    assert "is a folder of inputs" in capsys.readouterr().err
+    assert everything(tmp_path) == again
+    assert main([*folder, "--no-pictures"]) == 0
 
 
 def test_figures_replace_no_file(squares, tmp_path, capsys):

@@ -106,6 +106,13 @@ def test_a_peer_that_gives_too_few_detections_is_told():
         detector.detect_images(torch.zeros(2, 3, 64, 64))
 
 
+def test_images_may_have_any_precision():
+    detector = Detector(LapNetMethod(LapNet(2, 3), torch.full((2, 3, 2), 9.0)).eval(), ("a", "b"), (64, 64))
+    images = torch.rand(1, 3, 64, 64)
+    (wanted,), (found,) = (detector.detect_images(one, score_threshold=0.0) for one in (images, images.double()))
+    assert all(torch.equal(found[name], wanted[name]) for name in ("boxes", "scores", "labels"))
+
+
 class Plain(Squares):
     """Its boxes and images are plain tensors, as in many a data set that is written by hand."""
 
