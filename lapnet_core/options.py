@@ -28,7 +28,7 @@ class LapNetOptions:
     rescue: bool = True
     """Give an object with an empty cluster its best free anchor; false is the literal paper."""
     ams: bool = True
-    """Let the network reject anchors that it cannot fit."""
+    """Let the network reject anchors that it cannot fit: boxes fit better, but in a short training AP50 falls."""
     ams_rule: AmsRule = "paper"
     """How: paper, or ours: annealed, relative, ignore (`lapnet_core.assign.ams_labels`)."""
     ams_from: float = 0.0

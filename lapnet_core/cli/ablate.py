@@ -66,8 +66,7 @@ class Ablate:
         for name in self.tables:
             on = "val in %" if name in ONLY_VAL else "test in %, 95 % interval"
             print(f"\n{name} on {base.data}, {base.steps} steps: {self.metric} on {on}")
-            rows = table(name, lines, base, self.metric)
-            if not rows:
+            if not (rows := table(name, lines, base, self.metric)):
                 print(f"  nothing of it has run in {self.out}")
             for row in rows:
                 low, high = row["interval"]

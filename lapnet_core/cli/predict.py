@@ -192,9 +192,8 @@ class Predict:
             if given.startswith(CAMERA):
                 videos.setdefault(path, (given, Path(re.sub(r"\W+", "-", given))))
             elif path.is_dir():
-                if self.pictures and path.resolve() == self.out.resolve():
-                    why = "the pictures that are written there would be taken for photographs the next time"
-                    raise ValueError(f"--out {self.out} is a folder of inputs: {why}; name another, or --no-pictures")
+                if self.pictures and path.resolve() == self.out.resolve():  # it would be an input the next time, too
+                    raise ValueError(f"--out {self.out} is a folder of inputs: name another, or --no-pictures")
                 # What an earlier run wrote into a folder within this one is no photograph.
                 ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
                 places = folders_below(path) if self.recursive else islice(folders_below(path), 1)
