@@ -39,8 +39,8 @@ PAPER = {"depth": 4, "overlap": "pono", "ams": True, "ams_rule": "paper", "ams_f
 LEARNING_RATES = (0.005, 0.01, 0.02, 0.04)
 """Tried for each method on one seed, on val: as many for LapNet as for the others."""
 TUNED = {"lapnet": 0.04, "yolov3": 0.005, "retinanet": 0.02, "fcos": 0.04, "faster_rcnn": 0.04, "ssd": 0.01}
-"""The best of those tried with short stacks, by AP50 on voc_animals' val, seed 0, 1,500 steps (data/runs). The largest
-that was tried: RetinaNet's; Faster R-CNN has one try. Any other takes the preset's."""
+"""The best of those tried with short stacks, by AP50 on voc_animals' val, seed 0, 1,500 steps (data/runs); of
+Faster R-CNN one was tried. Any other takes the preset's."""
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 """Areas of objects in px² of the image files, as COCO has them."""
 THRESHOLDS = tuple(0.5 + 0.05 * k for k in range(10))

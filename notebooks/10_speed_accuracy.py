@@ -471,7 +471,7 @@ check("budget", choice, points=points, budget=budget)
 # | LapNet takes about YOLOv3's time (fig. 1) | “almost the same” | with short stacks YOLOv3-style takes 0.75 times LapNet's time, from 0.69 to 0.80 by size | refuted |
 # | the same, on a GPU | | 1.01 times, kernel after kernel | reproduced |
 # | it is above YOLOv3 (table 3) | AP 38.2 against 33.0 | AP50 -0.5 [-2.4, +1.7], AP75 +7.8 [+5.4, +10.5] points | undecided here: one seed |
-# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +2.3 [+0.7, +4.0], AP75 +1.8 [-0.5, +4.5] points | undecided here: one seed |
+# | above RetinaNet, similar size (table 3) | AP 37.6 against 34.4 | AP50 +0.5 [-0.9, +2.0], AP75 +0.9 [-1.6, +3.1] points | undecided here: one seed |
 # | above SSD (table 3) | AP 37.6 against 31.2 | AP50 -2.4 [-4.3, -0.5], AP75 +2.0 [+0.0, +5.1] points | undecided here: one seed |
 # | RetinaNet-800 and FCOS-800 take far longer (fig. 1) | 2.5 times as long | at one size and backbone 0.96 and 0.90 times | not tried: other sizes, other backbones |
 # | a larger input gains accuracy, and costs time | AP 38.2 against 37.6 | 128 to 192 px: AP50 +8.7 [+7.5, +10.3] points, in 1.20 times the time | reproduced, for one network |

@@ -13,7 +13,7 @@ import numpy as np
 
 from lapnet_lab.lessons.ablations import study
 from lapnet_lab.records import DATA, rewrite
-from lapnet_lab.runs import BLOOD, ENOUGH, RESAMPLED, Difference, Row, difference, matching, runs
+from lapnet_lab.runs import BLOOD, ENOUGH, RESAMPLED, Difference, Row, difference, runs
 
 RECORDS = DATA / "records" / "ablations.json"
 KEYS = {
@@ -59,8 +59,8 @@ PAIRS: dict[str, tuple[str, str, Literal["more", "less"]]] = {
     "over_retinanet": ("ours", "retinanet", "more"),
     "over_fcos": ("ours", "fcos", "more"),
     "steady_over_ssd": ("steady", "ssd", "more"),
-    "over_long_ssd": ("long_ours", "long_ssd", "more"),
-    "over_long_fcos": ("long_ours", "long_fcos", "more"),
+    "over_long_ssd": ("long_ours_annealed", "long_ssd", "more"),
+    "over_long_fcos": ("long_ours_annealed", "long_fcos", "more"),
     "annealed_on_ours": ("ours_annealed", "ours", "more"),
     "annealed_on_long_ours": ("long_ours_annealed", "long_ours", "more"),
 }
@@ -91,8 +91,6 @@ def rows() -> dict[str, Row]:
     shallow = study.table("depth", study.LONG)["1 convolution (ours)"]
     long = {"long_shallow": shallow, "long_ours": study.best_of_ours(study.LONG)}
     long |= {f"long_{method}": row for method, row in study.table("peers", study.LONG).items()}
-    slow = {"method": "fcos", "lr": 0.02, "steps": study.LONG}  # half of what was found to be its best rate later
-    long["long_fcos"] = Row("FCOS", matching(slow, runs()))
     long |= {
         f"long_ours_{rule}": row for rule, row in study.without(study.table("even, AMS", study.LONG), "none").items()
     }

@@ -18,8 +18,8 @@ from lapnet_lab.runs import difference as difference
 STEPS = 1500
 """Of every training but those that say so: 4.5 epochs."""
 LONG = 3 * STEPS
-GRID = {"centred": False}
-"""Of the peers that are shown: torchvision's. Too few have been trained with that in the middle of cells."""
+GRID = {"centred": True}
+"""Of the peers that are shown: in the middle of cells, as new ones have it. Rates were tried with either."""
 BLOOD_STEPS = 600
 """Of the trainings on BCCD that are meant where nothing is said: 23 epochs of its 205 images."""
 BLOOD_SCHEDULES = (115, 300, BLOOD_STEPS)
@@ -30,7 +30,7 @@ def table(
     name: str, steps: int = STEPS, among: Sequence[Mapping[str, Any]] | None = None, lr: float = TUNED["lapnet"]
 ) -> dict[str, Row]:
     """The rows of one of `lapnet_core.ablate.TABLES` that have run, by name; `lr` is LapNet's. RetinaNet, FCOS
-    and YOLOv3 are as they are now, with short stacks before their outputs, but for torchvision's grid (GRID)."""
+    and YOLOv3 are as they are now, with short stacks before their outputs, and their grid is GRID."""
     among = [run for run in (runs() if among is None else among) if "replicates" in run.get("test", {})]
     rows: dict[str, Row] = {}
     for label, changes in TABLES[name].items():
@@ -86,7 +86,7 @@ class Try:
 
 
 def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None, depth: int = DEPTH) -> list[Try]:
-    """The learning rates that a method was tried with, by size.
+    """The learning rates that a method was tried with, by size; of two runs, with either grid, the last recorded.
 
     Args:
         depth: convolutions in its stacks, where it has any. LapNet's weights are steady where it is the paper's, and
@@ -94,7 +94,7 @@ def tries(method: str, among: Sequence[Mapping[str, Any]] | None = None, depth: 
     """
     among = runs() if among is None else among
     base = {} if method != "lapnet" else OURS if depth == DEPTH else STEADY
-    wanted = {"method": method, "steps": STEPS, **base, "depth": depth, **GRID}
+    wanted = {"method": method, "steps": STEPS, **base, "depth": depth}
     rates = sorted({options(run)["lr"] for run in among if options(run)["method"] == method})
     at_zero = [(lr, run) for lr in rates for run in matching({**wanted, "lr": lr}, among) if run["seed"] == 0]
     return [Try(lr, run["val"]["ap50"], run.get("test", {}).get("ap50", math.nan)) for lr, run in at_zero]
