@@ -436,7 +436,7 @@ print(figures.against(peers["lapnet"], study.without(peers, "lapnet")))
 figures.two_metrics(peers)
 
 # %% [markdown]
-# **Notice** that **FCOS is ahead**, and Faster R-CNN at AP50. With the others LapNet is level, but above YOLOv3-style at
+# **Notice** that **FCOS is ahead**. With the others LapNet is level, but above YOLOv3-style at
 # AP75. After three times the steps, with annealed AMS, each seed is above each of SSD's: it
 # has <!--record ablations.ap50.long_ours_annealed-->64.4<!--/record--> and <!--record ablations.ap75.long_ours_annealed-->34.5<!--/record-->,
 # SSD <!--record ablations.ap50.long_ssd-->59.5<!--/record--> and <!--record ablations.ap75.long_ssd-->25.2<!--/record-->,
