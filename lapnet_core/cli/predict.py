@@ -192,10 +192,10 @@ class Predict:
             if given.startswith(CAMERA):
                 videos.setdefault(path, (given, Path(re.sub(r"\W+", "-", given))))
             elif path.is_dir():
-                if self.pictures and path.resolve() == self.out.resolve():  # it would be an input the next time, too
+                here, out = path.resolve(), self.out.resolve()
+                if self.pictures and here == out:  # they would be inputs the next time, too
                     raise ValueError(f"--out {self.out} is a folder of inputs: name another, or --no-pictures")
-                # What an earlier run wrote into a folder within this one is no photograph.
-                ours = self.out.resolve() if path.resolve() in self.out.resolve().parents else None
+                ours = out if here in out.parents else None  # what an earlier run wrote within is no photograph
                 places = folders_below(path) if self.recursive else islice(folders_below(path), 1)
                 for file in sorted(place / name for place, names in places for name in names):
                     if ours in file.resolve().parents:

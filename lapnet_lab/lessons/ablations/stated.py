@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lapnet_core.config import small_photos
 from lapnet_lab.lessons.ablations import study
 from lapnet_lab.records import DATA, rewrite
-from lapnet_lab.runs import BLOOD, ENOUGH, RESAMPLED, Difference, Row, difference, runs
+from lapnet_lab.runs import BLOOD, ENOUGH, RESAMPLED, Difference, Row, difference, matching, runs
 
 RECORDS = DATA / "records" / "ablations.json"
 KEYS = {
@@ -220,6 +221,12 @@ def updated(file: Mapping[str, Any]) -> dict[str, Any]:
     smallest = {key: round(100 * row.mean(objects=SMALLEST), 1) for key, row in blood_rows(study.BLOOD_STEPS).items()}
     unit = f"%, AP50 of {SMALLEST}, mean over the seeds"
     cells["blood_smallest"] = {"value": smallest, "unit": unit, "format": ".1f"}
+    now = small_photos()
+    wanted = {"backbone": now.backbone, "ams": now.lapnet.ams, "ams_rule": now.lapnet.ams_rule}
+    preset = Row("small_photos", matching(wanted, runs(BLOOD)))
+    kinds = {"map": "all", "platelets": SMALLEST, "red": "RBC", "white": "WBC"}
+    reached = {name: round(preset.mean(objects=kind), 3) for name, kind in kinds.items()}
+    cells["blood_preset"] = {"value": reached, "unit": "AP at IoU .5, small_photos, 1,000 steps", "format": ".3"}
     new["measured"]["blood cells"] |= _of_runs(runs(BLOOD)) | {"values": cells}
     new["tables"]["verdicts"]["rows"] = verdict_rows()
     return new
